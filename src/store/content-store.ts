@@ -1,0 +1,55 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { Digest } from '../core/digest.ts';
+
+/**
+ * Content by its digest, and the fills in progress. What is committed has the digest that it is named by: only
+ * `PartialBlob.commit` and `put` add content, both after the caller verified it (P4), both atomic and durable (P10).
+ */
+export interface ContentStore {
+  /** The size of committed content in bytes, or undefined where we do not have it. */
+  sizeOf(digest: Digest): Promise<number | undefined>;
+  /** Opens committed content; while it is open it is not evicted. Undefined where we do not have it. */
+  open(digest: Digest): Promise<StoredBlob | undefined>;
+  /** All bytes of small committed content (at most `maxBytes`; larger is a STORAGE_FAILED), or undefined. */
+  read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Commits small content that the caller has verified to have `digest`. Doing so twice is harmless. */
+  put(digest: Digest, bytes: Uint8Array): Promise<void>;
+  /**
+   * Starts or resumes the fill of `digest`. At most one may be open per digest (the flight table sees to it); content
+   * with an open fill is not evicted, nor is what the fill commits until it is closed.
+   */
+  openPartial(digest: Digest): Promise<PartialBlob>;
+  /** Makes room for `sizeBytes` more, evicting what may leave. Best effort: says nothing of success. */
+  makeRoom(sizeBytes: number): Promise<void>;
+}
+
+/** Committed content, open for reading. */
+export interface StoredBlob {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** For positional reads only (`fs.read` with a position). Valid until `close`. */
+  readonly fd: number;
+  close(): void;
+}
+
+/**
+ * A sparse file being filled. Survives the process: what `record` was told, and what was written in order after the
+ * last recorded interval, is `filled` when the same digest is opened again.
+ */
+export interface PartialBlob {
+  readonly digest: Digest;
+  /** For positional reads; stays valid and keeps its content after `commit` and `discard`, until `close`. */
+  readonly fd: number;
+  /** What an earlier process left here, unverified. Empty for a new file. */
+  readonly resumed: { readonly filled: readonly Interval[]; readonly sizeBytes: number | undefined };
+  /** Writes all of `bytes` at `offset`. Rejects with STORAGE_FULL (ENOSPC, EDQUOT) or STORAGE_FAILED. */
+  write(bytes: Uint8Array, offset: number): Promise<void>;
+  /** Notes durably-enough which bytes are there, for a later process. Callers throttle it; calls never overlap. */
+  record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void>;
+  /** fsync, rename into the store, fsync the folder: after it resolves the content survives a crash. Once. */
+  commit(sizeBytes: number): Promise<void>;
+  /** Removes the file and its record. Once, instead of `commit`. */
+  discard(): Promise<void>;
+  /** Closes the descriptor. Without `commit` or `discard` before, file and record stay for a later fill. Idempotent. */
+  close(): Promise<void>;
+}

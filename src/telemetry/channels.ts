@@ -1,0 +1,114 @@
+import type { Digest } from '../core/digest.ts';
+import type { ErrorCode } from '../core/errors.ts';
+
+/**
+ * What happens inside, said once by the part that knows it. Metrics and logs subscribe; the parts that publish know
+ * neither. Publishing is synchronous and costs a loop over the subscribers: never publish per chunk.
+ */
+export class Channel<T> {
+  readonly #subscribers: ((event: T) => void)[] = [];
+
+  subscribe(subscriber: (event: T) => void): void {
+    this.#subscribers.push(subscriber);
+  }
+
+  publish(event: T): void {
+    for (const subscriber of this.#subscribers) subscriber(event);
+  }
+}
+
+export type UpstreamRequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'token';
+
+/** One HTTP exchange with an upstream (or its token server, or the host that it redirected to) has its headers. */
+export interface UpstreamRequestEvent {
+  readonly upstream: string;
+  readonly endpoint: string;
+  readonly kind: UpstreamRequestKind;
+  readonly method: string;
+  /** The HTTP status, or the error's code where none came. */
+  readonly status: number | ErrorCode;
+  readonly durationMs: number;
+}
+
+/** Body bytes received from an upstream: once per stream, at its end. */
+export interface UpstreamBytesEvent {
+  readonly upstream: string;
+  readonly bytes: number;
+}
+
+export interface RateLimitEvent {
+  readonly upstream: string;
+  readonly limit: number | undefined;
+  readonly remaining: number | undefined;
+}
+
+/** A request of a client was answered, or broke off. */
+export interface RequestEvent {
+  readonly id: string;
+  readonly client: string;
+  readonly method: string;
+  readonly path: string;
+  readonly route: 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'other';
+  readonly registry: string | undefined;
+  readonly repository: string | undefined;
+  readonly reference: string | undefined;
+  readonly userAgent: string | undefined;
+  readonly status: number;
+  readonly errorCode: ErrorCode | undefined;
+  /** How the content came to be here: from the cache, from a fill in progress that it joined or started, or stale. */
+  readonly served: 'hit' | 'joined' | 'led' | 'revalidated' | 'stale' | undefined;
+  readonly bytes: number;
+  /** The client has every byte that it was promised. */
+  readonly complete: boolean;
+  readonly firstByteMs: number | undefined;
+  readonly durationMs: number;
+}
+
+/** Body bytes sent to a client: once per response, at its end. */
+export interface ServedBytesEvent {
+  readonly from: 'cache' | 'flight' | 'peer';
+  readonly bytes: number;
+}
+
+/** A request shared the upstream work of another one. */
+export interface CoalescedEvent {
+  readonly kind: 'blob' | 'manifest' | 'blob-head' | 'token' | 'tags' | 'referrers';
+}
+
+export interface FlightEvent {
+  readonly digest: Digest;
+  readonly event: 'started' | 'resumed' | 'done' | 'failed' | 'parked' | 'discarded-body' | 'source-failed' | 'range-opened';
+  readonly sizeBytes: number | undefined;
+  readonly filledBytes: number;
+  readonly waiters: number;
+  readonly source: string | undefined;
+  readonly errorCode: ErrorCode | undefined;
+  readonly message: string | undefined;
+  readonly durationMs: number;
+}
+
+export interface EvictionEvent {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly sizeAfterBytes: number;
+}
+
+/** Something an operator should read; `level` is the log's. */
+export interface NoticeEvent {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly error?: unknown;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+
+export class Channels {
+  readonly upstreamRequest: Channel<UpstreamRequestEvent> = new Channel();
+  readonly upstreamBytes: Channel<UpstreamBytesEvent> = new Channel();
+  readonly rateLimit: Channel<RateLimitEvent> = new Channel();
+  readonly request: Channel<RequestEvent> = new Channel();
+  readonly servedBytes: Channel<ServedBytesEvent> = new Channel();
+  readonly coalesced: Channel<CoalescedEvent> = new Channel();
+  readonly flight: Channel<FlightEvent> = new Channel();
+  readonly eviction: Channel<EvictionEvent> = new Channel();
+  readonly notice: Channel<NoticeEvent> = new Channel();
+}
