@@ -4,7 +4,9 @@ import { type Digest, parseDigest } from './digest.ts';
 export type Tag = string & { readonly __brand: 'Tag' };
 
 /** What a manifest is asked by. */
-export type Reference = { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest };
+export type Reference =
+  | { readonly kind: 'tag'; readonly tag: Tag }
+  | { readonly kind: 'digest'; readonly digest: Digest };
 
 const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 

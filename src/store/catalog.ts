@@ -46,4 +46,3 @@ export interface TagRecord {
   /** When upstream last said so, in ms since the epoch. */
   readonly checkedAtMs: number;
 }
-

@@ -77,7 +77,15 @@ export interface CoalescedEvent {
 
 export interface FlightEvent {
   readonly digest: Digest;
-  readonly event: 'started' | 'resumed' | 'done' | 'failed' | 'parked' | 'discarded-body' | 'source-failed' | 'range-opened';
+  readonly event:
+    | 'started'
+    | 'resumed'
+    | 'done'
+    | 'failed'
+    | 'parked'
+    | 'discarded-body'
+    | 'source-failed'
+    | 'range-opened';
   readonly sizeBytes: number | undefined;
   readonly filledBytes: number;
   readonly waiters: number;

@@ -1,0 +1,122 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { Digest } from '../core/digest.ts';
+import type { Reference } from '../core/reference.ts';
+import type { Scope } from '../core/scope.ts';
+
+/**
+ * Where the gateway and the depot meet. What crosses is plain data, a file descriptor or shared memory, and a mark of
+ * how far it may be read: never a stream, so that gateways can run in threads of their own.
+ * Every call rejects with an `AppError` whose code is what the client is to be told (P6).
+ */
+export interface Depot {
+  manifest(request: ManifestRequest, signal: AbortSignal): Promise<ManifestAnswer>;
+  blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer>;
+  tags(request: TagsRequest, signal: AbortSignal): Promise<ListAnswer>;
+  referrers(request: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer>;
+  /** Repositories with cached content, for `_catalog`. */
+  repositories(after: string | undefined, limit: number): Promise<{ names: readonly string[]; more: boolean }>;
+}
+
+/** Finds the scope that a request's names mean (design: names, scopes, privacy). Pure: gateways have their own. */
+export interface NameResolver {
+  /**
+   * `ns` is containerd's query parameter, `name` what stands between `/v2/` and the endpoint. Throws REGISTRY_UNKNOWN
+   * for a registry that is not configured and NAME_INVALID for a name outside the grammar.
+   */
+  resolve(ns: string | undefined, name: string): Scope;
+}
+
+/** How the content came to be here, for logs and metrics. */
+export type Served = 'hit' | 'joined' | 'led' | 'revalidated' | 'stale';
+
+export interface ManifestRequest {
+  readonly scope: Scope;
+  readonly reference: Reference;
+  /** The client's Accept header lines, joined; undefined where there was none. */
+  readonly accept: string | undefined;
+  /** HEAD: the answer's bytes may be absent. */
+  readonly method: 'GET' | 'HEAD';
+  /** Who asks, for the view of pulls by image. */
+  readonly client: string;
+}
+
+export interface ManifestAnswer {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  /** The exact bytes that upstream sent. Always there for GET. */
+  readonly bytes: Uint8Array | undefined;
+  readonly served: Served;
+}
+
+export interface BlobRequest {
+  readonly scope: Scope;
+  readonly digest: Digest;
+  /** HEAD: nothing is fetched, the answer has no body. */
+  readonly method: 'GET' | 'HEAD';
+  /** The Range header as it came; decided once the size is known. */
+  readonly range: string | undefined;
+  readonly client: string;
+}
+
+export type BlobAnswer =
+  | { readonly kind: 'head'; readonly sizeBytes: number | undefined; readonly served: Served }
+  | { readonly kind: 'unsatisfiable'; readonly sizeBytes: number }
+  | {
+      readonly kind: 'body';
+      /** The whole blob's size; undefined where upstream does not say: then the body is sent chunked, and whole. */
+      readonly sizeBytes: number | undefined;
+      /** The part to send (206), or undefined for the whole (200). */
+      readonly part: Interval | undefined;
+      readonly body: BlobBody;
+      readonly served: Served;
+    };
+
+/**
+ * One response's view of a blob, committed or still being filled. The gateway reads `storage` at positions between
+ * `start` and what `readableTo` says, at its own pace, and calls `close` in every case.
+ */
+export interface BlobBody {
+  readonly start: number;
+  /** Where this body ends (excluded); undefined while the blob's size is unknown. */
+  readonly end: number | undefined;
+  /** Where to read. Valid once `readableTo` or `whenReadable` has said that there is something to read. */
+  readonly storage: BlobStorage;
+  /** Bytes between `offset` and the returned position can be read now; returns `offset` where none can. Throws the
+   *  flight's error once the body cannot be completed. */
+  readableTo(offset: number): number;
+  /**
+   * Resolves with `readableTo(offset)` as soon as that is beyond `offset`; with `offset` itself once the body is known to end
+   * there. Rejects with the flight's error when the body cannot be completed, or with the signal's reason.
+   */
+  whenReadable(offset: number, signal: AbortSignal): Promise<number>;
+  /** Ends this view. Idempotent. */
+  close(): void;
+}
+
+export type BlobStorage =
+  | { readonly kind: 'file'; readonly fd: number }
+  | { readonly kind: 'memory'; readonly bytes: Uint8Array };
+
+export interface TagsRequest {
+  readonly scope: Scope;
+  readonly limit: number | undefined;
+  readonly last: string | undefined;
+}
+
+export interface ReferrersRequest {
+  readonly scope: Scope;
+  readonly digest: Digest;
+  readonly artifactType: string | undefined;
+}
+
+/** A JSON document passed through from upstream. */
+export interface ListAnswer {
+  readonly body: Uint8Array;
+  readonly mediaType: string;
+  /** Query string (without `?`) of the next page, for a Link header that points at ourselves. */
+  readonly nextQuery: string | undefined;
+  /** `OCI-Filters-Applied`, for referrers. */
+  readonly filtersApplied: string | undefined;
+  readonly served: Served;
+}
