@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { retryDefaults, retryPolicy } from './retry-policy.ts';
+
+const lowest = retryPolicy(retryDefaults, () => 0);
+const highest = retryPolicy(retryDefaults, () => 0.999999);
+
+function failure(attempt: number, retryAfterMs?: number) {
+  return { retryable: true, attempt, retryAfterMs };
+}
+
+describe('retry policy', () => {
+  it('doubles the pause with each attempt, half of it by chance', () => {
+    assert.deepEqual(
+      [1, 2, 3, 4].map((n) => lowest(failure(n))),
+      [100, 200, 400, 800],
+    );
+    assert.deepEqual(
+      [1, 2, 3, 4].map((n) => highest(failure(n))),
+      [200, 400, 800, 1600],
+    );
+  });
+
+  it('never pauses longer than its maximum', () => {
+    const patient = retryPolicy({ ...retryDefaults, maxAttempts: 100 }, () => 0.999999);
+    assert.equal(patient(failure(60)), 5000);
+  });
+
+  it('gives up after five attempts without progress', () => {
+    assert.notEqual(lowest(failure(4)), undefined);
+    assert.equal(lowest(failure(5)), undefined);
+  });
+
+  it('gives up on what cannot succeed', () => {
+    assert.equal(lowest({ retryable: false, attempt: 1, retryAfterMs: undefined }), undefined);
+    assert.equal(lowest({ retryable: false, attempt: 1, retryAfterMs: 1 }), undefined);
+  });
+
+  it('comes back no earlier than Retry-After says, and not all at once', () => {
+    assert.equal(lowest(failure(1, 3000)), 3000);
+    assert.equal(highest(failure(1, 3000)), 3100);
+    assert.equal(lowest(failure(1, 0)), 100);
+  });
+
+  it('gives up when Retry-After is longer than its bound', () => {
+    assert.equal(lowest(failure(1, 30_000)), 30_000);
+    assert.equal(lowest(failure(1, 30_001)), undefined);
+  });
+});

@@ -1,0 +1,36 @@
+/** What is known after a failed attempt. Structurally the `RetrySituation` that a flight hands over. */
+export interface RetryFacts {
+  readonly retryable: boolean;
+  /** Failed attempts in a row without a byte of progress, this one included. */
+  readonly attempt: number;
+  /** What the refusing side asked for, in ms. */
+  readonly retryAfterMs: number | undefined;
+}
+
+export interface RetryOptions {
+  readonly maxAttempts: number;
+  /** The first pause's upper bound; it doubles with each attempt. */
+  readonly baseMs: number;
+  readonly maxMs: number;
+  /** A Retry-After beyond this is not worth holding anybody for. */
+  readonly maxRetryAfterMs: number;
+}
+
+export const retryDefaults: RetryOptions = { maxAttempts: 5, baseMs: 200, maxMs: 5000, maxRetryAfterMs: 30_000 };
+
+/**
+ * How long to pause before the next attempt, or undefined to give up. Half of each pause is chance, so that those who
+ * failed together do not come back together; a Retry-After is a floor, with the chance on top of it.
+ */
+export function retryPolicy(
+  options: RetryOptions,
+  random: () => number,
+): (situation: RetryFacts) => number | undefined {
+  return ({ retryable, attempt, retryAfterMs }) => {
+    if (!retryable || attempt >= options.maxAttempts) return undefined;
+    const boundMs = Math.min(options.maxMs, options.baseMs * 2 ** (attempt - 1));
+    if (retryAfterMs === undefined) return Math.round(boundMs * (0.5 + random() / 2));
+    if (retryAfterMs > options.maxRetryAfterMs) return undefined;
+    return Math.max(retryAfterMs, boundMs / 2) + Math.round((random() * boundMs) / 2);
+  };
+}
