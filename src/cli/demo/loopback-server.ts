@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** An HTTP server on 127.0.0.1 that can go away and come back at the same port. */
+export class LoopbackServer implements AsyncDisposable {
+  readonly #server: Server;
+  #port = 0;
+
+  constructor(onRequest: RequestListener) {
+    this.#server = createServer({ keepAliveTimeout: 60_000, noDelay: true }, onRequest);
+  }
+
+  /** `127.0.0.1:<port>` */
+  get host(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Listens: the first time on a free port, then on the same again. */
+  async open(): Promise<void> {
+    this.#server.listen({ port: this.#port, host: '127.0.0.1', backlog: 4096 });
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Refuses connections from now on and cuts those that there are. Resolves once no socket is left. */
+  async shut(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  /** Cuts all connections; new ones are welcome. */
+  cutConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shut();
+  }
+}
