@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { digestOf } from '../core/digest.ts';
+import { etagOf, noneMatchNames, rangeUnder } from './conditional.ts';
+
+const digest = digestOf(Buffer.from('one'));
+const other = digestOf(Buffer.from('other'));
+
+describe('noneMatchNames', () => {
+  const cases: [header: string | undefined, matches: boolean][] = [
+    [undefined, false],
+    ['*', true],
+    [`"${digest}"`, true],
+    [`W/"${digest}"`, true],
+    [`"${other}", W/"${digest}"`, true],
+    [`"${other}","${digest}"`, true],
+    [`"${other}"`, false],
+    [digest, false],
+    ['"*"', false],
+    ['', false],
+  ];
+  for (const [header, matches] of cases) {
+    it(`${matches ? 'matches' : 'does not match'} ${header}`, () => {
+      assert.equal(noneMatchNames(header, digest), matches);
+    });
+  }
+});
+
+describe('rangeUnder', () => {
+  it('lets the range through without If-Range and with the strong validator', () => {
+    assert.equal(rangeUnder(undefined, 'bytes=0-1', digest), 'bytes=0-1');
+    assert.equal(rangeUnder(etagOf(digest), 'bytes=0-1', digest), 'bytes=0-1');
+  });
+
+  it('asks for the whole with another, a weak, or a date validator', () => {
+    for (const validator of [etagOf(other), `W/${etagOf(digest)}`, 'Wed, 21 Oct 2015 07:28:00 GMT', '*']) {
+      assert.equal(rangeUnder(validator, 'bytes=0-1', digest), undefined);
+    }
+  });
+});
