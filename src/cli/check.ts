@@ -1,0 +1,45 @@
+import { resolve } from 'node:path';
+import { addressText } from '../config/address.ts';
+import { loadConfig } from '../config/load.ts';
+import { problemText } from '../config/problems.ts';
+import type { Config, Credentials } from '../config/schema.ts';
+import { formatDuration, formatSize } from '../core/units.ts';
+import { type CheckOptions, exitCodes } from './options.ts';
+
+/** Says everything that is wrong with a configuration, or what would run with it. */
+export async function check(options: CheckOptions): Promise<number> {
+  const loaded = await loadConfig({ file: options.config, environment: process.env });
+  if (loaded.kind === 'problems') {
+    const count = loaded.problems.length === 1 ? '1 problem' : `${loaded.problems.length} problems`;
+    process.stderr.write(`${loaded.problems.map(problemText).join('\n')}\n${options.config}: ${count}\n`);
+    return exitCodes.usage;
+  }
+  for (const notice of loaded.notices) process.stderr.write(`note: ${notice}\n`);
+  process.stdout.write(`ok\n${summary(loaded.config)}`);
+  return exitCodes.ok;
+}
+
+function summary({ listen, admin, storage, upstreams }: Config): string {
+  const lines = [
+    `  listen     ${addressText(listen)}`,
+    `  admin      ${addressText(admin)}`,
+    `  storage    ${resolve(storage.path)}, at most ${formatSize(storage.maxSizeBytes)}`,
+    '  upstreams',
+    ...upstreams.map((upstream) => {
+      const facts = [
+        upstream.endpoints.join(' '),
+        ...(upstream.isDefault ? ['default'] : []),
+        signIn(upstream.credentials),
+        `tags for ${formatDuration(upstream.tagTtlMs)}`,
+      ];
+      return `    ${upstream.name}: ${facts.join(', ')}`;
+    }),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function signIn(credentials: Credentials | undefined): string {
+  if (credentials === undefined) return 'anonymous';
+  if (credentials.kind === 'dockerConfig') return `credentials of ${credentials.path}`;
+  return credentials.kind === 'helper' ? `credentials of ${credentials.name}` : `as ${credentials.username}`;
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod';
+import { type Address, addressesCollide } from './address.ts';
+import { address, choice, duration, flag, integer, size, text } from './setting.ts';
+import { defaultUpstreams, type UpstreamInput, upstreams } from './upstream-schema.ts';
+
+/**
+ * The configuration, once: types, defaults, names of variables and flags, help texts and the reference page all come
+ * from here. Every rule runs even where another one failed, so that all problems are told at once.
+ */
+const input = z
+  .strictObject({
+    listen: address().prefault('0.0.0.0:5000').meta({
+      description: 'Where the OCI distribution API listens. Port `0` lets the system choose.',
+      flag: 'listen',
+    }),
+    admin: address()
+      .prefault('127.0.0.1:5001')
+      .meta({ description: 'Where health, metrics and the admin API listen.', flag: 'admin' }),
+    storage: z
+      .strictObject({
+        path: text()
+          .prefault('./onepull-data')
+          .meta({ description: 'Folder of the cache; made if it is missing.', flag: 'storage' }),
+        maxSize: size({ min: '1MiB' })
+          .prefault('50GiB')
+          .describe('The most that the cache keeps; what was not used for longest leaves first.'),
+        scrubRate: size({})
+          .prefault('8MiB')
+          .describe('How much content is read and hashed again each second, in the background. `0`: none.'),
+      })
+      .prefault({}),
+    upstreams: upstreams.prefault(defaultUpstreams),
+    pull: z
+      .strictObject({
+        headerTimeout: duration({ min: '10ms', max: '25s' })
+          .prefault('25s')
+          .describe('The longest that a client waits for the headers of its answer. containerd gives up at 30 s.'),
+        stallTimeout: duration({ min: '10ms', max: '1h' })
+          .prefault('10s')
+          .describe('A connection that brings no byte for so long is replaced.'),
+        deadline: duration({ min: '100ms', max: '7d' })
+          .prefault('30m')
+          .describe('The longest that one pull may take, retries included.'),
+        abandon: choice('finish', 'keep', 'discard')
+          .prefault('finish')
+          .describe(
+            'When the last client left a pull: finish it, stop and keep what arrived for the next one, or discard it.',
+          ),
+        maxRanges: integer(1, 32)
+          .prefault(4)
+          .describe('Connections that fetch parts of one blob at the same time, at most.'),
+        maxFlights: integer(1, 100_000)
+          .prefault(1000)
+          .describe('Pulls at the same time at most; one more is refused with 503.'),
+      })
+      .prefault({}),
+    server: z
+      .strictObject({
+        maxConnections: integer(1, 1_000_000).prefault(10_000).describe('Connections of clients at most.'),
+        clientTimeout: duration({ min: '10ms', max: '1h' })
+          .prefault('2m')
+          .describe('A client that neither sends nor takes a byte for so long is cut off.'),
+        maxHeaderSize: size({ min: '4KiB', max: '1MiB' })
+          .prefault('16KiB')
+          .describe("The most that a request's headers may take."),
+        shutdownTimeout: duration({ min: '0s', max: '1h' })
+          .prefault('30s')
+          .describe('How long open answers may go on after the signal to stop.'),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({
+        level: choice('debug', 'info', 'warn', 'error').prefault('info').describe('The least level that is written.'),
+        access: flag().prefault(true).describe('Write one line for each request.'),
+      })
+      .prefault({}),
+  })
+  .superRefine(checkAddresses, { when: () => true })
+  .superRefine(checkDefaultUpstream, { when: () => true });
+
+export const configSchema = input.transform(toConfig);
+
+/** What the program runs with. Deeply frozen. */
+export type Config = DeepReadonly<z.output<typeof configSchema>>;
+export type UpstreamConfig = Config['upstreams'][number];
+
+/** How to sign in at an upstream. */
+export type Credentials =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  | { readonly kind: 'passwordFile'; readonly username: string; readonly path: string }
+  | { readonly kind: 'dockerConfig'; readonly path: string }
+  | { readonly kind: 'helper'; readonly name: string };
+
+/** Keys that are spoken for: whoever uses one learns what became of it. */
+export const reservedKeys: Readonly<Record<string, string>> = {
+  cluster: 'this version runs on one node: it has no cluster mode',
+};
+
+type DeepReadonly<T> = T extends readonly (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T;
+
+/** The same with units in the names, and with what was left out decided. */
+function toConfig({ listen, admin, storage, upstreams, pull, server, log }: z.output<typeof input>) {
+  const names = Object.keys(upstreams);
+  return {
+    listen,
+    admin,
+    storage: {
+      path: storage.path,
+      maxSizeBytes: storage.maxSize,
+      scrubBytesPerSecond: storage.scrubRate,
+    },
+    upstreams: names.flatMap((name) => {
+      const section = upstreams[name];
+      return section === undefined ? [] : [toUpstream(name, section, names.length === 1)];
+    }),
+    pull: {
+      headerTimeoutMs: pull.headerTimeout,
+      stallTimeoutMs: pull.stallTimeout,
+      deadlineMs: pull.deadline,
+      abandon: pull.abandon,
+      maxRanges: pull.maxRanges,
+      maxFlights: pull.maxFlights,
+    },
+    server: {
+      maxConnections: server.maxConnections,
+      clientTimeoutMs: server.clientTimeout,
+      maxHeaderSizeBytes: server.maxHeaderSize,
+      shutdownTimeoutMs: server.shutdownTimeout,
+    },
+    log,
+  };
+}
+
+function toUpstream(name: string, section: UpstreamInput, alone: boolean) {
+  return {
+    /** The registry's name, as clients write it. */
+    name,
+    /** Origins (`https://host:port`), at least one, in order of preference. */
+    endpoints: section.endpoints ?? (section.url === undefined ? [] : [section.url]),
+    isDefault: section.default || alone,
+    tagTtlMs: section.tagTtl,
+    credentials: toCredentials(section.credentials),
+    authRealms: section.authRealms,
+    redirectsAllow: section.redirects.allow,
+    tls: { caFile: section.tls.ca, certFile: section.tls.cert, keyFile: section.tls.key },
+    connections: section.connections,
+    connectTimeoutMs: section.connectTimeout,
+    headersTimeoutMs: section.headersTimeout,
+  };
+}
+
+function toCredentials(section: UpstreamInput['credentials']): Credentials | undefined {
+  if (section === undefined) return undefined;
+  const { username = '', password, passwordFile, dockerConfig, helper } = section;
+  if (password !== undefined) return { kind: 'password', username, password };
+  if (passwordFile !== undefined) return { kind: 'passwordFile', username, path: passwordFile };
+  if (dockerConfig !== undefined) return { kind: 'dockerConfig', path: dockerConfig };
+  return helper === undefined ? undefined : { kind: 'helper', name: helper };
+}
+
+function checkAddresses(section: { listen?: Address; admin?: Address }, context: z.RefinementCtx): void {
+  const { listen, admin } = section;
+  if (listen?.port === undefined || admin?.port === undefined || !addressesCollide(listen, admin)) return;
+  const params = { hint: 'give it another port' };
+  context.addIssue({ code: 'custom', path: ['admin'], message: 'is the address of listen', params });
+}
+
+function checkDefaultUpstream(section: { upstreams?: unknown }, context: z.RefinementCtx): void {
+  const { upstreams } = section;
+  if (typeof upstreams !== 'object' || upstreams === null) return;
+  const entries = Object.entries(upstreams);
+  const refuse = (message: string, hint: string) =>
+    context.addIssue({ code: 'custom', path: ['upstreams'], message, params: { hint } });
+  const chosen = entries.filter(([, upstream]) => upstream?.default === true).map(([name]) => name);
+  if (entries.length === 0) refuse('names no registry', 'leave the key out for the public registries');
+  else if (chosen.length > 1) refuse(`has several defaults: ${chosen.join(', ')}`, 'keep default: true in one of them');
+  else if (chosen.length === 0 && entries.length > 1) refuse('has no default', 'write default: true in one of them');
+}
