@@ -38,7 +38,7 @@ export interface StoredBlob {
  */
 export interface PartialBlob {
   readonly digest: Digest;
-  /** For positional reads; stays valid and keeps its content after `commit` and `discard`, until `close`. */
+  /** For positional reads; keeps its content after `commit` and `discard`, and is valid until `close` and every `hold` ended. */
   readonly fd: number;
   /** What an earlier process left here, unverified. Empty for a new file. */
   readonly resumed: { readonly filled: readonly Interval[]; readonly sizeBytes: number | undefined };
@@ -50,6 +50,14 @@ export interface PartialBlob {
   commit(sizeBytes: number): Promise<void>;
   /** Removes the file and its record. Once, instead of `commit`. */
   discard(): Promise<void>;
-  /** Closes the descriptor. Without `commit` or `discard` before, file and record stay for a later fill. Idempotent. */
+  /**
+   * Keeps `fd` valid until the returned function is called, beyond `close` too: a response may still be reading what a
+   * fill that has ended wrote. What is held counts as being read: it is not evicted.
+   */
+  hold(): () => void;
+  /**
+   * Ends the fill: the same digest may be opened again at once. Without `commit` or `discard` before, file and record
+   * stay for that later fill. Idempotent.
+   */
   close(): Promise<void>;
 }

@@ -1,0 +1,197 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import { AppError, asAppError } from '../core/errors.ts';
+import type { FillBody } from './fill-body.ts';
+import { type PlannedRange, readThroughBytes } from './range-planner.ts';
+import { RateMeter } from './rate-meter.ts';
+import type { Source, SourceBody } from './source.ts';
+
+/** How a feed ended. */
+export type FeedOutcome =
+  /** It has nothing more to do: it reached its end, or bytes that are already there. */
+  | { readonly kind: 'met' }
+  /** The flight stopped it. */
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly error: AppError };
+
+export interface FeedOptions {
+  /** Without a byte for so long, a source that is delivering counts as stalled. */
+  readonly stallTimeoutMs: number;
+  /** So long may a source take to begin to deliver. */
+  readonly askTimeoutMs: number;
+}
+
+/** What a feed tells its flight. Calls are synchronous. */
+export interface FeedListener {
+  /** The source answers. Returns false to have the feed end ('stopped') without reading the body. */
+  opened(feed: Feed, answer: SourceBody): boolean;
+  /** Bytes were written; readers may go on. */
+  wrote(feed: Feed, offset: number, end: number): void;
+  /** Bytes came from the source, wanted or not. */
+  received(bytes: number): void;
+}
+
+/**
+ * One request to one source, filling one range of one body.
+ *
+ * Invariants
+ * - Bytes that are already there are never written again: of each chunk only what is missing goes to the storage.
+ * - When `run` has resolved nothing of this feed writes any more: a write under way at a stop is waited for, whatever the
+ *   source still does is ignored.
+ * - A source that never settles cannot hold `run`: a stop or a stall ends it.
+ */
+export class Feed {
+  readonly source: Source;
+  readonly start: number;
+  readonly end: number | undefined;
+  /** No byte of the body has come yet. */
+  asking = true;
+  readonly #body: FillBody;
+  readonly #listener: FeedListener;
+  readonly #clock: Clock;
+  readonly #options: FeedOptions;
+  readonly #abort = new AbortController();
+  readonly #meter: RateMeter;
+  readonly #ended: PromiseWithResolvers<FeedOutcome> = Promise.withResolvers();
+  #position: number;
+  #over = false;
+  #writing: Promise<void> | undefined;
+  /** Since when the source has been waited for, or undefined while we are busy with what it sent. */
+  #waitingSinceMs: number | undefined;
+  #watch: Timer | undefined;
+
+  constructor(
+    deps: { body: FillBody; listener: FeedListener; clock: Clock },
+    source: Source,
+    range: PlannedRange,
+    options: FeedOptions,
+  ) {
+    this.#body = deps.body;
+    this.#listener = deps.listener;
+    this.#clock = deps.clock;
+    this.#meter = new RateMeter(deps.clock);
+    this.#options = options;
+    this.source = source;
+    this.start = range.start;
+    this.end = range.end;
+    this.#position = range.start;
+  }
+
+  /** The next byte it will bring. */
+  get nextOffset(): number {
+    return Math.max(this.#position, this.start);
+  }
+
+  get bytesPerSecond(): number {
+    return this.#meter.bytesPerSecond;
+  }
+
+  async run(): Promise<FeedOutcome> {
+    this.#waitingSinceMs = this.#clock.monotonic();
+    this.#guard(Math.min(this.#options.askTimeoutMs, this.#options.stallTimeoutMs));
+    this.#read().then(
+      () => this.#finish({ kind: 'met' }),
+      (error) => this.#finish({ kind: 'failed', error: asAppError(error) }),
+    );
+    const outcome = await this.#ended.promise;
+    await this.#writing?.catch(() => {});
+    return outcome;
+  }
+
+  /** Ends the feed: `run` resolves with 'stopped', the transfer is aborted. */
+  stop(): void {
+    this.#finish({ kind: 'stopped' });
+  }
+
+  #finish(outcome: FeedOutcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#watch?.clear();
+    this.#abort.abort(new AppError('CANCELLED', 'the fill does not need this transfer any more'));
+    this.#ended.resolve(outcome);
+  }
+
+  async #read(): Promise<void> {
+    const answer = await this.source.open(this.start, this.end, this.#abort.signal);
+    if (this.#over || !this.#listener.opened(this, answer)) {
+      this.stop();
+      return void discard(answer);
+    }
+    this.#position = answer.start;
+    this.#waitingSinceMs = this.#clock.monotonic();
+    for await (const chunk of answer.chunks) {
+      if (this.#over) return;
+      this.#waitingSinceMs = undefined;
+      this.asking = false;
+      this.#meter.add(chunk.length);
+      this.#listener.received(chunk.length);
+      await this.#take(chunk);
+      if (this.#hasMet()) this.#finish({ kind: 'met' });
+      if (this.#over) return;
+      this.#waitingSinceMs = this.#clock.monotonic();
+    }
+    this.#checkEnd(answer);
+  }
+
+  /** Writes what is missing of `chunk`, which stands at the present position. */
+  async #take(chunk: Uint8Array): Promise<void> {
+    const at = this.#position;
+    const limit = Math.min(at + chunk.length, this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
+    const ahead = this.#body.filled.nextFrom(at);
+    if (ahead === undefined || ahead >= limit) {
+      await this.#write(limit === at + chunk.length ? chunk : chunk.subarray(0, Math.max(0, limit - at)), at);
+    } else {
+      for (const gap of this.#body.filled.missing(at, limit)) {
+        await this.#write(chunk.subarray(gap.start - at, gap.end - at), gap.start);
+      }
+    }
+    this.#position = at + chunk.length;
+  }
+
+  async #write(bytes: Uint8Array, offset: number): Promise<void> {
+    if (this.#over || bytes.length === 0) return;
+    this.#writing = this.#body.storage.write(bytes, offset);
+    await this.#writing;
+    // What is written counts even if the feed was stopped meanwhile: it is there.
+    this.#body.wrote(offset, bytes);
+    this.#listener.wrote(this, offset, offset + bytes.length);
+  }
+
+  /** Whether the rest of the range is there already, or so much of it that reading through would cost more. */
+  #hasMet(): boolean {
+    const position = this.#position;
+    const end = this.end ?? this.#body.sizeBytes;
+    if (end !== undefined && position >= end) return true;
+    const there = this.#body.filled.endFrom(position);
+    return there > position && (there - position > readThroughBytes || there === end);
+  }
+
+  /** The source has ended its body without an error. */
+  #checkEnd(answer: SourceBody): void {
+    const end = this.end ?? this.#body.sizeBytes;
+    if (end === undefined && answer.blobSizeBytes === undefined) {
+      // Nobody said how long it is: then it ends here, and the digest tells whether that is so.
+      this.#body.setSize(this.#position);
+      return;
+    }
+    if (end !== undefined && this.#position < end) {
+      const missingBytes = end - this.#position;
+      throw new AppError('UPSTREAM_INTERRUPTED', `${this.source.name} ended ${missingBytes} bytes too early`);
+    }
+  }
+
+  #guard(timeoutMs: number): void {
+    this.#watch = this.#clock.after(timeoutMs, () => {
+      const now = this.#clock.monotonic();
+      const limitMs = this.asking ? this.#options.askTimeoutMs : this.#options.stallTimeoutMs;
+      const waitedMs = now - (this.#waitingSinceMs ?? now);
+      if (waitedMs < limitMs) return this.#guard(limitMs - waitedMs);
+      const message = `${this.source.name} sent nothing for ${Math.round(waitedMs / 1000)} s`;
+      this.#finish({ kind: 'failed', error: new AppError('UPSTREAM_STALLED', message) });
+    });
+  }
+}
+
+/** Ends a transfer whose body nobody reads. */
+async function discard(answer: SourceBody): Promise<void> {
+  await answer.chunks[Symbol.asyncIterator]().return?.();
+}

@@ -1,0 +1,157 @@
+import { type Digest, DigestVerifier } from '../core/digest.ts';
+import type { AppError } from '../core/errors.ts';
+import { IntervalSet } from '../core/interval-set.ts';
+import type { FillStorage, StorageView } from './fill-storage.ts';
+import { readAt } from './read-at.ts';
+
+export interface FillBodyOptions {
+  readonly digest: Digest;
+  readonly sizeBytes: number | undefined;
+  /** So many bytes at the end are held back until the whole is verified. */
+  readonly holdBackBytes: number;
+  /** The content comes from the store: it was verified when it went in. */
+  readonly verified?: boolean;
+}
+
+/**
+ * One attempt at a blob's content: where its bytes are, which are there, how far they are hashed, and whether they turned
+ * out right. A flight that has to start over (wrong digest) gets a new body; readers of the old one are cut.
+ *
+ * Invariants
+ * - `filled` says only what has been written: it is added to after the write resolved.
+ * - The hash has gone over exactly [0, hashedTo), each byte once, as it is in the storage.
+ * - Nobody may read beyond `readableTo`, which leaves out the last `holdBackBytes` until `verified`.
+ * - `verified` and `broken` are each set once, never both.
+ * - Bytes in [0, hashedTo) are never written again; feeds write only what is missing.
+ */
+export class FillBody {
+  readonly storage: FillStorage;
+  readonly filled: IntervalSet;
+  readonly #holdBackBytes: number;
+  readonly #verifier: DigestVerifier;
+  #sizeBytes: number | undefined;
+  #hashedTo = 0;
+  #readingBack = false;
+  #verified: boolean;
+  #broken: AppError | undefined;
+  #hashed: PromiseWithResolvers<Digest> | undefined;
+  #hashFailure: unknown;
+  #finished: Digest | undefined;
+
+  constructor(storage: FillStorage, options: FillBodyOptions) {
+    this.storage = storage;
+    this.filled = new IntervalSet(storage.resumed.filled);
+    this.#sizeBytes = options.sizeBytes;
+    this.#holdBackBytes = options.holdBackBytes;
+    this.#verifier = new DigestVerifier(options.digest);
+    this.#verified = options.verified ?? false;
+    if (!this.#verified) this.#readBack();
+  }
+
+  get view(): StorageView {
+    return this.storage.view;
+  }
+
+  /** Bytes of the whole blob; undefined until a source says it or the body has ended. */
+  get sizeBytes(): number | undefined {
+    return this.#sizeBytes;
+  }
+
+  setSize(sizeBytes: number): void {
+    this.#sizeBytes = sizeBytes;
+  }
+
+  /** Every byte is there. */
+  get complete(): boolean {
+    return this.#sizeBytes !== undefined && this.filled.bytes === this.#sizeBytes;
+  }
+
+  get verified(): boolean {
+    return this.#verified;
+  }
+
+  markVerified(): void {
+    this.#verified = true;
+  }
+
+  /** Why readers of this body must be cut, or undefined while it is sound as far as anyone knows. */
+  get broken(): AppError | undefined {
+    return this.#broken;
+  }
+
+  markBroken(error: AppError): void {
+    this.#broken = error;
+  }
+
+  /** Readers may read from `offset` up to here; `offset` itself when its byte is missing or held back. */
+  readableTo(offset: number): number {
+    const there = this.filled.endFrom(offset);
+    if (this.#verified) return there;
+    // Of a body whose size is unknown, any byte may be the last one.
+    const heldFrom = (this.#sizeBytes ?? this.filled.endFrom(0)) - this.#holdBackBytes;
+    return Math.max(offset, Math.min(there, heldFrom));
+  }
+
+  /** `bytes` are now in the storage at `offset`. Returns how many were new. */
+  wrote(offset: number, bytes: Uint8Array): number {
+    const added = this.filled.add(offset, offset + bytes.length);
+    if (offset === this.#hashedTo && !this.#readingBack) {
+      this.#verifier.update(bytes);
+      this.#hashedTo += bytes.length;
+    }
+    this.#readBack();
+    return added;
+  }
+
+  /** Resolves with the digest of the whole once all of it is there and hashed. Rejects when it cannot be read back. */
+  hashed(): Promise<Digest> {
+    this.#hashed ??= Promise.withResolvers<Digest>();
+    this.#settleHash();
+    return this.#hashed.promise;
+  }
+
+  /** Hashes what the prefix has reached but was written out of order, or by an earlier process. */
+  #readBack(): void {
+    if (this.#readingBack || this.#hashFailure !== undefined) return;
+    if (this.filled.endFrom(this.#hashedTo) === this.#hashedTo) return this.#settleHash();
+    this.#readingBack = true;
+    this.#readBackAll()
+      .catch((error) => {
+        this.#hashFailure = error;
+      })
+      .finally(() => {
+        this.#readingBack = false;
+        this.#settleHash();
+      });
+  }
+
+  async #readBackAll(): Promise<void> {
+    const buffer = Buffer.allocUnsafe(512 * 1024);
+    const release = this.storage.hold();
+    try {
+      for (;;) {
+        const end = this.filled.endFrom(this.#hashedTo);
+        if (end === this.#hashedTo || this.#broken !== undefined) return;
+        const block = buffer.subarray(0, Math.min(buffer.length, end - this.#hashedTo));
+        await readAt(this.view, block, this.#hashedTo);
+        this.#verifier.update(block);
+        this.#hashedTo += block.length;
+      }
+    } finally {
+      release();
+    }
+  }
+
+  #settleHash(): void {
+    if (this.#hashed === undefined) return;
+    if (this.#hashFailure !== undefined) return this.#hashed.reject(this.#hashFailure);
+    if (this.complete && this.#hashedTo === this.#sizeBytes && !this.#readingBack) {
+      this.#hashed.resolve(this.#finish());
+    }
+  }
+
+  #finish(): Digest {
+    this.#finished ??= this.#verifier.finish();
+    return this.#finished;
+  }
+}

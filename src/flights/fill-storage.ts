@@ -1,0 +1,84 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { Digest } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import type { ContentStore, PartialBlob, StoredBlob } from '../store/content-store.ts';
+
+/** Where readers find the bytes of a fill. */
+export type StorageView =
+  | { readonly kind: 'file'; readonly fd: number }
+  | { readonly kind: 'memory'; readonly bytes: Uint8Array };
+
+/** Where a fill puts its bytes. `PartialBlob` says what each call promises. */
+export interface FillStorage {
+  readonly view: StorageView;
+  readonly resumed: PartialBlob['resumed'];
+  write(bytes: Uint8Array, offset: number): Promise<void>;
+  record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void>;
+  commit(sizeBytes: number): Promise<void>;
+  discard(): Promise<void>;
+  hold(): () => void;
+  close(): Promise<void>;
+}
+
+/** The usual case: a sparse file that survives the process. */
+export function partialFill(partial: PartialBlob): FillStorage {
+  return {
+    view: { kind: 'file', fd: partial.fd },
+    resumed: partial.resumed,
+    write: (bytes, offset) => partial.write(bytes, offset),
+    record: (filled, sizeBytes) => partial.record(filled, sizeBytes),
+    commit: (sizeBytes) => partial.commit(sizeBytes),
+    discard: () => partial.discard(),
+    hold: () => partial.hold(),
+    close: () => partial.close(),
+  };
+}
+
+/** A small blob: it stays in memory until it is complete, and is never worth a partial file. */
+export function memoryFill(store: ContentStore, digest: Digest, sizeBytes: number): FillStorage {
+  const memory = Buffer.alloc(sizeBytes);
+  return {
+    view: { kind: 'memory', bytes: memory },
+    resumed: { filled: [], sizeBytes: undefined },
+    async write(bytes, offset) {
+      memory.set(bytes, offset);
+    },
+    async record() {},
+    commit: () => store.put(digest, memory),
+    async discard() {},
+    hold: () => () => {},
+    async close() {},
+  };
+}
+
+/** Content that turned out to be in the store already: another fill of it ended between two looks. */
+export function committedFill(blob: StoredBlob): FillStorage {
+  const refuse = async (): Promise<never> => {
+    throw new AppError('INTERNAL', 'committed content is not written to');
+  };
+  let holds = 0;
+  let closed = false;
+  const closeIfUnused = () => {
+    if (closed && holds === 0) blob.close();
+  };
+  return {
+    view: { kind: 'file', fd: blob.fd },
+    resumed: { filled: [{ start: 0, end: blob.sizeBytes }], sizeBytes: blob.sizeBytes },
+    write: refuse,
+    async record() {},
+    commit: refuse,
+    discard: refuse,
+    hold() {
+      holds++;
+      return () => {
+        holds--;
+        closeIfUnused();
+      };
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      closeIfUnused();
+    },
+  };
+}

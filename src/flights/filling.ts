@@ -1,0 +1,267 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import { AppError, asAppError } from '../core/errors.ts';
+import { Feed, type FeedListener, type FeedOptions, type FeedOutcome } from './feed.ts';
+import type { FillBody } from './fill-body.ts';
+import { patienceBytes, planRange } from './range-planner.ts';
+import { RecordKeeper } from './record-keeper.ts';
+import type { RetryPolicy, Source, SourceBody } from './source.ts';
+import type { SourceRoster } from './source-roster.ts';
+
+export interface FillingOptions extends FeedOptions {
+  /** Ranges of one blob in flight at once, at most. */
+  readonly maxRanges: number;
+}
+
+/** What readers wait for: the first byte one misses, and where its part ends (undefined: with the blob). */
+export interface Want {
+  readonly from: number;
+  readonly to: number | undefined;
+}
+
+/** What a filling tells its flight. Calls are synchronous. */
+export interface FillingHost {
+  wants(body: FillBody): Want[];
+  /** Bytes came, or the size became known: readers may go on. */
+  progressed(): void;
+  /** Every byte is there. Said once. */
+  completed(): void;
+  /** No source can bring what is missing. Said once. */
+  gaveUp(error: AppError): void;
+  /** A source has another size than the body was opened for; the filling has ended. */
+  contradicted(error: AppError, sizeBytes: number): void;
+  /** Bytes came from a source, wanted or not. */
+  received(bytes: number): void;
+  noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;
+}
+
+/** Ranges beside others that may fail before a filling stays with what it has. */
+const maxRangeFailures = 3;
+const replanAfterMs = 250;
+
+/**
+ * Brings the bytes of one body: plans ranges, runs a feed for each, and tries again where one fails.
+ *
+ * Invariants
+ * - Feeds are opened by `#plan` alone, never while it pauses, never after it is over (complete, given up or stopped).
+ * - A feed that fails beside others only costs its range; the one that fails alone counts against the retry budget, which
+ *   a byte of progress fills up again.
+ * - After `stop` has resolved nothing writes to the body's storage any more.
+ */
+export class Filling implements FeedListener {
+  readonly #body: FillBody;
+  readonly #roster: SourceRoster;
+  readonly #host: FillingHost;
+  readonly #clock: Clock;
+  readonly #retry: RetryPolicy;
+  readonly #options: FillingOptions;
+  readonly #records: RecordKeeper;
+  readonly #feeds = new Set<Feed>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #contributors = new Set<Source>();
+  #over = false;
+  #maxFeeds: number;
+  #failuresInRow = 0;
+  #rangeFailures = 0;
+  #plannedAtMs = 0;
+  #pause: { readonly timer: Timer; readonly reason: string } | undefined;
+  #attempts = 0;
+
+  constructor(
+    deps: { body: FillBody; roster: SourceRoster; host: FillingHost; clock: Clock; retry: RetryPolicy },
+    options: FillingOptions,
+  ) {
+    this.#body = deps.body;
+    this.#roster = deps.roster;
+    this.#host = deps.host;
+    this.#clock = deps.clock;
+    this.#retry = deps.retry;
+    this.#options = options;
+    this.#maxFeeds = options.maxRanges;
+    this.#records = new RecordKeeper(deps.body, deps.clock);
+  }
+
+  get body(): FillBody {
+    return this.#body;
+  }
+
+  get feeds(): ReadonlySet<Feed> {
+    return this.#feeds;
+  }
+
+  /** Requests made so far. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /** What it waits for, in words; undefined while bytes come. */
+  get waitingFor(): string | undefined {
+    const feeds = [...this.#feeds];
+    if (feeds.some((feed) => !feed.asking)) return undefined;
+    return this.#pause?.reason ?? `an answer from ${feeds[0]?.source.name ?? 'a source'}`;
+  }
+
+  start(): void {
+    this.#look();
+  }
+
+  /** A reader sleeps on the byte at `offset`: perhaps it needs a range of its own. Mostly a feed is about to bring it. */
+  wanted(offset: number): void {
+    for (const feed of this.#feeds) {
+      const distanceBytes = offset - feed.nextOffset;
+      const isInIt = distanceBytes >= 0 && offset < (feed.end ?? Number.POSITIVE_INFINITY);
+      if (isInIt && distanceBytes <= patienceBytes) return;
+    }
+    this.#look();
+  }
+
+  /** Those who brought bytes of this body have a fault: it is wrong. */
+  blame(error: AppError): void {
+    for (const source of this.#contributors) this.#roster.failed(source, error);
+  }
+
+  /** Ends every transfer. `record`: notes what is there for a later fill. Rejects where that note cannot be written. */
+  async stop(record: boolean): Promise<void> {
+    this.#over = true;
+    this.#pause?.timer.clear();
+    this.#pause = undefined;
+    this.#records.stop();
+    for (const feed of this.#feeds) feed.stop();
+    await Promise.all(this.#running);
+    if (record) await this.#records.last();
+    else await this.#records.idle();
+  }
+
+  /** A source answers (FeedListener). */
+  opened(feed: Feed, answer: SourceBody): boolean {
+    if (this.#over) return false;
+    if (answer.start < feed.start) {
+      // It does not serve ranges: one feed at a time, from the start, and only if that is the one we have.
+      this.#maxFeeds = 1;
+      if (this.#feeds.size > 1) return false;
+    }
+    this.#contributors.add(feed.source);
+    const saidBytes = answer.blobSizeBytes;
+    const knownBytes = this.#body.sizeBytes;
+    if (saidBytes === undefined || saidBytes === knownBytes) return true;
+    if (knownBytes === undefined) {
+      this.#body.setSize(saidBytes);
+      this.#host.progressed();
+      return true;
+    }
+    this.#over = true;
+    const message = `${feed.source.name} has ${saidBytes} bytes where ${knownBytes} were expected`;
+    this.#host.contradicted(new AppError('CONTENT_MISMATCH', message), saidBytes);
+    return false;
+  }
+
+  /** Bytes are on disk (FeedListener). */
+  wrote(feed: Feed, offset: number, end: number): void {
+    this.#failuresInRow = 0;
+    this.#records.wrote(end - offset);
+    for (const other of this.#feeds) {
+      // It has come to where another one asks for a range without an answer yet: its bytes are here first.
+      if (other !== feed && other.asking && other.start >= offset && other.start < end) other.stop();
+    }
+    this.#host.progressed();
+    // Rates change: a reader that was worth no range of its own may be later.
+    const planIsOld = this.#clock.monotonic() - this.#plannedAtMs > replanAfterMs;
+    if (planIsOld || this.#body.complete) this.#look();
+  }
+
+  received(bytes: number): void {
+    this.#host.received(bytes);
+  }
+
+  /** Decides from what is there what comes next. */
+  #look(): void {
+    if (this.#over) return;
+    if (this.#body.complete) {
+      this.#over = true;
+      this.#host.completed();
+    } else if (this.#pause === undefined) {
+      this.#plan();
+    }
+  }
+
+  #plan(): void {
+    this.#plannedAtMs = this.#clock.monotonic();
+    for (;;) {
+      const range = planRange({
+        sizeBytes: this.#body.sizeBytes,
+        filled: this.#body.filled,
+        feeds: [...this.#feeds],
+        wants: this.#host.wants(this.#body),
+        maxFeeds: this.#maxFeeds,
+      });
+      const source = range === undefined ? undefined : this.#roster.next();
+      if (range === undefined || source === undefined) return;
+      if (this.#feeds.size > 0) this.#host.noted('range-opened', source, undefined);
+      const deps = { body: this.#body, listener: this, clock: this.#clock };
+      this.#run(new Feed(deps, source, range, this.#options));
+    }
+  }
+
+  #run(feed: Feed): void {
+    this.#feeds.add(feed);
+    this.#attempts++;
+    const run = this.#records
+      .begin(feed.start)
+      .then(() => feed.run())
+      .catch((error): FeedOutcome => ({ kind: 'failed', error: asAppError(error) }))
+      .then((outcome) => {
+        this.#running.delete(run);
+        this.#feeds.delete(feed);
+        if (this.#over) return;
+        if (outcome.kind === 'failed') this.#failed(feed, outcome.error);
+        this.#host.progressed();
+        this.#look();
+      });
+    this.#running.add(run);
+  }
+
+  #failed(feed: Feed, error: AppError): void {
+    this.#host.noted('source-failed', feed.source, error);
+    if (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED') return this.#giveUp(error);
+    if (this.#feeds.size > 0 && this.#isOnlyThisRange(error)) {
+      this.#maxFeeds = this.#feeds.size;
+      return;
+    }
+    this.#roster.failed(feed.source, error);
+    const delayMs = this.#delayAfter(feed.source, error);
+    if (delayMs !== undefined) this.#pauseFor(delayMs, `another attempt after: ${error.message}`);
+    else if (this.#feeds.size > 0) this.#maxFeeds = this.#feeds.size;
+    else this.#giveUp(error);
+  }
+
+  /** Whatever the source dislikes about one more range, the ones that it serves are good. */
+  #isOnlyThisRange(error: AppError): boolean {
+    return !error.retryable || error.code === 'UPSTREAM_RATE_LIMITED' || ++this.#rangeFailures >= maxRangeFailures;
+  }
+
+  /** How long to wait before the next attempt, at this or another source; undefined: there is none. */
+  #delayAfter(source: Source, error: AppError): number | undefined {
+    const next = this.#roster.next();
+    if (next === undefined) return undefined;
+    this.#failuresInRow++;
+    const isSame = next === source;
+    return this.#retry({
+      retryable: error.retryable || !isSame,
+      attempt: this.#failuresInRow,
+      retryAfterMs: isSame ? error.retryAfterMs : undefined,
+    });
+  }
+
+  #pauseFor(delayMs: number, reason: string): void {
+    this.#pause?.timer.clear();
+    const timer = this.#clock.after(delayMs, () => {
+      this.#pause = undefined;
+      this.#look();
+    });
+    this.#pause = { timer, reason };
+  }
+
+  #giveUp(error: AppError): void {
+    this.#over = true;
+    this.#host.gaveUp(error);
+  }
+}

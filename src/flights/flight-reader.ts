@@ -1,0 +1,172 @@
+import type { Interval } from '../core/byte-range.ts';
+import { AppError } from '../core/errors.ts';
+import type { FillBody } from './fill-body.ts';
+import type { StorageView } from './fill-storage.ts';
+
+/** What a reader needs of its flight. */
+export interface ReaderHost {
+  readonly body: FillBody | undefined;
+  readonly error: AppError | undefined;
+  wanted(offset: number): void;
+  leave(reader: FlightReader): void;
+}
+
+/**
+ * One response following a flight.
+ *
+ * Invariants
+ * - It reads of one body only: the one that gave it its first byte. If that one turns out wrong, it is cut; a reader that has
+ *   had no byte yet goes on with the next body.
+ * - A reader whose part ends with the blob reaches that end only once the body is verified (P4), an empty blob included.
+ * - It sleeps in at most one wait. Its signal ends that wait and nothing else; `close` ends everything.
+ */
+export class FlightReader {
+  readonly #host: ReaderHost;
+  #announcedBytes: number | undefined;
+  #range: Interval | undefined;
+  #position: number;
+  #body: FillBody | undefined;
+  #release: (() => void) | undefined;
+  #sleeper: { ready: () => boolean; resolve: () => void; reject: (reason: unknown) => void } | undefined;
+  #signal: AbortSignal | undefined;
+  #closed = false;
+
+  constructor(host: ReaderHost, announcedBytes: number | undefined, range: Interval | undefined) {
+    this.#host = host;
+    this.#announcedBytes = announcedBytes;
+    this.#range = range;
+    this.#position = range?.start ?? 0;
+  }
+
+  get start(): number {
+    return this.#range?.start ?? 0;
+  }
+
+  /** Where its part ends (excluded), as far as known. */
+  get end(): number | undefined {
+    return this.#range?.end ?? this.#announcedBytes ?? this.#host.body?.sizeBytes;
+  }
+
+  /** Takes only a part. Before anything is read. */
+  setRange(range: Interval): void {
+    this.#range = range;
+    this.#position = range.start;
+  }
+
+  get storage(): StorageView {
+    if (this.#body === undefined) throw new Error('nothing is readable yet');
+    return this.#body.view;
+  }
+
+  /** The blob's size as soon as a source says it; undefined when one delivers without saying. */
+  async whenSized(signal: AbortSignal): Promise<number | undefined> {
+    const isKnown = () => {
+      if (this.#host.error !== undefined) throw this.#host.error;
+      const body = this.#host.body;
+      return body !== undefined && (body.sizeBytes !== undefined || body.filled.bytes > 0);
+    };
+    if (this.#announcedBytes === undefined && !isKnown()) await this.#sleep(isKnown, signal);
+    this.#announcedBytes ??= this.#host.body?.sizeBytes;
+    return this.#announcedBytes;
+  }
+
+  readableTo(offset: number): number {
+    const body = this.#currentBody();
+    if (body === undefined) return offset;
+    const to = Math.min(body.readableTo(offset), this.end ?? Number.POSITIVE_INFINITY);
+    if (to <= offset) return offset;
+    if (this.#body === undefined) {
+      this.#body = body;
+      this.#release = body.storage.hold();
+    }
+    return to;
+  }
+
+  async whenReadable(offset: number, signal: AbortSignal): Promise<number> {
+    const isReady = () => this.readableTo(offset) > offset || this.#isAtEnd(offset);
+    if (!isReady()) {
+      this.#position = offset;
+      const awake = this.#sleep(isReady, signal);
+      this.#host.wanted(offset);
+      await awake;
+    }
+    return this.readableTo(offset);
+  }
+
+  /** The byte that it waits for, or will ask for first, if `body` cannot give it now. */
+  missing(body: FillBody): number | undefined {
+    const from = this.#position;
+    const waits = this.#sleeper !== undefined || this.#body === undefined;
+    return waits && body.filled.endFrom(from) === from ? from : undefined;
+  }
+
+  /** Something changed: looks whether that is what it sleeps for. */
+  wake(): void {
+    const sleeper = this.#sleeper;
+    if (sleeper === undefined) return;
+    try {
+      if (!sleeper.ready()) return;
+      this.#sleeper = undefined;
+      sleeper.resolve();
+    } catch (error) {
+      this.#sleeper = undefined;
+      sleeper.reject(error);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopWaiting(new AppError('CANCELLED', 'the reader was closed'));
+    this.#watch(undefined);
+    this.#release?.();
+    this.#host.leave(this);
+  }
+
+  /** The body it reads of, or may begin to. Throws once it cannot be completed. */
+  #currentBody(): FillBody | undefined {
+    const body = this.#body ?? this.#host.body;
+    if (body?.verified !== true) {
+      const error = body?.broken ?? this.#host.error;
+      if (error !== undefined) throw error;
+    }
+    const sizeBytes = body?.sizeBytes;
+    if (sizeBytes !== undefined && this.#announcedBytes !== undefined && sizeBytes !== this.#announcedBytes) {
+      const message = `the blob has ${sizeBytes} bytes, not ${this.#announcedBytes} as announced`;
+      throw new AppError('CONTENT_MISMATCH', message);
+    }
+    return body;
+  }
+
+  #isAtEnd(offset: number): boolean {
+    const body = this.#currentBody();
+    const end = this.end;
+    if (body === undefined || end === undefined || offset < end) return false;
+    return body.verified || (body.sizeBytes !== undefined && end < body.sizeBytes);
+  }
+
+  #sleep(ready: () => boolean, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted || this.#closed)
+        return reject(signal.reason ?? new AppError('CANCELLED', 'the reader was closed'));
+      this.#watch(signal);
+      this.#sleeper = { ready, resolve, reject };
+    });
+  }
+
+  #stopWaiting(reason: unknown): void {
+    const sleeper = this.#sleeper;
+    this.#sleeper = undefined;
+    sleeper?.reject(reason);
+  }
+
+  /** Listens to one signal at a time; a response uses the same one for all its waits. */
+  #watch(signal: AbortSignal | undefined): void {
+    if (signal === this.#signal) return;
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#onAbort);
+  }
+
+  readonly #onAbort = (): void => this.#stopWaiting(this.#signal?.reason);
+}

@@ -1,0 +1,108 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { Digest } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import { abandonable } from '../core/shared-calls.ts';
+import { Flight, type FlightDeps, type FlightOptions } from './flight.ts';
+import type { FlightReader } from './flight-reader.ts';
+import type { FlightSnapshot } from './flight-snapshot.ts';
+import type { Source } from './source.ts';
+
+export interface FlightTableOptions extends FlightOptions {
+  /** Flights at once, at most. */
+  readonly maxFlights: number;
+}
+
+export interface JoinRequest {
+  readonly digest: Digest;
+  /** What a manifest says of its size; the source's word counts in the end. */
+  readonly sizeBytes: number | undefined;
+  /** Where the content can be had on this reader's behalf. The caller has checked that it may read it (P9). */
+  readonly source: Source;
+  /** The part wanted, where the size is known; otherwise the reader's `setRange`. */
+  readonly range: Interval | undefined;
+}
+
+const endedShown = 100;
+
+/**
+ * The flights of this node, by digest.
+ *
+ * Invariants: at most one flight per digest touches the storage; joining is synchronous with finding, so no flight can end
+ * between the two; a flight stays in the table until it is settled, and whoever comes while it is over but not settled
+ * waits and then starts the next one (which finds the content in the store if the last one brought it).
+ */
+export class FlightTable implements AsyncDisposable {
+  readonly #deps: FlightDeps;
+  readonly #options: FlightTableOptions;
+  readonly #flights = new Map<Digest, Flight>();
+  readonly #ended: FlightSnapshot[] = [];
+  #closed = false;
+
+  constructor(deps: FlightDeps, options: FlightTableOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /**
+   * Joins the flight for the digest, or starts it (`led`). Rejects with OVERLOADED where there are too many flights, and
+   * with SHUTTING_DOWN. The reader must be closed by the caller in every case.
+   */
+  async join(request: JoinRequest, signal: AbortSignal): Promise<{ reader: FlightReader; led: boolean }> {
+    for (;;) {
+      if (this.#closed) throw new AppError('SHUTTING_DOWN', 'onepull is shutting down', { retryAfterMs: 1000 });
+      const flight = this.#flights.get(request.digest);
+      if (flight === undefined) {
+        return { reader: this.#start(request).join(request.source, request.range), led: true };
+      }
+      if (!flight.over) {
+        this.#deps.channels.coalesced.publish({ kind: 'blob' });
+        return { reader: flight.join(request.source, request.range), led: false };
+      }
+      await abandonable(flight.settled, signal);
+    }
+  }
+
+  has(digest: Digest): boolean {
+    return this.#flights.has(digest);
+  }
+
+  get size(): number {
+    return this.#flights.size;
+  }
+
+  /** The flights in progress. */
+  snapshots(): FlightSnapshot[] {
+    return [...this.#flights.values()].map((flight) => flight.snapshot());
+  }
+
+  snapshot(digest: Digest): FlightSnapshot | undefined {
+    return this.#flights.get(digest)?.snapshot();
+  }
+
+  /** Flights that ended lately, newest first. */
+  ended(): readonly FlightSnapshot[] {
+    return this.#ended;
+  }
+
+  /** Stops every fill where it can be resumed from, and waits until nothing touches the storage. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    const reason = new AppError('SHUTTING_DOWN', 'onepull is shutting down', { retryAfterMs: 1000 });
+    for (const flight of this.#flights.values()) flight.park(reason);
+    await Promise.all([...this.#flights.values()].map((flight) => flight.settled));
+  }
+
+  #start(request: JoinRequest): Flight {
+    if (this.#flights.size >= this.#options.maxFlights) {
+      throw new AppError('OVERLOADED', `${this.#flights.size} blobs are being pulled already`, { retryAfterMs: 1000 });
+    }
+    const flight = new Flight(this.#deps, this.#options, request.digest, request.sizeBytes);
+    this.#flights.set(request.digest, flight);
+    void flight.settled.then(() => {
+      this.#flights.delete(request.digest);
+      this.#ended.unshift(flight.snapshot());
+      this.#ended.length = Math.min(this.#ended.length, endedShown);
+    });
+    return flight;
+  }
+}

@@ -1,0 +1,388 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Digest } from '../core/digest.ts';
+import { AppError, asAppError } from '../core/errors.ts';
+import { formatDuration } from '../core/units.ts';
+import type { ContentStore } from '../store/content-store.ts';
+import type { Channels, FlightEvent as PublishedEvent } from '../telemetry/channels.ts';
+import { FillBody } from './fill-body.ts';
+import { committedFill, type FillStorage, memoryFill, partialFill } from './fill-storage.ts';
+import { Filling, type FillingHost, type FillingOptions, type Want } from './filling.ts';
+import { FlightReader, type ReaderHost } from './flight-reader.ts';
+import type { FlightSnapshot } from './flight-snapshot.ts';
+import { type FlightEvent, type FlightState, isFinal, isOpenEnded, nextState } from './flight-state.ts';
+import { RateMeter } from './rate-meter.ts';
+import type { RetryPolicy, Source } from './source.ts';
+import { SourceRoster } from './source-roster.ts';
+
+export interface FlightDeps {
+  readonly store: ContentStore;
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly retry: RetryPolicy;
+}
+
+export interface FlightOptions extends FillingOptions {
+  /** So many bytes at the end of a body are held back until it is verified. */
+  readonly holdBackBytes: number;
+  /** Blobs up to this size are filled in memory. */
+  readonly smallBlobBytes: number;
+  /** A whole fill may take so long. */
+  readonly deadlineMs: number;
+  /** Bodies with a wrong digest or size that are thrown away before the flight gives up. */
+  readonly maxBadBodies: number;
+  /** What happens when the last reader leaves: go on, or stop and keep or discard what is there. */
+  readonly abandon: 'finish' | 'keep' | 'discard';
+}
+
+/**
+ * One node's fill of one blob: it reads from sources, at most one at a time per byte, and any number of readers follow.
+ *
+ * Invariants
+ * - Everything here runs on one thread, to completion, between two awaits: an event (a chunk was written, a feed ended, a
+ *   reader came or left, a timer fired) changes state, and what follows is decided from the state alone.
+ * - `#state` moves only by `nextState`. In a final state there are no feeds, no timers and no sleeping readers.
+ * - `settled` resolves when nothing of this flight touches the storage any more, except readers that hold it. Only then may
+ *   another flight for the digest begin (the table sees to it).
+ * - Readers never wait for each other, nor sources for readers: a reader reads the storage on its own.
+ *
+ * Who may leave or die: a reader at any time (its `close`); a source at any time (its feed fails, another is opened at the
+ * first missing byte); the process at any time (the storage's record lets a later flight go on). The storage may fail: then
+ * the flight fails, and says so to every reader.
+ */
+export class Flight implements FillingHost, ReaderHost {
+  readonly digest: Digest;
+  readonly settled: Promise<void>;
+  readonly #deps: FlightDeps;
+  readonly #options: FlightOptions;
+  readonly #claimedSizeBytes: number | undefined;
+  readonly #startedAtMs: number;
+  readonly #startedMs: number;
+  readonly #roster = new SourceRoster();
+  readonly #readers = new Set<FlightReader>();
+  readonly #meter: RateMeter;
+  readonly #deadline: Timer;
+  readonly #settle: PromiseWithResolvers<void> = Promise.withResolvers();
+  #state: FlightState = { phase: 'opening' };
+  /** Brings the bytes of the present body, or brought them. */
+  #filling: Filling | undefined;
+  /** The opening under way, with the closing of the body before it. */
+  #opening: Promise<void> | undefined;
+  /** The size that a source gave where it contradicts what was claimed. */
+  #correctedSizeBytes: number | undefined;
+  #badBodies = 0;
+  #receivedBytes = 0;
+  #earlierAttempts = 0;
+
+  constructor(deps: FlightDeps, options: FlightOptions, digest: Digest, claimedSizeBytes: number | undefined) {
+    this.#deps = deps;
+    this.#options = options;
+    this.digest = digest;
+    this.#claimedSizeBytes = claimedSizeBytes;
+    this.#startedAtMs = deps.clock.now();
+    this.#startedMs = deps.clock.monotonic();
+    this.#meter = new RateMeter(deps.clock);
+    this.settled = this.#settle.promise;
+    this.#deadline = deps.clock.after(options.deadlineMs, () => {
+      const message = `the pull took longer than ${formatDuration(options.deadlineMs)}`;
+      this.#fail(new AppError('PULL_DEADLINE', message));
+    });
+    this.#publish('started');
+    this.#open();
+  }
+
+  /** Whether nobody can join any more: the content is in the store, or will not come by this flight. */
+  get over(): boolean {
+    return isFinal(this.#state);
+  }
+
+  /** The body that readers may read from now. */
+  get body(): FillBody | undefined {
+    return 'body' in this.#state ? this.#state.body : undefined;
+  }
+
+  /** Why there will be no body, once that is so. */
+  get error(): AppError | undefined {
+    return 'error' in this.#state ? this.#state.error : undefined;
+  }
+
+  // --- readers -----------------------------------------------------------------------------------------------------
+
+  /** Adds a reader, and where the content can be had on that reader's behalf. Only while the flight is not over. */
+  join(source: Source, range: Interval | undefined): FlightReader {
+    this.#roster.add(source);
+    const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range);
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  /** A reader sleeps on the byte at `offset` (ReaderHost). */
+  wanted(offset: number): void {
+    if (this.#state.phase === 'filling') this.#filling?.wanted(offset);
+  }
+
+  /** A reader is closed (ReaderHost). */
+  leave(reader: FlightReader): void {
+    if (!this.#readers.delete(reader) || this.#readers.size > 0) return;
+    if (this.#options.abandon === 'finish') return;
+    this.park(new AppError('CANCELLED', 'every client left'), this.#options.abandon === 'discard');
+  }
+
+  /** Stops the fill where it may be stopped; what is there stays for a later one unless `discard`. */
+  park(error: AppError, discard = false): void {
+    if (!isOpenEnded(this.#state)) return;
+    const body = this.body;
+    this.#move({ type: 'abandoned', error });
+    this.#publish('parked', undefined, error);
+    void this.#end(body, discard);
+  }
+
+  // --- opening -----------------------------------------------------------------------------------------------------
+
+  /** Opens a body once `before` is over. The flight may end meanwhile: then what was opened is closed again. */
+  #open(before: Promise<void> = Promise.resolve()): void {
+    this.#opening = before
+      .then(() => (this.over ? undefined : this.#openBody()))
+      .then(
+        (body) => (body === undefined ? undefined : this.#opened(body)),
+        (error) => this.#fail(asAppError(error)),
+      );
+  }
+
+  async #openBody(): Promise<FillBody> {
+    const { store } = this.#deps;
+    // Another flight may have ended between the caller's look into the store and now: never fetch twice (P1).
+    const stored = await store.open(this.digest);
+    if (stored !== undefined) {
+      const { sizeBytes } = stored;
+      return new FillBody(committedFill(stored), { digest: this.digest, sizeBytes, holdBackBytes: 0, verified: true });
+    }
+    const sizeBytes = this.#expectedSizeBytes;
+    const storage = await this.#openStorage(sizeBytes);
+    return new FillBody(storage, {
+      digest: this.digest,
+      sizeBytes: sizeBytes ?? storage.resumed.sizeBytes,
+      holdBackBytes: this.#options.holdBackBytes,
+    });
+  }
+
+  async #openStorage(sizeBytes: number | undefined): Promise<FillStorage> {
+    const { store } = this.#deps;
+    if (sizeBytes === undefined) return this.#openPartial(sizeBytes);
+    if (sizeBytes <= this.#options.smallBlobBytes) return memoryFill(store, this.digest, sizeBytes);
+    await store.makeRoom(sizeBytes);
+    return this.#openPartial(sizeBytes);
+  }
+
+  /** The partial file, emptied first where it was left by a fill of another size. */
+  async #openPartial(sizeBytes: number | undefined): Promise<FillStorage> {
+    const partial = await this.#deps.store.openPartial(this.digest);
+    const left = partial.resumed;
+    const end = left.filled.at(-1)?.end ?? 0;
+    const fits = sizeBytes === undefined || (end <= sizeBytes && (left.sizeBytes ?? sizeBytes) === sizeBytes);
+    if (fits) return partialFill(partial);
+    await partial.discard();
+    await partial.close();
+    return partialFill(await this.#deps.store.openPartial(this.digest));
+  }
+
+  async #opened(body: FillBody): Promise<void> {
+    if (this.#state.phase !== 'opening') return this.#closeBody(body, false);
+    if (body.verified) {
+      this.#move({ type: 'found', body });
+      return this.#end(body, false);
+    }
+    if (body.filled.bytes > 0) this.#publish('resumed');
+    const { clock, retry } = this.#deps;
+    this.#earlierAttempts += this.#filling?.attempts ?? 0;
+    this.#filling = new Filling({ body, roster: this.#roster, host: this, clock, retry }, this.#options);
+    this.#move({ type: 'opened', body });
+    this.#filling.start();
+  }
+
+  get #expectedSizeBytes(): number | undefined {
+    return this.#correctedSizeBytes ?? this.#claimedSizeBytes;
+  }
+
+  /** Moves the state and lets the readers look at it. */
+  #move(event: FlightEvent): void {
+    this.#state = nextState(this.#state, event);
+    this.progressed();
+  }
+
+  // --- filling (FillingHost) ---------------------------------------------------------------------------------------
+
+  wants(body: FillBody): Want[] {
+    const wants: Want[] = [];
+    for (const reader of this.#readers) {
+      const from = reader.missing(body);
+      if (from !== undefined) wants.push({ from, to: reader.end });
+    }
+    return wants;
+  }
+
+  progressed(): void {
+    for (const reader of this.#readers) reader.wake();
+  }
+
+  completed(): void {
+    if (this.#state.phase !== 'filling') return;
+    const { body } = this.#state;
+    this.#move({ type: 'complete' });
+    body.hashed().then(
+      (digest) => {
+        if (this.#state.phase !== 'verifying') return;
+        if (digest === this.digest) return this.#matched(body);
+        const message = `what ${this.#roster.names.join(', ')} sent hashes to ${digest}`;
+        this.#startOver(body, new AppError('CONTENT_MISMATCH', message));
+      },
+      (error) => this.#fail(asAppError(error)),
+    );
+  }
+
+  gaveUp(error: AppError): void {
+    this.#fail(error);
+  }
+
+  contradicted(error: AppError, sizeBytes: number): void {
+    const body = this.body;
+    if (body !== undefined && this.#state.phase === 'filling') this.#startOver(body, error, sizeBytes);
+  }
+
+  received(bytes: number): void {
+    this.#receivedBytes += bytes;
+    this.#meter.add(bytes);
+  }
+
+  noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void {
+    this.#publish(event, source.name, error);
+  }
+
+  // --- verifying ---------------------------------------------------------------------------------------------------
+
+  /**
+   * The content is right: from here on readers get all of it. The commit goes on beside them; should it fail, they are not
+   * affected, the content is just not kept.
+   */
+  #matched(body: FillBody): void {
+    this.#deadline.clear();
+    body.markVerified();
+    this.#move({ type: 'matched' });
+    this.#commit(body)
+      .then(
+        () => this.#publish('done'),
+        (error) => this.#publish('failed', undefined, asAppError(error)),
+      )
+      .then(() => {
+        this.#move({ type: 'closed' });
+        return this.#end(body, false);
+      });
+  }
+
+  async #commit(body: FillBody): Promise<void> {
+    await this.#filling?.stop(false);
+    await body.storage.commit(body.filled.bytes);
+  }
+
+  /** The body is wrong: cut who has read of it, throw it away, and begin again while the budget lasts. */
+  #startOver(body: FillBody, error: AppError, sizeBytes?: number): void {
+    this.#correctedSizeBytes = sizeBytes;
+    body.markBroken(error);
+    this.#filling?.blame(error);
+    this.#publish('discarded-body', undefined, error);
+    if (++this.#badBodies > this.#options.maxBadBodies) return this.#fail(error, true);
+    this.#move({ type: 'mismatched' });
+    this.#open(this.#closeBody(body, true));
+  }
+
+  // --- ending ------------------------------------------------------------------------------------------------------
+
+  #fail(error: AppError, discard = false): void {
+    if (!isOpenEnded(this.#state)) return;
+    const body = this.body;
+    this.#move({ type: 'failed', error });
+    this.#publish('failed', undefined, error);
+    void this.#end(body, discard);
+  }
+
+  /** Leaves nothing behind but what readers hold. */
+  async #end(body: FillBody | undefined, discard: boolean): Promise<void> {
+    this.#deadline.clear();
+    if (body !== undefined) await this.#closeBody(body, discard);
+    else await this.#opening;
+    this.#settle.resolve();
+  }
+
+  /** Never rejects: a storage that fails here has failed before, and its readers know. */
+  async #closeBody(body: FillBody, discard: boolean): Promise<void> {
+    try {
+      if (this.#filling?.body === body) await this.#filling.stop(!discard && !body.verified);
+      if (discard) await body.storage.discard();
+    } catch (error) {
+      this.#deps.channels.notice.publish({ level: 'warn', message: 'a fill did not end cleanly', error });
+    }
+    await body.storage.close().catch((error) => {
+      this.#deps.channels.notice.publish({ level: 'warn', message: 'a fill did not close', error });
+    });
+  }
+
+  // --- in plain sight ----------------------------------------------------------------------------------------------
+
+  snapshot(): FlightSnapshot {
+    const body = this.body;
+    const feeds = [...(this.#filling?.feeds ?? [])];
+    const waitingFor = this.#waitingFor();
+    return {
+      digest: this.digest,
+      state: waitingFor === undefined ? shownState(this.#state) : 'waiting',
+      waitingFor,
+      sizeBytes: body?.sizeBytes ?? this.#expectedSizeBytes,
+      filledBytes: body?.filled.bytes ?? 0,
+      ranges: feeds.map(({ source, start, nextOffset }) => ({ source: source.name, start, nextOffset })),
+      waiters: this.#readers.size,
+      sources: this.#roster.names,
+      receivedBytes: this.#receivedBytes,
+      rateBytesPerSecond: this.#meter.bytesPerSecond,
+      attempts: this.#earlierAttempts + (this.#filling?.attempts ?? 0),
+      startedAtMs: this.#startedAtMs,
+      ageMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),
+      error: this.error?.message,
+    };
+  }
+
+  #waitingFor(): string | undefined {
+    if (this.#state.phase === 'opening') return 'the store';
+    return this.#state.phase === 'filling' ? this.#filling?.waitingFor : undefined;
+  }
+
+  #publish(event: PublishedEvent['event'], source?: string, error?: AppError): void {
+    this.#deps.channels.flight.publish({
+      digest: this.digest,
+      event,
+      sizeBytes: this.body?.sizeBytes ?? this.#expectedSizeBytes,
+      filledBytes: this.body?.filled.bytes ?? 0,
+      waiters: this.#readers.size,
+      source,
+      errorCode: error?.code,
+      message: error?.message,
+      durationMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),
+    });
+  }
+}
+
+function shownState(state: FlightState): FlightSnapshot['state'] {
+  switch (state.phase) {
+    case 'opening':
+      return 'waiting';
+    case 'filling':
+      return 'pulling';
+    case 'verifying':
+    case 'committing':
+      return 'verifying';
+    case 'done':
+      return 'done';
+    case 'failed':
+    case 'parked':
+      return 'failed';
+  }
+}

@@ -1,0 +1,97 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { IntervalSet } from '../core/interval-set.ts';
+
+/** What the planner looks at: a flight at one moment. */
+export interface PlanSituation {
+  /** Undefined until a source says it, or the body has ended. */
+  readonly sizeBytes: number | undefined;
+  readonly filled: IntervalSet;
+  /** The ranges being filled now. */
+  readonly feeds: readonly PlannedFeed[];
+  /** What readers wait for: the first byte each of them misses, and where its part ends (undefined: with the blob). */
+  readonly wants: readonly { readonly from: number; readonly to: number | undefined }[];
+  /** How many ranges may be in flight. 1 where the sources do not serve ranges. */
+  readonly maxFeeds: number;
+}
+
+export interface PlannedFeed {
+  readonly nextOffset: number;
+  /** Where it stops at the latest (excluded); undefined: with the blob. */
+  readonly end: number | undefined;
+  readonly bytesPerSecond: number;
+}
+
+/** A range to ask a source for; `end` undefined: to the last byte. */
+export interface PlannedRange {
+  readonly start: number;
+  readonly end: number | undefined;
+}
+
+/** A reader this close behind a feed's position waits for it rather than having a range of its own opened. */
+export const patienceBytes = 1024 * 1024;
+/** ... and so does one that the feed reaches within this time at its present rate. */
+const patienceSeconds = 1;
+/** The least that is worth a request of its own: small ranges of lazy pullers are rounded up to it. */
+const leastRangeBytes = 256 * 1024;
+/**
+ * Filled bytes that a feed reads through (and drops) rather than stopping before them. Stopping costs another request and
+ * whatever the connection had already buffered, which is more than this.
+ */
+export const readThroughBytes = 256 * 1024;
+
+/**
+ * Which range to open next, or undefined where none is worth it. Pure. The rules, in order:
+ * 1. While the size is unknown there is one feed, at the end of what is there.
+ * 2. A reader whose next byte no feed will reach soon gets a range there, to the end of what it asked for.
+ * 3. With no feed at all, the first missing byte is next, up to the next stretch that is already there.
+ * A range never overlaps what is filled or what another feed has still before it (P1).
+ */
+export function planRange(situation: PlanSituation): PlannedRange | undefined {
+  const { sizeBytes, filled, feeds, maxFeeds } = situation;
+  if (feeds.length >= maxFeeds) return undefined;
+  if (sizeBytes === undefined) {
+    return feeds.length === 0 ? { start: filled.endFrom(0), end: undefined } : undefined;
+  }
+  for (const want of [...situation.wants].sort((a, b) => a.from - b.from)) {
+    if (want.from >= sizeBytes || filled.endFrom(want.from) > want.from) continue;
+    if (feeds.some((feed) => willReachSoon(feed, want.from, situation))) continue;
+    const least = Math.max(want.to ?? sizeBytes, want.from + leastRangeBytes);
+    return bounded(want.from, Math.min(least, sizeBytes), situation);
+  }
+  if (feeds.length > 0) return undefined;
+  const gap = filled.missing(0, sizeBytes)[0];
+  return gap === undefined ? undefined : bounded(gap.start, endOfGaps(gap, filled, sizeBytes), situation);
+}
+
+function willReachSoon(feed: PlannedFeed, offset: number, situation: PlanSituation): boolean {
+  if (offset < feed.nextOffset || offset >= (feed.end ?? Number.POSITIVE_INFINITY)) return false;
+  const inBetween = situation.feeds.some((other) => other.nextOffset > feed.nextOffset && other.nextOffset <= offset);
+  if (inBetween) return false;
+  const distanceBytes = offset - feed.nextOffset;
+  return distanceBytes <= Math.max(patienceBytes, feed.bytesPerSecond * patienceSeconds);
+}
+
+/** The range from `start` to `end` or to where another feed is, as a request: no end where it ends with the blob. */
+function bounded(start: number, end: number, situation: PlanSituation): PlannedRange {
+  let until = end;
+  for (const feed of situation.feeds) {
+    if (feed.nextOffset > start && feed.nextOffset < until) until = feed.nextOffset;
+  }
+  const stretch = situation.filled.nextFrom(start);
+  if (stretch !== undefined && stretch < until) {
+    const gap = { start, end: stretch };
+    until = Math.min(until, endOfGaps(gap, situation.filled, until));
+  }
+  return { start, end: until === situation.sizeBytes ? undefined : until };
+}
+
+/** Where a feed that starts in `gap` should stop: before the first filled stretch that is too long to read through. */
+function endOfGaps(gap: Interval, filled: IntervalSet, limit: number): number {
+  let end = gap.end;
+  while (end < limit) {
+    const stretchEnd = filled.endFrom(end);
+    if (stretchEnd - end > readThroughBytes || stretchEnd >= limit) return end;
+    end = Math.min(filled.nextFrom(stretchEnd) ?? limit, limit);
+  }
+  return end;
+}
