@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import type { Environment } from './proxy-env.ts';
+
+/** One upstream as it is configured. What is left out has the value of `withDefaults`. */
+export interface UpstreamOptions {
+  /** The registry as clients name it, such as `docker.io`. */
+  readonly name: string;
+  /** Where it is reached: http or https, maybe with a path prefix. */
+  readonly endpoints: readonly string[];
+  /** Hosts of token servers that may see the credentials, besides the upstream's own domain. */
+  readonly authRealms?: readonly string[] | undefined;
+  readonly redirects?: {
+    /** Hosts that redirects may lead to although their address is private: `host`, `host:port` or `*.domain`. */
+    readonly allow?: readonly string[] | undefined;
+  };
+  readonly tls?: UpstreamTls | undefined;
+  /** The most connections to one host. A quarter of them is kept for what is not a blob's body. */
+  readonly connections?: number | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+  readonly headersTimeoutMs?: number | undefined;
+  /** How long a body may bring nothing while we wait for it. */
+  readonly stallTimeoutMs?: number | undefined;
+  /** How long a request may wait for one of our own connections to become free. */
+  readonly acquireTimeoutMs?: number | undefined;
+  /** Where the proxy variables are read from. Default: none are. */
+  readonly env?: Environment | undefined;
+  readonly userAgent?: string | undefined;
+}
+
+/** PEM texts, for connections to the upstream's own endpoints only. */
+export interface UpstreamTls {
+  /** Trusted besides the system's authorities. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+export interface ResolvedUpstreamOptions {
+  readonly name: string;
+  readonly endpoints: readonly string[];
+  readonly authRealms: readonly string[];
+  readonly redirectsAllow: readonly string[];
+  readonly tls: UpstreamTls;
+  readonly connections: number;
+  readonly connectTimeoutMs: number;
+  readonly headersTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly acquireTimeoutMs: number;
+  readonly env: Environment;
+  readonly userAgent: string;
+}
+
+export function withDefaults(options: UpstreamOptions): ResolvedUpstreamOptions {
+  return {
+    name: options.name,
+    endpoints: options.endpoints,
+    authRealms: options.authRealms ?? [],
+    redirectsAllow: options.redirects?.allow ?? [],
+    tls: options.tls ?? {},
+    connections: options.connections ?? 16,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    headersTimeoutMs: options.headersTimeoutMs ?? 15_000,
+    stallTimeoutMs: options.stallTimeoutMs ?? 10_000,
+    acquireTimeoutMs: options.acquireTimeoutMs ?? 60_000,
+    env: options.env ?? {},
+    userAgent: options.userAgent ?? `onepull/${packageVersion()}`,
+  };
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return String((JSON.parse(text) as { version: unknown }).version);
+}
