@@ -10,8 +10,12 @@ export interface Catalog {
   addManifest(manifest: ManifestRecord): void;
   manifest(digest: Digest): ManifestRecord | undefined;
 
-  /** Records that the repository has each digest. A known link keeps its size and media type where the new has none. */
-  link(scope: Scope, contents: readonly LinkRecord[]): void;
+  /**
+   * Records that the repository has each digest. A known link keeps its size and media type where the new has none.
+   * One made by a manifest lasts while some manifest that the scope has references the digest, a confirmed one while
+   * the content is known at all; once confirmed, a link stays so.
+   */
+  link(scope: Scope, contents: readonly LinkRecord[], origin?: LinkOrigin): void;
   linked(scope: Scope, digest: Digest): LinkRecord | undefined;
 
   setTag(scope: Scope, tag: string, variant: string, record: TagRecord): void;
@@ -40,6 +44,9 @@ export interface LinkRecord {
   readonly sizeBytes: number | undefined;
   readonly mediaType: string | undefined;
 }
+
+/** How we know that a repository has a digest: a manifest of it says so (the default), or upstream itself did. */
+export type LinkOrigin = 'manifest' | 'confirmed';
 
 export interface TagRecord {
   readonly digest: Digest;

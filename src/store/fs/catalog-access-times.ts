@@ -1,0 +1,71 @@
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { CatalogDatabase, Query } from './catalog-database.ts';
+import { digestIn } from './catalog-rows.ts';
+
+const flushAfterMs = 5000;
+const maxPending = 4096;
+
+// A layer that many images share says nothing about which of them is in use; raising them all would cost much and
+// make eviction blind.
+const maxRaisedParents = 32;
+
+/**
+ * When content was last used. Uses gather in memory (a map entry each) and are written together, a few seconds later,
+ * when there are many, when somebody asks, or at the end; a crash loses those seconds. A use of a child is one of the
+ * manifests that reference it: an image whose layers are being pulled is recent, whoever has its manifest already.
+ */
+export class AccessTimes implements Disposable {
+  readonly #clock: Clock;
+  readonly #database: CatalogDatabase;
+  readonly #raise: Query;
+  readonly #parents: Query;
+  readonly #pending = new Map<Digest, number>();
+  #timer: Timer | undefined;
+
+  constructor(deps: { readonly clock: Clock; readonly database: CatalogDatabase }) {
+    this.#clock = deps.clock;
+    this.#database = deps.database;
+    this.#raise = deps.database.prepare('UPDATE blob SET accessed = ?2 WHERE digest = ?1 AND accessed < ?2');
+    this.#parents = deps.database.prepare('SELECT manifest FROM reference WHERE child = ? LIMIT ?');
+  }
+
+  touch(digest: Digest): void {
+    this.#pending.set(digest, this.#clock.now());
+    if (this.#pending.size >= maxPending) this.#flushLater();
+    else this.#timer ??= this.#clock.after(flushAfterMs, () => this.#flushLater());
+  }
+
+  flush(): void {
+    this.#timer?.clear();
+    this.#timer = undefined;
+    if (this.#pending.size === 0) return;
+    const uses = [...this.#pending];
+    this.#pending.clear();
+    const raised = new Map<Digest, number>();
+    this.#database.transaction(() => {
+      for (const [digest, atMs] of uses) this.#raiseWithParents(digest, atMs, raised);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.flush();
+  }
+
+  #flushLater(): void {
+    try {
+      this.flush();
+    } catch {
+      // Uses of a few seconds are lost; a catalog that fails shows up where somebody waits for it.
+    }
+  }
+
+  #raiseWithParents(digest: Digest, atMs: number, raised: Map<Digest, number>): void {
+    if ((raised.get(digest) ?? 0) >= atMs) return;
+    raised.set(digest, atMs);
+    this.#raise.run(digest, atMs);
+    const parents = this.#parents.all(digest, maxRaisedParents + 1);
+    if (parents.length > maxRaisedParents) return;
+    for (const row of parents) this.#raiseWithParents(digestIn(row, 'manifest'), atMs, raised);
+  }
+}

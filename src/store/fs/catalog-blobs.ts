@@ -1,0 +1,88 @@
+import type { Digest } from '../../core/digest.ts';
+import type { CatalogDatabase, Query, Row } from './catalog-database.ts';
+import { digestIn, integerOf } from './catalog-rows.ts';
+
+/** Committed content, as the catalog knows it. */
+export interface BlobRow {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** When it was last used, in ms since the epoch; uses of the last seconds may be missing. */
+  readonly accessedAtMs: number;
+  readonly isPinned: boolean;
+  /** How many known manifests reference it. */
+  readonly parents: number;
+}
+
+const columns = 'digest, size, accessed, pinned, parents';
+
+/** The catalog's record of what is committed. Totals and parents are kept by the schema's triggers. */
+export class BlobTable {
+  readonly #find: Query;
+  readonly #add: Query;
+  readonly #remove: Query;
+  readonly #pin: Query;
+  readonly #totals: Query;
+  readonly #after: Query;
+  readonly #roots: Query;
+
+  constructor(database: CatalogDatabase) {
+    this.#find = database.prepare(`SELECT ${columns} FROM blob WHERE digest = ?`);
+    this.#add = database.prepare(
+      `INSERT INTO blob (digest, size, accessed, parents)
+       VALUES (?1, ?2, ?3, (SELECT count(*) FROM reference WHERE child = ?1))
+       ON CONFLICT (digest) DO UPDATE SET size = excluded.size, accessed = max(accessed, excluded.accessed)`,
+    );
+    this.#remove = database.prepare('DELETE FROM blob WHERE digest = ?');
+    this.#pin = database.prepare('UPDATE blob SET pinned = ?2 WHERE digest = ?1');
+    this.#totals = database.prepare('SELECT bytes, blobs FROM totals');
+    this.#after = database.prepare(`SELECT ${columns} FROM blob WHERE digest > ? ORDER BY digest LIMIT ?`);
+    this.#roots = database.prepare(
+      `SELECT ${columns} FROM blob WHERE parents = 0 AND pinned = 0 AND (accessed, digest) > (?, ?)
+       ORDER BY accessed, digest LIMIT ?`,
+    );
+  }
+
+  find(digest: Digest): BlobRow | undefined {
+    const row = this.#find.get(digest);
+    return row === undefined ? undefined : blobRow(row);
+  }
+
+  add(digest: Digest, sizeBytes: number, accessedAtMs: number): void {
+    this.#add.run(digest, sizeBytes, Math.trunc(accessedAtMs));
+  }
+
+  /** Forgets that the content is here. What repositories and manifests say of it stays: it may be fetched again. */
+  remove(digest: Digest): void {
+    this.#remove.run(digest);
+  }
+
+  /** Whether the content may never be evicted. Says whether it is here at all. */
+  setPinned(digest: Digest, isPinned: boolean): boolean {
+    return this.#pin.run(digest, isPinned ? 1 : 0) > 0;
+  }
+
+  totals(): { readonly sizeBytes: number; readonly blobs: number } {
+    const row = this.#totals.get() ?? {};
+    return { sizeBytes: integerOf(row, 'bytes'), blobs: integerOf(row, 'blobs') };
+  }
+
+  /** At most `limit` blobs in the order of their digests, after `after`. */
+  slice(after: Digest | undefined, limit: number): BlobRow[] {
+    return this.#after.all(after ?? '', limit).map(blobRow);
+  }
+
+  /** What eviction may begin with: neither referenced nor pinned, least recently used first, after `after`. */
+  roots(after: BlobRow | undefined, limit: number): BlobRow[] {
+    return this.#roots.all(after?.accessedAtMs ?? Number.MIN_SAFE_INTEGER, after?.digest ?? '', limit).map(blobRow);
+  }
+}
+
+function blobRow(row: Row): BlobRow {
+  return {
+    digest: digestIn(row, 'digest'),
+    sizeBytes: integerOf(row, 'size'),
+    accessedAtMs: integerOf(row, 'accessed'),
+    isPinned: integerOf(row, 'pinned') !== 0,
+    parents: integerOf(row, 'parents'),
+  };
+}

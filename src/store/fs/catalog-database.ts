@@ -1,0 +1,167 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import type { Clock } from '../../core/clock.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import { migrations } from './catalog-schema.ts';
+import { exists } from './file-io.ts';
+import { reasonOf, storageError } from './storage-error.ts';
+
+export type Row = Record<string, SQLOutputValue>;
+
+// Primary result codes (sqlite.org/rescode.html).
+const sqliteCorrupt = 11;
+const sqliteFull = 13;
+const sqliteNotADatabase = 26;
+
+/** A prepared statement whose failures are `AppError`s. */
+export class Query {
+  readonly #statement: StatementSync;
+  readonly #onFailure: (error: unknown) => AppError;
+
+  constructor(statement: StatementSync, onFailure: (error: unknown) => AppError) {
+    this.#statement = statement;
+    this.#onFailure = onFailure;
+  }
+
+  get(...parameters: SQLInputValue[]): Row | undefined {
+    try {
+      return this.#statement.get(...parameters);
+    } catch (error) {
+      throw this.#onFailure(error);
+    }
+  }
+
+  all(...parameters: SQLInputValue[]): Row[] {
+    try {
+      return this.#statement.all(...parameters);
+    } catch (error) {
+      throw this.#onFailure(error);
+    }
+  }
+
+  /** Runs it; returns how many rows it changed. */
+  run(...parameters: SQLInputValue[]): number {
+    try {
+      return Number(this.#statement.run(...parameters).changes);
+    } catch (error) {
+      throw this.#onFailure(error);
+    }
+  }
+}
+
+/**
+ * The catalog's connection. WAL with synchronous=NORMAL: a killed process loses nothing, a crash of the machine at most
+ * the last transactions, which the disk makes good. Damage that shows up in use is noted beside the file, so that the
+ * next start sets the catalog aside; nothing in it is worth a wrong answer.
+ */
+export class CatalogDatabase implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #onCorrupt: (error: unknown) => void;
+  #depth = 0;
+
+  /** Opens and migrates. Throws the error of node:sqlite as it is. */
+  constructor(path: string, onCorrupt: (error: unknown) => void) {
+    this.#onCorrupt = onCorrupt;
+    this.#db = new DatabaseSync(path, { timeout: 5000 });
+    try {
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
+      this.#migrate();
+    } catch (error) {
+      this.#db.close();
+      throw error;
+    }
+  }
+
+  prepare(sql: string): Query {
+    return new Query(this.#db.prepare(sql), (error) => {
+      if (isCorruption(error)) this.#onCorrupt(error);
+      if (resultCodeOf(error) !== sqliteFull) return storageError(error, 'use the catalog');
+      return new AppError('STORAGE_FULL', 'cannot use the catalog: the disk is full', { cause: error });
+    });
+  }
+
+  /** All of `work` or nothing of it. `work` is synchronous; transactions in it join this one. */
+  transaction<T>(work: () => T): T {
+    if (this.#depth > 0) return work();
+    this.#db.exec('BEGIN IMMEDIATE');
+    this.#depth++;
+    try {
+      const result = work();
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw storageError(error, 'use the catalog');
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #migrate(): void {
+    const version = Number(this.#db.prepare('PRAGMA user_version').get()?.user_version);
+    // One of a later release is set aside like one that is damaged: we cannot tell what its rows mean.
+    if (version > migrations.length) throw new UnknownSchema(version);
+    for (let next = version; next < migrations.length; next++) {
+      this.#db.exec(`BEGIN IMMEDIATE; ${migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
+    }
+  }
+}
+
+class UnknownSchema extends Error {
+  constructor(version: number) {
+    super(`its schema, version ${version}, is newer than this release`);
+  }
+}
+
+export interface CatalogFileDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+}
+
+/** Opens the catalog at `path`. What cannot be read is renamed to `<path>.corrupt-<time>`, and an empty one begun. */
+export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): Promise<CatalogDatabase> {
+  const suspect = `${path}.suspect`;
+  let noted = false;
+  const onCorrupt = (error: unknown) => {
+    if (noted) return;
+    noted = true;
+    const message = 'the catalog is damaged; it is rebuilt from disk at the next start';
+    deps.channels.notice.publish({ level: 'error', message, error });
+    writeFile(suspect, '').catch(() => {});
+  };
+  if (await exists(suspect)) {
+    await setAside(deps, path, 'it was found damaged in use');
+  }
+  try {
+    return new CatalogDatabase(path, onCorrupt);
+  } catch (error) {
+    if (!isCorruption(error)) throw storageError(error, 'open the catalog');
+    await setAside(deps, path, reasonOf(error));
+    return new CatalogDatabase(path, onCorrupt);
+  }
+}
+
+async function setAside({ clock, channels }: CatalogFileDeps, path: string, reason: string): Promise<void> {
+  const aside = `${path}.corrupt-${new Date(clock.now()).toISOString().replaceAll(':', '')}`;
+  for (const suffix of ['', '-wal', '-shm', '.suspect']) {
+    if (await exists(`${path}${suffix}`)) await rename(`${path}${suffix}`, `${aside}${suffix}`);
+  }
+  const message = `the catalog cannot be used (${reason}); it is kept as ${aside} and rebuilt from disk`;
+  channels.notice.publish({ level: 'error', message });
+}
+
+function isCorruption(error: unknown): boolean {
+  const code = resultCodeOf(error);
+  return code === sqliteCorrupt || code === sqliteNotADatabase || error instanceof UnknownSchema;
+}
+
+/** The primary result code of an error of SQLite's, or undefined. */
+export function resultCodeOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
+  return error.errcode & 0xff;
+}

@@ -1,0 +1,48 @@
+import type { Digest } from '../../core/digest.ts';
+import type { RepositoryName } from '../../core/repository-name.ts';
+import type { CatalogDatabase, Query, Row } from './catalog-database.ts';
+import { digestIn, integerOf, optionalTextOf, textOf } from './catalog-rows.ts';
+import type { IndexEntry } from './layout-index.ts';
+
+/** The catalog's rows that `index.json` repeats, in slices, so that writing it never holds up a request for long. */
+export class CatalogIndex {
+  readonly #manifests: Query;
+  readonly #entries: Query;
+
+  constructor(database: CatalogDatabase) {
+    this.#manifests = database.prepare('SELECT digest FROM manifest WHERE digest > ? ORDER BY digest LIMIT ?');
+    // A manifest that its repository has through an index is left out: following the index finds it again.
+    this.#entries = database.prepare(
+      `SELECT manifest.digest, manifest.media_type, manifest.size,
+         scope.registry, scope.repository, scope.identity, tag.tag, tag.variant, tag.checked
+       FROM manifest JOIN link ON link.digest = manifest.digest JOIN scope ON scope.id = link.scope
+       LEFT JOIN tag ON tag.digest = manifest.digest AND tag.scope = link.scope
+       WHERE manifest.digest = ? AND (tag.tag IS NOT NULL OR NOT EXISTS (
+         SELECT 1 FROM reference JOIN link AS has ON has.scope = link.scope AND has.digest = reference.manifest
+         WHERE reference.child = manifest.digest))`,
+    );
+  }
+
+  /** The entries of at most `limit` manifests after `after`, and where the next slice begins; no `next`: the last one. */
+  slice(after: Digest | undefined, limit: number): { entries: IndexEntry[]; next: Digest | undefined } {
+    const digests = this.#manifests.all(after ?? '', limit).map((row) => digestIn(row, 'digest'));
+    const entries = digests.flatMap((digest) => this.#entries.all(digest).map(indexEntry));
+    return { entries, next: digests.length < limit ? undefined : digests.at(-1) };
+  }
+}
+
+function indexEntry(row: Row): IndexEntry {
+  const tag = optionalTextOf(row, 'tag');
+  return {
+    scope: {
+      registry: textOf(row, 'registry'),
+      repository: textOf(row, 'repository') as RepositoryName,
+      identity: textOf(row, 'identity'),
+    },
+    digest: digestIn(row, 'digest'),
+    mediaType: textOf(row, 'media_type'),
+    sizeBytes: integerOf(row, 'size'),
+    tag:
+      tag === undefined ? undefined : { tag, variant: textOf(row, 'variant'), checkedAtMs: integerOf(row, 'checked') },
+  };
+}

@@ -1,0 +1,69 @@
+import type { Digest } from '../../core/digest.ts';
+import type { CatalogDatabase, Query } from './catalog-database.ts';
+import { digestIn, integerOf } from './catalog-rows.ts';
+
+/**
+ * What the catalog forgets when content leaves, so that it stays bounded by what is stored and nothing stays readable
+ * through a repository for a reason that is gone (P8, P9):
+ *
+ * - of the content itself: its row, its record and references as a manifest, the tags that point at it, its links;
+ * - of what it referenced, for each scope that had it: the link, if a manifest made it, and no other manifest of that
+ *   scope references the digest, and no tag of the scope points at it; and so on down from there.
+ */
+export class CatalogRemoval {
+  readonly #database: CatalogDatabase;
+  readonly #changed: () => void;
+  readonly #scopesOf: Query;
+  readonly #removeLink: Query;
+  readonly #unvouched: Query;
+  readonly #removeEmptyScope: Query;
+  readonly #removeRest: readonly Query[];
+
+  constructor(deps: { readonly database: CatalogDatabase; readonly changed: () => void }) {
+    const { database } = deps;
+    this.#database = database;
+    this.#changed = deps.changed;
+    this.#scopesOf = database.prepare('SELECT scope FROM link WHERE digest = ?');
+    this.#removeLink = database.prepare('DELETE FROM link WHERE scope = ? AND digest = ?');
+    this.#unvouched = database.prepare(
+      `SELECT link.digest FROM reference JOIN link ON link.scope = ?1 AND link.digest = reference.child
+       WHERE reference.manifest = ?2 AND link.confirmed = 0
+         AND NOT EXISTS (
+           SELECT 1 FROM reference AS other JOIN link AS has ON has.scope = ?1 AND has.digest = other.manifest
+           WHERE other.child = link.digest)
+         AND NOT EXISTS (SELECT 1 FROM tag WHERE tag.digest = link.digest AND tag.scope = ?1)`,
+    );
+    this.#removeEmptyScope = database.prepare(
+      `DELETE FROM scope WHERE id = ?1
+         AND NOT EXISTS (SELECT 1 FROM link WHERE scope = ?1) AND NOT EXISTS (SELECT 1 FROM tag WHERE scope = ?1)`,
+    );
+    this.#removeRest = [
+      database.prepare('DELETE FROM tag WHERE digest = ?'),
+      database.prepare('DELETE FROM reference WHERE manifest = ?'),
+      database.prepare('DELETE FROM manifest WHERE digest = ?'),
+      database.prepare('DELETE FROM blob WHERE digest = ?'),
+    ];
+  }
+
+  /** Forgets all of `digests`, in one transaction. Manifests stand before what they reference. */
+  remove(digests: readonly Digest[]): void {
+    this.#database.transaction(() => {
+      const scopes = new Set<number>();
+      for (const digest of digests) {
+        for (const row of this.#scopesOf.all(digest)) {
+          const scope = integerOf(row, 'scope');
+          scopes.add(scope);
+          this.#unlink(scope, digest);
+        }
+        for (const statement of this.#removeRest) statement.run(digest);
+      }
+      for (const scope of scopes) this.#removeEmptyScope.run(scope);
+    });
+    this.#changed();
+  }
+
+  #unlink(scope: number, digest: Digest): void {
+    if (this.#removeLink.run(scope, digest) === 0) return;
+    for (const row of this.#unvouched.all(scope, digest)) this.#unlink(scope, digestIn(row, 'digest'));
+  }
+}

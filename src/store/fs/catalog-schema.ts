@@ -1,0 +1,84 @@
+/**
+ * The catalog's tables, as the steps that lead to them: a catalog of `user_version` n has had the first n.
+ *
+ *     blob       committed content. `parents`: how many manifests reference it, kept by triggers, so that eviction finds
+ *                the roots (parents = 0) by age in one index, whatever the number of rows
+ *     totals     one row: the size and number of all blobs, kept by triggers, so that nobody ever sums them up
+ *     manifest   what is known of a manifest; `reference` what it names
+ *     scope      (registry, repository, identity); `name` is `registry/repository`
+ *     link       a scope has a digest. `confirmed`: upstream said so itself, not only a manifest
+ *     tag        where a scope's tag points, for one variant of the request
+ *     state      facts about the catalog itself
+ */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE blob (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    accessed INTEGER NOT NULL,
+    pinned INTEGER NOT NULL DEFAULT 0,
+    parents INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX blob_root ON blob (accessed, digest) WHERE parents = 0 AND pinned = 0;
+
+  CREATE TABLE totals (bytes INTEGER NOT NULL, blobs INTEGER NOT NULL) STRICT;
+  INSERT INTO totals VALUES (0, 0);
+  CREATE TRIGGER blob_added AFTER INSERT ON blob BEGIN
+    UPDATE totals SET bytes = bytes + new.size, blobs = blobs + 1;
+  END;
+  CREATE TRIGGER blob_removed AFTER DELETE ON blob BEGIN
+    UPDATE totals SET bytes = bytes - old.size, blobs = blobs - 1;
+  END;
+  CREATE TRIGGER blob_resized AFTER UPDATE OF size ON blob BEGIN
+    UPDATE totals SET bytes = bytes - old.size + new.size;
+  END;
+
+  CREATE TABLE manifest (
+    digest TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE reference (
+    manifest TEXT NOT NULL,
+    child TEXT NOT NULL,
+    PRIMARY KEY (manifest, child)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX reference_child ON reference (child, manifest);
+  CREATE TRIGGER reference_added AFTER INSERT ON reference BEGIN
+    UPDATE blob SET parents = parents + 1 WHERE digest = new.child;
+  END;
+  CREATE TRIGGER reference_removed AFTER DELETE ON reference BEGIN
+    UPDATE blob SET parents = parents - 1 WHERE digest = old.child;
+  END;
+
+  CREATE TABLE scope (
+    id INTEGER PRIMARY KEY,
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    name TEXT NOT NULL AS (registry || '/' || repository) STORED,
+    UNIQUE (registry, repository, identity)
+  ) STRICT;
+  CREATE INDEX scope_name ON scope (name);
+  CREATE TABLE link (
+    scope INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER,
+    media_type TEXT,
+    confirmed INTEGER NOT NULL,
+    PRIMARY KEY (scope, digest)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX link_digest ON link (digest, scope);
+  CREATE TABLE tag (
+    scope INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    checked INTEGER NOT NULL,
+    PRIMARY KEY (scope, tag, variant)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tag_digest ON tag (digest, scope);
+
+  CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  `,
+];

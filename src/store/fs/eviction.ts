@@ -1,0 +1,129 @@
+import type { Digest } from '../../core/digest.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import type { BlobRow } from './catalog-blobs.ts';
+import { type EvictionGoals, evictionGoals, planUnit, type References } from './eviction-policy.ts';
+
+export interface EvictionDeps {
+  readonly channels: Channels;
+  readonly blobs: {
+    find(digest: Digest): BlobRow | undefined;
+    roots(after: BlobRow | undefined, limit: number): BlobRow[];
+  };
+  readonly references: References;
+  readonly removal: { remove(digests: readonly Digest[]): void };
+  readonly accessTimes: { flush(): void };
+  readonly leftovers: {
+    oldestLeftover(): Digest | undefined;
+    removeLeftover(digest: Digest): Promise<number>;
+  };
+  /** What the store takes of the disk: committed content, open fills and leftovers. */
+  readonly usageBytes: () => number;
+  /** Whether the content is open, being filled, or about to be: it may not leave now. */
+  readonly isInUse: (digest: Digest) => boolean;
+  /** Removes the file, in the digest's turn. Called in the tick in which `isInUse` was false. */
+  readonly unlink: (digest: Digest) => Promise<void>;
+}
+
+const rootsAtOnce = 32;
+
+interface Tally {
+  blobs: number;
+  bytes: number;
+}
+
+/**
+ * Keeps the store within its size.
+ *
+ * Invariants: one eviction runs at a time. A unit (a root and what only it references) is chosen, taken out of the
+ * catalog and queued for unlinking in one tick, after looking at what is in use; so whoever asks for one of its digests
+ * later comes after the unlink and finds a miss, and whoever asked before keeps it. A crash in between leaves files
+ * without a row, which the next start's walk finds. Only `isInUse`, pins and references protect content; recency is
+ * the order. There is nothing to cancel: units are small, and a caller of `makeRoom` need not wait.
+ */
+export class Evictor implements AsyncDisposable {
+  readonly #deps: EvictionDeps;
+  readonly #maxBytes: number;
+  #running: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(deps: EvictionDeps, options: { readonly maxSizeBytes: number }) {
+    this.#deps = deps;
+    this.#maxBytes = options.maxSizeBytes;
+  }
+
+  /** Resolves once `needBytes` more fit, or nothing else may leave. Never rejects. */
+  makeRoom(needBytes: number): Promise<void> {
+    if (this.#isStopped || this.#goals(needBytes) === undefined) return Promise.resolve();
+    this.#running = this.#running.then(() => this.#evict(needBytes));
+    return this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+  }
+
+  #goals(needBytes: number): EvictionGoals | undefined {
+    return evictionGoals(this.#deps.usageBytes(), needBytes, this.#maxBytes);
+  }
+
+  async #evict(needBytes: number): Promise<void> {
+    const tally: Tally = { blobs: 0, bytes: 0 };
+    try {
+      const goals = this.#goals(needBytes);
+      if (goals === undefined) return;
+      await this.#evictLeftovers(goals.wantedBytes, tally);
+      await this.#evictRoots(goals.wantedBytes, tally, false);
+      await this.#evictRoots(goals.neededBytes, tally, true);
+    } catch (error) {
+      this.#deps.channels.notice.publish({ level: 'error', message: 'eviction failed', error });
+    } finally {
+      const sizeAfterBytes = this.#deps.usageBytes();
+      if (tally.bytes > 0 || tally.blobs > 0) this.#deps.channels.eviction.publish({ ...tally, sizeAfterBytes });
+    }
+  }
+
+  /** Partial files of no open fill: worth less than anything complete. */
+  async #evictLeftovers(goalBytes: number, tally: Tally): Promise<void> {
+    while (!this.#isDone(goalBytes)) {
+      const digest = this.#deps.leftovers.oldestLeftover();
+      if (digest === undefined) return;
+      tally.bytes += await this.#deps.leftovers.removeLeftover(digest);
+    }
+  }
+
+  async #evictRoots(goalBytes: number, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
+    let after: BlobRow | undefined;
+    while (!this.#isDone(goalBytes)) {
+      this.#deps.accessTimes.flush();
+      const roots = this.#deps.blobs.roots(after, rootsAtOnce);
+      after = roots.at(-1);
+      if (after === undefined) return;
+      for (const root of roots) {
+        if (this.#isDone(goalBytes)) return;
+        await this.#evictUnit(root, tally, evenPartlyUsed);
+      }
+    }
+  }
+
+  async #evictUnit(root: BlobRow, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
+    const { accessTimes, blobs, references, removal, isInUse, unlink } = this.#deps;
+    // It was read some ticks ago: since then it may have been used, referenced, pinned, or have gone.
+    accessTimes.flush();
+    const now = blobs.find(root.digest);
+    if (now === undefined || now.parents > 0 || now.isPinned || now.accessedAtMs !== root.accessedAtMs) return;
+    if (isInUse(root.digest)) return;
+    const mayLeave = (digest: Digest) => !isInUse(digest) && blobs.find(digest)?.isPinned !== true;
+    const { leaves, stays } = planUnit(root.digest, references, mayLeave);
+    if (!evenPartlyUsed && stays.some(isInUse)) return;
+    const stored = leaves.map((digest) => blobs.find(digest)).filter((row) => row !== undefined);
+    removal.remove(leaves);
+    tally.blobs += stored.length;
+    tally.bytes += stored.reduce((sum, row) => sum + row.sizeBytes, 0);
+    await Promise.all(stored.map((row) => unlink(row.digest)));
+  }
+
+  #isDone(goalBytes: number): boolean {
+    return this.#isStopped || this.#deps.usageBytes() <= goalBytes;
+  }
+}

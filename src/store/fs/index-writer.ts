@@ -1,0 +1,96 @@
+import type { FileHandle } from 'node:fs/promises';
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import { replaceFile } from './file-io.ts';
+import { type IndexEntry, indexDescriptor, indexHead, indexTail } from './layout-index.ts';
+
+export interface IndexWriterDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly source: {
+    slice(after: Digest | undefined, limit: number): { entries: IndexEntry[]; next: Digest | undefined };
+  };
+}
+
+const manifestsAtOnce = 100;
+const minDelayMs = 2000;
+
+/** How long to let changes gather, given what the last write took: writing takes 2% of the time at most. */
+export function indexDelayMs(lastWriteMs: number): number {
+  return Math.max(minDelayMs, lastWriteMs * 50);
+}
+
+/**
+ * Keeps `index.json` up with the catalog: some time after a change, and at the end.
+ *
+ * Invariants: one write runs at a time; a change during a write leads to another; the file is replaced whole, so a crash
+ * leaves the one before. Slices are read some ticks apart: an entry that moves meanwhile may be missing until the next
+ * write, which that very change asked for.
+ */
+export class IndexWriter implements AsyncDisposable {
+  readonly #deps: IndexWriterDeps;
+  readonly #path: string;
+  readonly #draft: string;
+  #timer: Timer | undefined;
+  #isChanged = false;
+  #isStopped = false;
+  #lastWriteMs = 0;
+  #running: Promise<void> = Promise.resolve();
+
+  /** @param draft where the new file is written before it takes the place of the one at `path` */
+  constructor(deps: IndexWriterDeps, path: string, draft: string) {
+    this.#deps = deps;
+    this.#path = path;
+    this.#draft = draft;
+  }
+
+  /** Notes that the file is behind. Costs nothing where that is known. */
+  changed(): void {
+    this.#isChanged = true;
+    if (this.#isStopped) return;
+    this.#timer ??= this.#deps.clock.after(indexDelayMs(this.#lastWriteMs), () => {
+      this.#timer = undefined;
+      void this.flush();
+    });
+  }
+
+  /** Writes the file if it is behind. Never rejects: a failure is a notice, and the next change tries again. */
+  flush(): Promise<void> {
+    this.#running = this.#running.then(() => (this.#isChanged ? this.#write() : undefined));
+    return this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.clear();
+    await this.flush();
+  }
+
+  async #write(): Promise<void> {
+    const startedMs = this.#deps.clock.monotonic();
+    this.#isChanged = false;
+    try {
+      await replaceFile(this.#draft, this.#path, (file) => this.#writeEntries(file), true);
+    } catch (error) {
+      this.#isChanged = true;
+      this.#deps.channels.notice.publish({ level: 'warn', message: `cannot write ${this.#path}`, error });
+    }
+    this.#lastWriteMs = this.#deps.clock.monotonic() - startedMs;
+  }
+
+  async #writeEntries(file: FileHandle): Promise<void> {
+    await file.writeFile(indexHead);
+    let separator = '\n';
+    let after: Digest | undefined;
+    do {
+      const { entries, next } = this.#deps.source.slice(after, manifestsAtOnce);
+      if (entries.length > 0) {
+        await file.writeFile(separator + entries.map(indexDescriptor).join(',\n'));
+        separator = ',\n';
+      }
+      after = next;
+    } while (after !== undefined);
+    await file.writeFile(indexTail);
+  }
+}

@@ -1,0 +1,136 @@
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
+import type { DigestQueue } from './digest-queue.ts';
+import { digestOfFileName, type Layout } from './layout.ts';
+
+interface Leftover {
+  readonly bytes: number;
+  readonly atMs: number;
+}
+
+/**
+ * The partial files: which are being filled, which are left over from a fill that ended early, and what both take.
+ *
+ * Invariants: a digest is in one of the two at most. A leftover becomes open, or is removed, in the digest's turn
+ * (`DigestQueue`); leftovers stand in the order in which they were left. Bytes are those written, not the length of
+ * the sparse file.
+ */
+export class IngestFolder {
+  readonly #layout: Layout;
+  readonly #queue: DigestQueue;
+  readonly #clock: Clock;
+  readonly #open = new Map<Digest, number>();
+  readonly #leftovers = new Map<Digest, Leftover>();
+  readonly #holds = new Map<Digest, number>();
+  #bytes = 0;
+
+  constructor(deps: { readonly layout: Layout; readonly queue: DigestQueue; readonly clock: Clock }) {
+    this.#layout = deps.layout;
+    this.#queue = deps.queue;
+    this.#clock = deps.clock;
+  }
+
+  /** What open and left partial files take of the disk. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  get leftoverCount(): number {
+    return this.#leftovers.size;
+  }
+
+  /** Whether it is being filled, or somebody still reads what a fill wrote. */
+  isInUse(digest: Digest): boolean {
+    return this.#open.has(digest) || this.#holds.has(digest);
+  }
+
+  held(digest: Digest): void {
+    this.#holds.set(digest, (this.#holds.get(digest) ?? 0) + 1);
+  }
+
+  released(digest: Digest): void {
+    const holds = (this.#holds.get(digest) ?? 1) - 1;
+    if (holds > 0) this.#holds.set(digest, holds);
+    else this.#holds.delete(digest);
+  }
+
+  /** Finds what an earlier process left, oldest first, and removes drafts and records that belong to nothing. */
+  async scan(): Promise<void> {
+    const names = new Set(await readdir(this.#layout.ingest));
+    const found: { digest: Digest; leftover: Leftover }[] = [];
+    for (const name of names) {
+      const [, stem = '', extension] = /^(.*)\.(\w+)$/.exec(name) ?? [];
+      const path = join(this.#layout.ingest, name);
+      const digest = digestOfFileName(stem);
+      if (extension === 'part' && digest !== undefined) {
+        const { size, blocks, mtimeMs } = await stat(path);
+        found.push({ digest, leftover: { bytes: Math.min(size, blocks * 512), atMs: mtimeMs } });
+      } else if (extension === 'tmp' || (extension === 'json' && !names.has(`${stem}.part`))) {
+        await rm(path, { force: true });
+      }
+    }
+    found.sort((a, b) => a.leftover.atMs - b.leftover.atMs);
+    for (const { digest, leftover } of found) {
+      this.#leftovers.set(digest, leftover);
+      this.#bytes += leftover.bytes;
+    }
+  }
+
+  /** A fill begins. `grew` says how much is there already. */
+  opened(digest: Digest): void {
+    if (this.#open.has(digest)) throw new AppError('INTERNAL', `${digest} is being filled already`);
+    this.#bytes -= this.#leftovers.get(digest)?.bytes ?? 0;
+    this.#leftovers.delete(digest);
+    this.#open.set(digest, 0);
+  }
+
+  /** The open file takes `bytes` more, or less. */
+  grew(digest: Digest, bytes: number): void {
+    const before = this.#open.get(digest);
+    if (before === undefined || bytes === 0) return;
+    this.#open.set(digest, before + bytes);
+    this.#bytes += bytes;
+  }
+
+  /** The data is content now, or gone; the digest stays open until `closed`. */
+  emptied(digest: Digest): void {
+    this.grew(digest, -(this.#open.get(digest) ?? 0));
+  }
+
+  /** A fill ended; `isLeft`: its files stay for a later one. */
+  closed(digest: Digest, isLeft: boolean): void {
+    const bytes = this.#open.get(digest);
+    if (bytes === undefined) return;
+    this.#open.delete(digest);
+    if (isLeft) this.#leftovers.set(digest, { bytes, atMs: this.#clock.now() });
+    else this.#bytes -= bytes;
+  }
+
+  oldestLeftover(): Digest | undefined {
+    for (const digest of this.#leftovers.keys()) {
+      if (!this.#queue.isBusy(digest) && !this.#holds.has(digest)) return digest;
+    }
+    return undefined;
+  }
+
+  /** Removes a leftover's files; returns the bytes that came free. */
+  removeLeftover(digest: Digest): Promise<number> {
+    return this.#queue.run(digest, async () => {
+      const leftover = this.#leftovers.get(digest);
+      if (leftover === undefined) return 0;
+      // Out of the list even where the file cannot be removed: eviction must not try for ever.
+      this.#leftovers.delete(digest);
+      this.#bytes -= leftover.bytes;
+      await rm(this.#layout.partialData(digest), { force: true });
+      await rm(this.#layout.partialRecord(digest), { force: true });
+      return leftover.bytes;
+    });
+  }
+}

@@ -1,0 +1,93 @@
+import { constants } from 'node:fs';
+import { access, mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
+import { reasonOf } from './storage-error.ts';
+
+export const digestAlgorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512'];
+
+/**
+ * Where things are in the data directory: an OCI image layout (image-spec "Image Layout") and our own files beside it.
+ *
+ *     oci-layout                      {"imageLayoutVersion":"1.0.0"}
+ *     index.json                      tags and manifests by repository: what a lost catalog is restored from
+ *     blobs/<algorithm>/<hex>         committed content; nothing else ever stands here
+ *     ingest/<algorithm>-<hex>.part   data of a fill, sparse
+ *     ingest/<algorithm>-<hex>.json   its record: the size and the filled intervals
+ *     ingest/<name>.tmp               a file about to be renamed; those left by a crash are removed at the next start
+ *     quarantine/<algorithm>-<hex>    content that failed its hash, for the operator to look at
+ *     catalog.db, -wal, -shm          the catalog; catalog.db.corrupt-<time> is one that could not be read
+ *     lock.db, lock.pid               who uses the directory
+ */
+export class Layout {
+  readonly root: string;
+  readonly ingest: string;
+  readonly quarantine: string;
+  readonly index: string;
+  /** Where the next `index.json` is written. */
+  readonly indexDraft: string;
+  readonly catalog: string;
+
+  constructor(root: string) {
+    this.root = root;
+    this.ingest = join(root, 'ingest');
+    this.quarantine = join(root, 'quarantine');
+    this.index = join(root, 'index.json');
+    this.indexDraft = join(this.ingest, 'index.tmp');
+    this.catalog = join(root, 'catalog.db');
+  }
+
+  blobFolder(algorithm: DigestAlgorithm): string {
+    return join(this.root, 'blobs', algorithm);
+  }
+
+  blob(digest: Digest): string {
+    return join(this.blobFolder(algorithmOf(digest)), hexOf(digest));
+  }
+
+  partialData(digest: Digest): string {
+    return join(this.ingest, `${fileNameOf(digest)}.part`);
+  }
+
+  partialRecord(digest: Digest): string {
+    return join(this.ingest, `${fileNameOf(digest)}.json`);
+  }
+
+  /** The new file that becomes `digest`'s content by a rename. One at a time per digest. */
+  blobDraft(digest: Digest): string {
+    return join(this.ingest, `${fileNameOf(digest)}.tmp`);
+  }
+
+  quarantined(digest: Digest): string {
+    return join(this.quarantine, fileNameOf(digest));
+  }
+}
+
+function fileNameOf(digest: Digest): string {
+  return `${algorithmOf(digest)}-${hexOf(digest)}`;
+}
+
+/** The digest in a file name of `ingest/` or `quarantine/`, its extension left out; undefined where it is none of ours. */
+export function digestOfFileName(name: string): Digest | undefined {
+  return parseDigest(name.replace('-', ':'));
+}
+
+/** Creates what is missing of the directory. Throws STORAGE_FAILED where it cannot be used, in one line. */
+export async function prepareLayout(layout: Layout): Promise<void> {
+  try {
+    // Private content of several registries stands here: what we create is ours alone to read.
+    await mkdir(layout.root, { recursive: true, mode: 0o700 });
+    await access(layout.root, constants.R_OK | constants.W_OK | constants.X_OK);
+    for (const algorithm of digestAlgorithms) await mkdir(layout.blobFolder(algorithm), { recursive: true });
+    await mkdir(layout.ingest, { recursive: true });
+    await mkdir(layout.quarantine, { recursive: true });
+    const marker = join(layout.root, 'oci-layout');
+    const marked = await stat(marker).catch(() => undefined);
+    if (marked === undefined || marked.size === 0) {
+      await writeFile(marker, `${JSON.stringify({ imageLayoutVersion: '1.0.0' })}\n`);
+    }
+  } catch (cause) {
+    throw new AppError('STORAGE_FAILED', `cannot use the data directory ${layout.root}: ${reasonOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,121 @@
+import { type Clock, sleep } from '../../core/clock.ts';
+import { type Digest, DigestVerifier, parseDigest } from '../../core/digest.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import type { StoredBlob } from '../content-store.ts';
+import type { BlobRow } from './catalog-blobs.ts';
+import { readFully } from './file-io.ts';
+
+export interface ScrubDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly blobs: { slice(after: Digest | undefined, limit: number): BlobRow[] };
+  readonly content: {
+    /** Undefined where the file is gone; its row is then gone too. */
+    openUnused(digest: Digest): Promise<StoredBlob | undefined>;
+    quarantine(digest: Digest, reason: string): Promise<void>;
+  };
+  /** Gives files without a row theirs. */
+  readonly adoptStored: (signal: AbortSignal) => Promise<boolean>;
+  /** Where the last pass came to, kept over restarts: a large store takes longer than a process lives. */
+  readonly position: { get(): string | undefined; set(digest: string): void };
+}
+
+export interface ScrubOptions {
+  /** How much is read again per second; 0: nothing, ever. */
+  readonly bytesPerSecond: number;
+  /** From the end of a pass to the next; a day by default. */
+  readonly restMs?: number;
+}
+
+const chunkBytes = 256 * 1024;
+const blobsAtOnce = 64;
+const dayMs = 24 * 3600 * 1000;
+
+/**
+ * Reads all content again, slowly, and takes out what is not what its name says, before a client finds it.
+ *
+ * Invariants: one blob is open at a time, as a reader like any other, so it is not evicted under the scrub, and reading
+ * it counts as no use. After each chunk it rests for as long as the rate says; `abort` (at dispose) ends it there. A
+ * crash costs the blob it was at. A failure to read is damage; any other failure ends the pass with a notice.
+ */
+export class Scrub implements AsyncDisposable {
+  readonly #deps: ScrubDeps;
+  readonly #options: ScrubOptions;
+  readonly #abort = new AbortController();
+  readonly #chunk: Uint8Array = new Uint8Array(chunkBytes);
+  #running: Promise<void> | undefined;
+
+  constructor(deps: ScrubDeps, options: ScrubOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Begins, in the background. Nothing happens where the rate is 0. */
+  start(): void {
+    if (this.#options.bytesPerSecond > 0) this.#running ??= this.#run(this.#abort.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock, channels } = this.#deps;
+    while (!signal.aborted) {
+      try {
+        await this.#pass(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        channels.notice.publish({ level: 'error', message: 'the scrub of the store failed', error });
+      }
+      await sleep(clock, this.#options.restMs ?? dayMs, signal).catch(() => {});
+    }
+  }
+
+  async #pass(signal: AbortSignal): Promise<void> {
+    const { blobs, position, adoptStored } = this.#deps;
+    await adoptStored(signal);
+    let after = parseDigest(position.get() ?? '');
+    for (;;) {
+      const rows = blobs.slice(after, blobsAtOnce);
+      for (const { digest } of rows) {
+        await this.#check(digest, signal);
+        signal.throwIfAborted();
+        after = digest;
+      }
+      position.set(rows.length === 0 ? '' : (after ?? ''));
+      if (rows.length === 0) return;
+    }
+  }
+
+  async #check(digest: Digest, signal: AbortSignal): Promise<void> {
+    const { content } = this.#deps;
+    const blob = await content.openUnused(digest);
+    if (blob === undefined) return;
+    try {
+      const damage = await this.#damageOf(blob, signal);
+      if (damage !== undefined) await content.quarantine(digest, damage);
+    } finally {
+      blob.close();
+    }
+  }
+
+  async #damageOf(blob: StoredBlob, signal: AbortSignal): Promise<string | undefined> {
+    const { clock } = this.#deps;
+    const verifier = new DigestVerifier(blob.digest);
+    for (let position = 0; position < blob.sizeBytes; ) {
+      let bytes: number;
+      try {
+        bytes = await readFully(blob.fd, this.#chunk, position);
+      } catch {
+        return 'it cannot be read';
+      }
+      if (bytes === 0) return 'it is shorter than it was';
+      verifier.update(this.#chunk.subarray(0, bytes));
+      position += bytes;
+      await sleep(clock, (bytes / this.#options.bytesPerSecond) * 1000, signal);
+    }
+    return verifier.finish() === blob.digest ? undefined : 'its hash is another';
+  }
+}

@@ -1,0 +1,28 @@
+import { AppError } from '../../core/errors.ts';
+
+/** The failure of a file operation as an `AppError`: STORAGE_FULL where space or quota ran out, else STORAGE_FAILED. */
+export function storageError(error: unknown, doing: string): AppError {
+  if (error instanceof AppError) return error;
+  const errno = errnoOf(error);
+  const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
+  return new AppError(isFull ? 'STORAGE_FULL' : 'STORAGE_FAILED', `cannot ${doing}: ${reasonOf(error)}`, {
+    cause: error,
+  });
+}
+
+/** The system's code of an error (`ENOENT`), or undefined. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** Whether the file is simply not there. */
+export function isMissing(error: unknown): boolean {
+  return errnoOf(error) === 'ENOENT';
+}
+
+/** Why, in one line for people: without the call and the path that Node appends. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [, reason] = /^[A-Z0-9]+: ([^,\n]+)/.exec(error.message) ?? [];
+  return reason ?? error.message.split('\n', 1)[0] ?? error.name;
+}
