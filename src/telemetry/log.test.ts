@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseDigest } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import { Channels, type FlightEvent, type RequestEvent } from './channels.ts';
+import { Log, type LogLevel, pathForLog } from './log.ts';
+
+type Line = Readonly<Record<string, unknown>>;
+
+function recorder(
+  level: LogLevel = 'info',
+  access = true,
+): { channels: Channels; lines: () => Line[]; text: () => string } {
+  const channels = new Channels();
+  let written = '';
+  new Log({ channels }, { level, access, stream: { write: (line) => (written += line) } });
+  const lines = () =>
+    written
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  return { channels, lines, text: () => written };
+}
+
+const request: RequestEvent = {
+  id: 'r1',
+  client: '10.0.0.9',
+  method: 'GET',
+  path: '/v2/library/alpine/manifests/latest?ns=docker.io&token=hunter2',
+  route: 'manifest',
+  registry: 'docker.io',
+  repository: 'library/alpine',
+  reference: 'latest',
+  userAgent: 'containerd/2.1',
+  status: 200,
+  errorCode: undefined,
+  served: 'hit',
+  bytes: 512,
+  complete: true,
+  firstByteMs: 1.234,
+  durationMs: 2.345,
+};
+
+const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
+assert(digest !== undefined);
+const flight: FlightEvent = {
+  digest,
+  event: 'done',
+  sizeBytes: 10,
+  filledBytes: 10,
+  waiters: 2,
+  source: undefined,
+  errorCode: undefined,
+  message: undefined,
+  durationMs: 5,
+};
+
+test('a request is one line with all that an operator asks for', () => {
+  const { channels, lines } = recorder();
+  channels.request.publish(request);
+  const [{ time, ...line } = {}] = lines();
+  assert.match(String(time), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  assert.deepEqual(line, {
+    level: 'info',
+    event: 'request',
+    id: 'r1',
+    client: '10.0.0.9',
+    method: 'GET',
+    path: '/v2/library/alpine/manifests/latest?ns=docker.io',
+    registry: 'docker.io',
+    repository: 'library/alpine',
+    reference: 'latest',
+    status: 200,
+    served: 'hit',
+    bytes: 512,
+    complete: true,
+    firstByteMs: 1.2,
+    durationMs: 2.3,
+    userAgent: 'containerd/2.1',
+  });
+});
+
+test('the access log can be switched off', () => {
+  const { channels, lines } = recorder('info', false);
+  channels.request.publish(request);
+  assert.deepEqual(lines(), []);
+});
+
+test("a client's text is bounded and stays on its line", () => {
+  const { channels, lines, text } = recorder();
+  channels.request.publish({ ...request, userAgent: `a\n{"event":"forged"}\u001b[2J${'x'.repeat(9000)}` });
+  assert.equal(lines().length, 1);
+  assert(text().length < 3000);
+  assert(!text().includes('\u001b'));
+});
+
+test('a path keeps no query but ns', () => {
+  assert.equal(pathForLog('/v2/'), '/v2/');
+  assert.equal(pathForLog('/v2/x/blobs/y?sig=1'), '/v2/x/blobs/y');
+  assert.equal(pathForLog('/v2/x?a=1&ns=ghcr.io&b=2'), '/v2/x?ns=ghcr.io');
+  assert.equal(pathForLog('/v2/x?ns=a%0Ab'), '/v2/x?ns=a%0Ab');
+});
+
+test('fields of a notice override its event', () => {
+  const { channels, lines } = recorder();
+  channels.notice.publish({
+    level: 'info',
+    message: 'ready',
+    fields: { event: 'listening', listen: '127.0.0.1:5000' },
+  });
+  channels.notice.publish({ level: 'warn', message: 'hm' });
+  assert.deepEqual(
+    lines().map(({ level, event, message, listen }) => ({ level, event, message, listen })),
+    [
+      { level: 'info', event: 'listening', message: 'ready', listen: '127.0.0.1:5000' },
+      { level: 'warn', event: 'notice', message: 'hm', listen: undefined },
+    ],
+  );
+});
+
+test('a known error has code, message and causes and no stack', () => {
+  const { channels, lines } = recorder();
+  const cause = new Error('read failed', { cause: new Error('ECONNRESET') });
+  channels.notice.publish({
+    level: 'error',
+    message: 'x',
+    error: new AppError('UPSTREAM_FAILED', 'no luck', { cause }),
+  });
+  assert.deepEqual(lines()[0]?.error, {
+    code: 'UPSTREAM_FAILED',
+    message: 'no luck',
+    causes: ['read failed', 'ECONNRESET'],
+  });
+});
+
+test('an error that nobody foresaw shows where it came from', () => {
+  const { channels, text } = recorder();
+  channels.notice.publish({ level: 'error', message: 'x', error: new TypeError('boom') });
+  assert.match(text(), /"code":"INTERNAL"/);
+  assert.match(text(), /log\.test\.ts/);
+});
+
+test('a chain of causes that bites its tail ends', () => {
+  const { channels, lines } = recorder();
+  const error = new Error('loop');
+  error.cause = error;
+  channels.notice.publish({ level: 'error', message: 'x', error: new AppError('INTERNAL', 'm', { cause: error }) });
+  assert.equal(lines().length, 1);
+});
+
+test('no credential reaches a line', () => {
+  const { channels, text } = recorder();
+  const url = 'https://user:hunter2@cdn.example/x?Signature=hunter2#hunter2';
+  channels.notice.publish({
+    level: 'warn',
+    message: `redirected to ${url}, Authorization: Bearer hunter2hunter2hunter2`,
+    error: new AppError('UPSTREAM_FAILED', `at ${url}`, { cause: new Error(url) }),
+    fields: { password: 'hunter2', nested: { apiToken: 'hunter2', list: [url] }, credentials: 'hunter2' },
+  });
+  channels.flight.publish({ ...flight, event: 'failed', message: `gave up on ${url}` });
+  channels.request.publish(request);
+  assert.doesNotMatch(text(), /hunter2/);
+  assert.match(text(), /https:\/\/cdn\.example\/x/);
+});
+
+test('the ends of flights are info, their inner life is debug', () => {
+  const quiet = recorder('info');
+  const chatty = recorder('debug');
+  const events = ['started', 'range-opened', 'source-failed', 'done', 'failed', 'parked'] as const;
+  for (const event of events) {
+    quiet.channels.flight.publish({ ...flight, event });
+    chatty.channels.flight.publish({ ...flight, event });
+  }
+  assert.deepEqual(
+    quiet.lines().map(({ change }) => change),
+    ['done', 'failed', 'parked'],
+  );
+  assert.equal(chatty.lines().length, events.length);
+});
+
+test('an eviction is a line', () => {
+  const { channels, lines } = recorder();
+  channels.eviction.publish({ blobs: 3, bytes: 100, sizeAfterBytes: 50 });
+  const [{ event, blobs, bytes, sizeAfterBytes } = {}] = lines();
+  assert.deepEqual(
+    { event, blobs, bytes, sizeAfterBytes },
+    { event: 'eviction', blobs: 3, bytes: 100, sizeAfterBytes: 50 },
+  );
+});

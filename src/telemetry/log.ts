@@ -1,0 +1,156 @@
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { asAppError } from '../core/errors.ts';
+import type { Channels, EvictionEvent, FlightEvent, NoticeEvent, RequestEvent } from './channels.ts';
+
+export type LogLevel = NoticeEvent['level'];
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** Write one line for each request. */
+  readonly access: boolean;
+  /** Where the lines go; standard output where it is left out. */
+  readonly stream?: DestinationStream | undefined;
+}
+
+/** Characters of one value at most: a client chooses some of them. */
+const maxValueLength = 1024;
+const maxItems = 50;
+const maxDepth = 4;
+/** Bytes of lines that wait for a slow reader of standard output; what comes on top is dropped (P8). */
+const maxWaitingBytes = 4 * 1024 * 1024;
+const maxFlushMs = 2000;
+
+/**
+ * One JSON object per line: `time`, `level`, `event`, then what the event says. A line never holds a credential: values
+ * of telling names are replaced, and URLs lose their user and their query.
+ */
+export class Log implements AsyncDisposable {
+  readonly #logger: Logger;
+
+  constructor({ channels }: { readonly channels: Channels }, options: LogOptions) {
+    const stream = options.stream ?? destination({ dest: 1, sync: false, maxLength: maxWaitingBytes });
+    this.#logger = pino(
+      {
+        level: options.level,
+        base: null,
+        timestamp: stdTimeFunctions.isoTime,
+        messageKey: 'message',
+        formatters: { level: (level) => ({ level }) },
+      },
+      stream,
+    );
+    channels.notice.subscribe((event) => this.#notice(event));
+    channels.flight.subscribe((event) => this.#flight(event));
+    channels.eviction.subscribe((event) => this.#eviction(event));
+    if (options.access) channels.request.subscribe((event) => this.#request(event));
+  }
+
+  /** Waits until every line is written; not for ever, for whoever reads standard output may have stopped. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return new Promise((resolve) => {
+      const limit = setTimeout(resolve, maxFlushMs);
+      this.#logger.flush(() => {
+        clearTimeout(limit);
+        resolve();
+      });
+    });
+  }
+
+  #notice({ level, message, error, fields }: NoticeEvent): void {
+    if (!this.#logger.isLevelEnabled(level)) return;
+    const failure = error === undefined ? {} : { error: errorFields(error) };
+    const own = fields === undefined ? {} : bounded('fields', fields);
+    this.#logger[level](Object.assign({ event: 'notice' }, own, failure), withoutSecrets(message));
+  }
+
+  #request({ path, client, route: _, ...event }: RequestEvent): void {
+    if (!this.#logger.isLevelEnabled('info')) return;
+    this.#logger.info({
+      event: 'request',
+      id: event.id,
+      client,
+      method: clipped(event.method),
+      path: clipped(pathForLog(path)),
+      registry: clipped(event.registry),
+      repository: clipped(event.repository),
+      reference: clipped(event.reference),
+      status: event.status,
+      error: event.errorCode,
+      served: event.served,
+      bytes: event.bytes,
+      complete: event.complete,
+      firstByteMs: tenths(event.firstByteMs),
+      durationMs: tenths(event.durationMs),
+      userAgent: clipped(event.userAgent),
+    });
+  }
+
+  #flight({ event, errorCode, message, ...flight }: FlightEvent): void {
+    const level = event === 'done' || event === 'failed' || event === 'parked' ? 'info' : 'debug';
+    if (!this.#logger.isLevelEnabled(level)) return;
+    this.#logger[level](
+      { event: 'flight', change: event, ...flight, durationMs: tenths(flight.durationMs), error: errorCode },
+      message === undefined ? undefined : withoutSecrets(message),
+    );
+  }
+
+  #eviction(event: EvictionEvent): void {
+    this.#logger.info({ event: 'eviction', ...event });
+  }
+}
+
+/** The path without its query, which may hold anything; `ns` is a registry's name and stays. */
+export function pathForLog(path: string): string {
+  const [bare = '', query] = path.split('?', 2);
+  const ns = query === undefined ? null : new URLSearchParams(query).get('ns');
+  return ns === null ? bare : `${bare}?ns=${encodeURIComponent(ns)}`;
+}
+
+/** Code, message and the messages of what led here; the stack only where nobody foresaw the error. */
+export function errorFields(error: unknown): Readonly<Record<string, unknown>> {
+  const known = asAppError(error);
+  const causes: string[] = [];
+  for (let cause = known.cause; cause !== undefined && causes.length < 8; ) {
+    causes.push(withoutSecrets(cause instanceof Error ? cause.message : String(cause)));
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  const origin = known.cause instanceof Error ? known.cause : known;
+  return {
+    code: known.code,
+    message: withoutSecrets(known.message),
+    ...(causes.length === 0 ? {} : { causes }),
+    ...(known.code === 'INTERNAL' ? { stack: withoutSecrets(origin.stack ?? '', 4 * maxValueLength) } : {}),
+  };
+}
+
+const secretName = /^(authorization|cookie|.*(password|passwd|secret|token|credentials?|private_?key))$/i;
+
+function bounded(name: string, value: unknown, depth = 0): unknown {
+  if (value instanceof Error) return errorFields(value);
+  if (typeof value === 'string') return secretName.test(name) ? '[redacted]' : withoutSecrets(value);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth >= maxDepth) return '[nested too deep]';
+  if (Array.isArray(value)) return value.slice(0, maxItems).map((item) => bounded(name, item, depth + 1));
+  const entries = Object.entries(value).slice(0, maxItems);
+  return Object.fromEntries(entries.map(([key, inner]) => [clipped(key), bounded(key, inner, depth + 1)]));
+}
+
+/** Text without what its author may have overlooked: signed URLs' queries, users in URLs, Authorization values. */
+function withoutSecrets(text: string, maxLength = maxValueLength): string {
+  // Clipped once more at the end: a clip before the replacing could cut a secret where it is no longer recognised.
+  const clean = text
+    .slice(0, 4 * maxLength)
+    .replaceAll(/(https?:\/\/)[^\s/@"'<>]*@/gi, '$1')
+    .replaceAll(/(https?:\/\/[^\s?#"'<>]*)[?#][^\s"'<>]*/gi, '$1')
+    .replaceAll(/\b(Bearer|Basic)\s+[\w+/.~=-]{16,}/g, '$1 [redacted]');
+  return clipped(clean, maxLength);
+}
+
+function clipped<T extends string | undefined>(text: T, maxLength = maxValueLength): T | string {
+  return text !== undefined && text.length > maxLength ? `${text.slice(0, maxLength)}...` : text;
+}
+
+function tenths<T extends number | undefined>(ms: T): T | number {
+  return ms === undefined ? ms : Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseDigest } from '../core/digest.ts';
+import { Channels, type FlightEvent, type RequestEvent } from './channels.ts';
+import { Metrics, type MetricsDeps } from './metrics.ts';
+
+function setUp(flights: MetricsDeps['flights'] = () => []): { channels: Channels; metrics: Metrics } {
+  const channels = new Channels();
+  const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
+  return { channels, metrics: new Metrics({ channels, flights, cache }, { version: '1.2.3', processMetrics: false }) };
+}
+
+async function has(metrics: Metrics, ...lines: readonly string[]): Promise<void> {
+  const text = await metrics.text();
+  for (const line of lines) assert(text.split('\n').includes(line), `${line} is not in\n${text}`);
+}
+
+const request: RequestEvent = {
+  id: 'r1',
+  client: '10.0.0.9',
+  method: 'GET',
+  path: '/v2/secret-repository/blobs/x',
+  route: 'blob',
+  registry: 'docker.io',
+  repository: 'secret-repository',
+  reference: 'secret-reference',
+  userAgent: 'secret-agent',
+  status: 200,
+  errorCode: undefined,
+  served: 'joined',
+  bytes: 512,
+  complete: true,
+  firstByteMs: 20,
+  durationMs: 2000,
+};
+
+const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
+assert(digest !== undefined);
+const flight: FlightEvent = {
+  digest,
+  event: 'started',
+  sizeBytes: 10,
+  filledBytes: 10,
+  waiters: 2,
+  source: 'secret-source',
+  errorCode: undefined,
+  message: undefined,
+  durationMs: 500,
+};
+
+test('counts what upstream costs', async () => {
+  const { channels, metrics } = setUp();
+  const asked = { upstream: 'docker.io', endpoint: 'https://x', kind: 'blob', method: 'GET', durationMs: 1 } as const;
+  channels.upstreamRequest.publish({ ...asked, status: 200 });
+  channels.upstreamRequest.publish({ ...asked, status: 'UPSTREAM_TIMEOUT' });
+  channels.upstreamBytes.publish({ upstream: 'docker.io', bytes: 100 });
+  channels.upstreamBytes.publish({ upstream: 'docker.io', bytes: 11 });
+  channels.coalesced.publish({ kind: 'blob' });
+  channels.rateLimit.publish({ upstream: 'docker.io', limit: 100, remaining: 76 });
+  await has(
+    metrics,
+    'onepull_upstream_requests_total{upstream="docker.io",kind="blob",method="GET",status="200"} 1',
+    'onepull_upstream_requests_total{upstream="docker.io",kind="blob",method="GET",status="UPSTREAM_TIMEOUT"} 1',
+    'onepull_upstream_bytes_total{upstream="docker.io"} 111',
+    'onepull_coalesced_requests_total{kind="blob"} 1',
+    'onepull_upstream_ratelimit_limit{upstream="docker.io"} 100',
+    'onepull_upstream_ratelimit_remaining{upstream="docker.io"} 76',
+  );
+});
+
+test('counts and times what clients get', async () => {
+  const { channels, metrics } = setUp();
+  channels.request.publish(request);
+  channels.request.publish({
+    ...request,
+    status: 404,
+    errorCode: 'BLOB_UNKNOWN',
+    complete: false,
+    firstByteMs: undefined,
+  });
+  channels.servedBytes.publish({ from: 'flight', bytes: 512 });
+  await has(
+    metrics,
+    'onepull_requests_total{route="blob",method="GET",status="200"} 1',
+    'onepull_request_errors_total{code="BLOB_UNKNOWN"} 1',
+    'onepull_requests_incomplete_total{route="blob"} 1',
+    'onepull_served_bytes_total{from="flight"} 512',
+    'onepull_first_byte_seconds_count{route="blob",served="joined"} 1',
+    'onepull_first_byte_seconds_sum{route="blob",served="joined"} 0.02',
+    'onepull_request_seconds_count{route="blob"} 2',
+  );
+});
+
+test('gauges read the flights and the cache as they are when asked', async () => {
+  let flights: ReturnType<MetricsDeps['flights']> = [
+    { state: 'pulling', waiters: 3 },
+    { state: 'pulling', waiters: 2 },
+    { state: 'waiting', waiters: 1 },
+  ];
+  const { metrics } = setUp(() => flights);
+  await has(
+    metrics,
+    'onepull_flights{state="pulling"} 2',
+    'onepull_flights{state="waiting"} 1',
+    'onepull_flights{state="verifying"} 0',
+    'onepull_flight_waiters 6',
+    'onepull_cache_size_bytes 5',
+    'onepull_cache_max_bytes 10',
+    'onepull_build_info{version="1.2.3"} 1',
+  );
+  flights = [];
+  await has(metrics, 'onepull_flights{state="pulling"} 0', 'onepull_flight_waiters 0');
+});
+
+test('counts the ends of flights and evictions', async () => {
+  const { channels, metrics } = setUp();
+  for (const event of ['started', 'range-opened', 'done', 'done', 'failed'] as const) {
+    channels.flight.publish({ ...flight, event });
+  }
+  channels.eviction.publish({ blobs: 3, bytes: 100, sizeAfterBytes: 50 });
+  await has(
+    metrics,
+    'onepull_flight_ends_total{result="done"} 2',
+    'onepull_flight_ends_total{result="failed"} 1',
+    'onepull_flight_ends_total{result="parked"} 0',
+    'onepull_pull_seconds_count 2',
+    'onepull_pull_seconds_sum 1',
+    'onepull_evicted_blobs_total 3',
+    'onepull_evicted_bytes_total 100',
+  );
+});
+
+test("a client's text never becomes a label", async () => {
+  const { channels, metrics } = setUp();
+  channels.request.publish({ ...request, method: 'SECRET-METHOD', status: 99999 });
+  channels.flight.publish({ ...flight, event: 'failed' });
+  const text = await metrics.text();
+  assert.doesNotMatch(text, /secret/i);
+  assert.match(text, /method="other",status="other"/);
+});
+
+test('every metric of ours has the prefix and a help text', () => {
+  const described = setUp().metrics.describe();
+  assert(described.length >= 18);
+  for (const { name, help, type } of described) {
+    assert.match(name, /^onepull_[a-z_]+$/);
+    assert.match(help, /\.$/);
+    assert.match(type, /^(counter|gauge|histogram)$/);
+  }
+});
+
+test('two instances do not share anything', async () => {
+  const [one, other] = [setUp(), setUp()];
+  one.channels.servedBytes.publish({ from: 'cache', bytes: 7 });
+  await has(one.metrics, 'onepull_served_bytes_total{from="cache"} 7');
+  assert.doesNotMatch(await other.metrics.text(), /served_bytes_total\{/);
+});

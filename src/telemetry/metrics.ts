@@ -1,0 +1,207 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Channels, FlightEvent, RequestEvent, UpstreamRequestEvent } from './channels.ts';
+
+/** What the gauges read when they are asked. */
+export interface MetricsDeps {
+  readonly channels: Channels;
+  flights(): readonly { readonly state: FlightState; readonly waiters: number }[];
+  cache(): { readonly sizeBytes: number; readonly maxBytes: number };
+}
+
+export interface MetricsOptions {
+  readonly version: string;
+  /** Also the process's own figures (`process_`, `nodejs_`). They observe garbage collection until the process ends. */
+  readonly processMetrics: boolean;
+}
+
+const flightStates = ['waiting', 'pulling', 'verifying', 'done', 'failed'] as const;
+type FlightState = (typeof flightStates)[number];
+
+const knownMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const latencyBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
+const transferBuckets = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1800];
+
+/**
+ * The Prometheus metrics, in a registry of their own. Labels are bounded: upstreams come from the configuration, all
+ * else from closed sets. A repository, a digest or a client's text never becomes a label.
+ */
+export class Metrics {
+  readonly #registry = new Registry();
+
+  constructor(deps: MetricsDeps, options: MetricsOptions) {
+    this.#countUpstream(deps.channels);
+    this.#countRequests(deps.channels);
+    this.#countFlights(deps.channels);
+    this.#countEvictions(deps.channels);
+    this.#readGauges(deps);
+    this.#gauge('build_info', 'The running version; always 1.', ['version']).set({ version: options.version }, 1);
+    if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** The type of what `text` returns. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics, in Prometheus's text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** Name, type, labels and help of each metric of ours, for the reference page. */
+  describe(): readonly MetricDescription[] {
+    return this.#registry
+      .getMetricsAsArray()
+      .map((metric) => {
+        const labels: readonly string[] =
+          'labelNames' in metric && Array.isArray(metric.labelNames) ? metric.labelNames : [];
+        return { name: metric.name, type: String(metric.type), labels, help: metric.help };
+      })
+      .filter(({ name }) => name.startsWith('onepull_'));
+  }
+
+  #countUpstream({ upstreamRequest, upstreamBytes, rateLimit, coalesced }: Channels): void {
+    const requests = this.#counter(
+      'upstream_requests_total',
+      'Requests to upstreams and their token servers, by the status or the error that came back.',
+      ['upstream', 'kind', 'method', 'status'],
+    );
+    const bytes = this.#counter('upstream_bytes_total', 'Body bytes received from upstreams.', ['upstream']);
+    const shared = this.#counter('coalesced_requests_total', 'Requests that shared the upstream work of another.', [
+      'kind',
+    ]);
+    const limit = this.#gauge('upstream_ratelimit_limit', 'The rate limit that the upstream last told.', ['upstream']);
+    const remaining = this.#gauge('upstream_ratelimit_remaining', 'What the upstream said is left of it.', [
+      'upstream',
+    ]);
+    upstreamRequest.subscribe(({ upstream, kind, method, status }) =>
+      requests.inc({ upstream, kind, method: methodLabel(method), status: statusLabel(status) }),
+    );
+    upstreamBytes.subscribe((event) => bytes.inc({ upstream: event.upstream }, event.bytes));
+    coalesced.subscribe(({ kind }) => shared.inc({ kind }));
+    rateLimit.subscribe((event) => {
+      if (event.limit !== undefined) limit.set({ upstream: event.upstream }, event.limit);
+      if (event.remaining !== undefined) remaining.set({ upstream: event.upstream }, event.remaining);
+    });
+  }
+
+  #countRequests({ request, servedBytes }: Channels): void {
+    const requests = this.#counter('requests_total', 'Requests of clients.', ['route', 'method', 'status']);
+    const errors = this.#counter('request_errors_total', 'Requests of clients that failed, by error code.', ['code']);
+    const broken = this.#counter(
+      'requests_incomplete_total',
+      'Requests whose answer broke off: the client left, or the content failed.',
+      ['route'],
+    );
+    const bytes = this.#counter('served_bytes_total', 'Body bytes sent to clients, by where they came from.', ['from']);
+    const firstByte = this.#histogram(
+      'first_byte_seconds',
+      "From a request's arrival to the first byte of its answer's body.",
+      ['route', 'served'],
+      latencyBuckets,
+    );
+    const duration = this.#histogram(
+      'request_seconds',
+      "From a request's arrival to the end of its answer.",
+      ['route'],
+      transferBuckets,
+    );
+    request.subscribe((event: RequestEvent) => {
+      const { route } = event;
+      requests.inc({ route, method: methodLabel(event.method), status: statusLabel(event.status) });
+      if (event.errorCode !== undefined) errors.inc({ code: event.errorCode });
+      if (!event.complete) broken.inc({ route });
+      if (event.firstByteMs !== undefined) {
+        firstByte.observe({ route, served: event.served ?? 'none' }, event.firstByteMs / 1000);
+      }
+      duration.observe({ route }, event.durationMs / 1000);
+    });
+    servedBytes.subscribe((event) => bytes.inc({ from: event.from }, event.bytes));
+  }
+
+  #countFlights({ flight }: Channels): void {
+    const ends = this.#counter('flight_ends_total', 'Pulls that ended, by how.', ['result']);
+    const duration = this.#histogram(
+      'pull_seconds',
+      'What a pull took that was done, from its start to its commit.',
+      [],
+      transferBuckets,
+    );
+    for (const result of ['done', 'failed', 'parked']) ends.inc({ result }, 0);
+    flight.subscribe(({ event, durationMs }: FlightEvent) => {
+      if (event === 'done') duration.observe(durationMs / 1000);
+      if (event === 'done' || event === 'failed' || event === 'parked') ends.inc({ result: event });
+    });
+  }
+
+  #countEvictions({ eviction }: Channels): void {
+    const blobs = this.#counter('evicted_blobs_total', 'Blobs that left to keep the cache within its size.');
+    const bytes = this.#counter('evicted_bytes_total', 'Bytes that left to keep the cache within its size.');
+    eviction.subscribe((event) => {
+      blobs.inc(event.blobs);
+      bytes.inc(event.bytes);
+    });
+  }
+
+  #readGauges({ flights, cache }: MetricsDeps): void {
+    const registers = [this.#registry];
+    new Gauge({
+      name: 'onepull_flights',
+      help: 'Pulls in progress, by state.',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        const current = flights();
+        for (const state of flightStates)
+          this.set({ state }, current.filter((flight) => flight.state === state).length);
+      },
+    });
+    const read = (name: string, help: string, value: () => number) =>
+      new Gauge({
+        name: `onepull_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(value());
+        },
+      });
+    read('flight_waiters', 'Answers that follow a pull in progress.', () =>
+      flights().reduce((sum, { waiters }) => sum + waiters, 0),
+    );
+    read('cache_size_bytes', 'What the cache holds.', () => cache().sizeBytes);
+    read('cache_max_bytes', 'What the cache may hold.', () => cache().maxBytes);
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {
+    return new Counter({ name: `onepull_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Gauge<Label> {
+    return new Gauge({ name: `onepull_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    buckets: number[],
+  ): Histogram<Label> {
+    return new Histogram({ name: `onepull_${name}`, help, labelNames, buckets, registers: [this.#registry] });
+  }
+}
+
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: string;
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+function methodLabel(method: string): string {
+  return knownMethods.includes(method) ? method : 'other';
+}
+
+function statusLabel(status: UpstreamRequestEvent['status']): string {
+  if (typeof status === 'string') return status;
+  return Number.isInteger(status) && status >= 100 && status < 600 ? String(status) : 'other';
+}
