@@ -22,6 +22,7 @@ export interface ReaderHost {
  */
 export class FlightReader {
   readonly #host: ReaderHost;
+  /** The size that the client may have been told: the body must have just that. */
   #announcedBytes: number | undefined;
   #range: Interval | undefined;
   #position: number;
@@ -47,6 +48,18 @@ export class FlightReader {
     return this.#range?.end ?? this.#announcedBytes ?? this.#host.body?.sizeBytes;
   }
 
+  /** The blob's size, as far as known. */
+  get sizeBytes(): number | undefined {
+    this.#announcedBytes ??= this.#host.body?.sizeBytes;
+    return this.#announcedBytes;
+  }
+
+  /** Why what it reads cannot be completed, once that is so. */
+  get failure(): AppError | undefined {
+    const body = this.#body ?? this.#host.body;
+    return body?.verified === true ? undefined : (body?.broken ?? this.#host.error);
+  }
+
   /** Takes only a part. Before anything is read. */
   setRange(range: Interval): void {
     this.#range = range;
@@ -65,9 +78,8 @@ export class FlightReader {
       const body = this.#host.body;
       return body !== undefined && (body.sizeBytes !== undefined || body.filled.bytes > 0);
     };
-    if (this.#announcedBytes === undefined && !isKnown()) await this.#sleep(isKnown, signal);
-    this.#announcedBytes ??= this.#host.body?.sizeBytes;
-    return this.#announcedBytes;
+    if (this.sizeBytes === undefined && !isKnown()) await this.#sleep(isKnown, signal);
+    return this.sizeBytes;
   }
 
   readableTo(offset: number): number {
@@ -126,10 +138,7 @@ export class FlightReader {
   /** The body it reads of, or may begin to. Throws once it cannot be completed. */
   #currentBody(): FillBody | undefined {
     const body = this.#body ?? this.#host.body;
-    if (body?.verified !== true) {
-      const error = body?.broken ?? this.#host.error;
-      if (error !== undefined) throw error;
-    }
+    if (this.failure !== undefined) throw this.failure;
     const sizeBytes = body?.sizeBytes;
     if (sizeBytes !== undefined && this.#announcedBytes !== undefined && sizeBytes !== this.#announcedBytes) {
       const message = `the blob has ${sizeBytes} bytes, not ${this.#announcedBytes} as announced`;

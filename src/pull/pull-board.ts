@@ -1,4 +1,12 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../core/clock.ts';
+import type { Descriptor } from '../core/descriptor.ts';
 import type { Digest } from '../core/digest.ts';
+import { manifestReferences } from '../core/manifest-references.ts';
+import { type Reference, referenceText } from '../core/reference.ts';
+import { type Scope, scopeKey, scopeName } from '../core/scope.ts';
+import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
+import type { ManifestAnswer } from './depot.ts';
 
 /** One image that was asked for lately, as operators see it (P12). */
 export interface PullSnapshot {
@@ -31,4 +39,144 @@ export interface LayerSnapshot {
   readonly waiters: number;
   readonly upstreamBytes: number;
   readonly error: string | undefined;
+}
+
+export interface PullBoardDeps {
+  readonly clock: Clock;
+  /** Flights in progress and those that ended lately. */
+  readonly flights: { snapshot(digest: Digest): FlightSnapshot | undefined; ended(): readonly FlightSnapshot[] };
+  readonly store: { sizeOf(digest: Digest): Promise<number | undefined> };
+}
+
+interface Image {
+  readonly name: string;
+  readonly manifest: Digest;
+  readonly layers: readonly Descriptor[];
+  readonly firstAskedAtMs: number;
+  lastAskedAtMs: number;
+  pulls: number;
+}
+
+const imagesShown = 200;
+const clientsNamed = 20;
+
+/**
+ * Which images are being pulled, by whom, and how far each layer is (P12). Only remembers what it is told; nothing depends
+ * on it. Bounded: the images asked for last.
+ */
+export class PullBoard {
+  readonly #deps: PullBoardDeps;
+  readonly #images = new LRUCache<string, Image>({ max: imagesShown });
+  /** The name by which an index was asked for, for its children. */
+  readonly #names = new LRUCache<string, string>({ max: 2000 });
+  readonly #readers = new Map<Digest, Map<string, number>>();
+
+  constructor(deps: PullBoardDeps) {
+    this.#deps = deps;
+  }
+
+  /** A manifest was served. */
+  served(scope: Scope, reference: Reference, answer: ManifestAnswer): void {
+    if (answer.bytes === undefined) return;
+    const key = `${scopeKey(scope)} ${answer.digest}`;
+    const nowMs = this.#deps.clock.now();
+    const known = this.#images.get(key);
+    if (known !== undefined) {
+      known.lastAskedAtMs = nowMs;
+      known.pulls++;
+      return;
+    }
+    const name = this.#nameOf(scope, reference);
+    const { children, blobs } = manifestReferences(answer.bytes, answer.mediaType);
+    for (const child of children) this.#names.set(`${scopeKey(scope)} ${child.digest}`, name);
+    if (blobs.length === 0) return;
+    const { digest } = answer;
+    this.#images.set(key, {
+      name,
+      manifest: digest,
+      layers: blobs,
+      firstAskedAtMs: nowMs,
+      lastAskedAtMs: nowMs,
+      pulls: 1,
+    });
+  }
+
+  /** A response for a blob begins; the returned function says that it has ended. */
+  reading(digest: Digest, client: string): () => void {
+    const clients = this.#readers.get(digest) ?? new Map<string, number>();
+    this.#readers.set(digest, clients);
+    clients.set(client, (clients.get(client) ?? 0) + 1);
+    return () => {
+      const left = (clients.get(client) ?? 1) - 1;
+      if (left > 0) clients.set(client, left);
+      else clients.delete(client);
+      if (clients.size === 0) this.#readers.delete(digest);
+    };
+  }
+
+  /** The images asked for lately, the last one first. */
+  async snapshots(): Promise<PullSnapshot[]> {
+    const ended = new Map<Digest, FlightSnapshot>();
+    for (const flight of this.#deps.flights.ended()) if (!ended.has(flight.digest)) ended.set(flight.digest, flight);
+    return Promise.all([...this.#images.values()].map((image) => this.#snapshot(image, ended)));
+  }
+
+  #nameOf(scope: Scope, reference: Reference): string {
+    if (reference.kind === 'tag') return `${scopeName(scope)}:${reference.tag}`;
+    const known = this.#names.get(`${scopeKey(scope)} ${reference.digest}`);
+    return known ?? `${scopeName(scope)}@${referenceText(reference)}`;
+  }
+
+  async #snapshot(image: Image, ended: ReadonlyMap<Digest, FlightSnapshot>): Promise<PullSnapshot> {
+    const layers = await Promise.all(image.layers.map((layer) => this.#layer(layer, ended)));
+    const clients = new Set(image.layers.flatMap(({ digest }) => [...(this.#readers.get(digest)?.keys() ?? [])]));
+    const flights = image.layers.map(({ digest }) => this.#deps.flights.snapshot(digest) ?? ended.get(digest));
+    return {
+      image: image.name,
+      manifest: image.manifest,
+      state: stateOf(layers),
+      sizeBytes: sum(layers, (layer) => layer.sizeBytes),
+      filledBytes: sum(layers, (layer) => layer.filledBytes),
+      waiters: sum(layers, (layer) => layer.waiters),
+      clients: [...clients].slice(0, clientsNamed),
+      pulls: image.pulls,
+      upstreamRequests: sum(flights, (flight) => flight?.attempts ?? 0),
+      upstreamBytes: sum(flights, (flight) => flight?.receivedBytes ?? 0),
+      firstAskedAtMs: image.firstAskedAtMs,
+      lastAskedAtMs: image.lastAskedAtMs,
+      layers,
+    };
+  }
+
+  async #layer(layer: Descriptor, ended: ReadonlyMap<Digest, FlightSnapshot>): Promise<LayerSnapshot> {
+    const { digest, mediaType, sizeBytes } = layer;
+    const active = this.#deps.flights.snapshot(digest);
+    const flight = active ?? ended.get(digest);
+    const isStored = active === undefined && (await this.#deps.store.sizeOf(digest)) !== undefined;
+    const state = active?.state ?? (isStored ? 'done' : flight?.state === 'failed' ? 'failed' : 'missing');
+    return {
+      digest,
+      mediaType,
+      sizeBytes,
+      state,
+      waitingFor: active?.waitingFor,
+      filledBytes: isStored ? sizeBytes : (flight?.filledBytes ?? 0),
+      waiters: sum([...(this.#readers.get(digest)?.values() ?? [])], (count) => count),
+      upstreamBytes: flight?.receivedBytes ?? 0,
+      error: state === 'failed' ? flight?.error : undefined,
+    };
+  }
+}
+
+/** An image is in the state of its layer that has the longest way to go; a layer nobody has asked for yet is waited for. */
+function stateOf(layers: readonly LayerSnapshot[]): PullSnapshot['state'] {
+  const has = (state: LayerSnapshot['state']) => layers.some((layer) => layer.state === state);
+  if (has('failed')) return 'failed';
+  if (has('pulling')) return 'pulling';
+  if (has('waiting') || has('missing')) return 'waiting';
+  return has('verifying') ? 'verifying' : 'done';
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
 }

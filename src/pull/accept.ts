@@ -1,0 +1,21 @@
+import { bareMediaType, manifestMediaTypes } from '../core/media-types.ts';
+
+/** What a client accepts for a manifest, reduced to what upstream's answer can depend on. */
+export interface AcceptVariant {
+  /** Names the variant: requests of one variant share upstream's answer. */
+  readonly key: string;
+  /** The Accept header to send. */
+  readonly header: string;
+}
+
+/**
+ * The variant of an Accept header. Clients list the manifest types in all orders and with extras of their own; what
+ * matters is which of the four they take. A client that lists none of them (curl, for one) takes what there is.
+ */
+export function acceptVariant(accept: string | undefined): AcceptVariant {
+  const listed = new Set((accept ?? '').split(',').map(bareMediaType));
+  const named = manifestMediaTypes.filter((type) => listed.has(type));
+  const types = named.length === 0 || listed.has('*/*') ? manifestMediaTypes : named;
+  const key = manifestMediaTypes.map((type) => (types.includes(type) ? '1' : '0')).join('');
+  return { key, header: types.join(', ') };
+}

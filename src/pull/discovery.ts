@@ -1,0 +1,114 @@
+import { LRUCache } from 'lru-cache';
+import { type Digest, hexOf } from '../core/digest.ts';
+import { asAppError } from '../core/errors.ts';
+import { maxManifestBytes } from '../core/manifest-references.ts';
+import { ociIndex } from '../core/media-types.ts';
+import { type Scope, scopeKey } from '../core/scope.ts';
+import { SharedCalls } from '../core/shared-calls.ts';
+import type { Channels } from '../telemetry/channels.ts';
+import { type AttemptDeps, withAttempts } from './attempts.ts';
+import type { ListAnswer, ReferrersRequest, TagsRequest } from './depot.ts';
+import type { RememberedFailures } from './remembered-failures.ts';
+import type { Upstreams } from './upstreams.ts';
+
+export interface DiscoveryDeps extends AttemptDeps {
+  readonly upstreams: Upstreams;
+  readonly failures: RememberedFailures;
+  readonly channels: Channels;
+}
+
+type List = Omit<ListAnswer, 'served'>;
+
+/** Lists change slowly and are asked for by people and by scanners: so long is one taken as true. */
+const freshMs = 10_000;
+const emptyIndex = { schemaVersion: 2, mediaType: ociIndex, manifests: [] };
+
+/**
+ * tags/list and referrers, passed through: one upstream request for all who ask at once, fresh for seconds, stale when
+ * upstream does not answer (P7).
+ */
+export class Discovery {
+  readonly #deps: DiscoveryDeps;
+  readonly #boundMs: number;
+  readonly #calls = new SharedCalls<List>();
+  readonly #lists = new LRUCache<string, { list: List; atMs: number }>({
+    maxSize: 16 * 2 ** 20,
+    sizeCalculation: ({ list }) => list.body.length + 1024,
+  });
+
+  constructor(deps: DiscoveryDeps, options: { boundMs: number }) {
+    this.#deps = deps;
+    this.#boundMs = options.boundMs;
+  }
+
+  tags({ scope, limit, last }: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
+    const { registry } = this.#deps.upstreams.get(scope.registry);
+    const key = `tags ${scopeKey(scope)} ${limit ?? ''} ${last ?? ''}`;
+    return this.#list('tags', key, signal, async (bounded) => ({
+      ...(await registry.listTags(scope.repository, { limit, last }, bounded)),
+      filtersApplied: undefined,
+    }));
+  }
+
+  referrers({ scope, digest, artifactType }: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
+    const { registry } = this.#deps.upstreams.get(scope.registry);
+    const key = `referrers ${scopeKey(scope)} ${digest} ${artifactType ?? ''}`;
+    return this.#list('referrers', key, signal, async (bounded) => {
+      const list = await registry.referrers(scope.repository, digest, artifactType, bounded);
+      return list ?? this.#referrersByTag(scope, digest, artifactType, bounded);
+    });
+  }
+
+  async #list(
+    kind: 'tags' | 'referrers',
+    key: string,
+    signal: AbortSignal,
+    ask: (signal: AbortSignal) => Promise<List>,
+  ): Promise<ListAnswer> {
+    const known = this.#lists.get(key);
+    const now = this.#deps.clock.monotonic();
+    if (known !== undefined && now - known.atMs < freshMs) return { ...known.list, served: 'hit' };
+    const joined = this.#calls.has(key);
+    if (joined) this.#deps.channels.coalesced.publish({ kind });
+    const call = async () => {
+      const list = await withAttempts(this.#deps, this.#boundMs, ask);
+      this.#lists.set(key, { list, atMs: this.#deps.clock.monotonic() });
+      return list;
+    };
+    try {
+      const list = await this.#calls.run(key, () => this.#deps.failures.guard(key, call), signal);
+      return { ...list, served: joined ? 'joined' : 'led' };
+    } catch (thrown) {
+      const error = asAppError(thrown);
+      const isAnswer = error.status === 401 || error.status === 403 || error.status === 404;
+      if (signal.aborted || known === undefined || isAnswer) throw error;
+      return { ...known.list, served: 'stale' };
+    }
+  }
+
+  /** Where upstream has no referrers API: the index under the tag `sha256-<hex>` (distribution-spec "Referrers Tag Schema"). */
+  async #referrersByTag(
+    scope: Scope,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<List> {
+    const { registry } = this.#deps.upstreams.get(scope.registry);
+    const tag = `${digest.slice(0, digest.indexOf(':'))}-${hexOf(digest)}`.slice(0, 128);
+    let index: { manifests?: unknown } = emptyIndex;
+    try {
+      const { bytes } = await registry.getManifest(scope.repository, tag, ociIndex, maxManifestBytes, signal);
+      index = JSON.parse(Buffer.from(bytes).toString('utf8')) as { manifests?: unknown };
+    } catch (error) {
+      if (asAppError(error).status !== 404) throw error;
+    }
+    const manifests = Array.isArray(index.manifests) ? (index.manifests as { artifactType?: unknown }[]) : [];
+    const wanted = manifests.filter((entry) => artifactType === undefined || entry?.artifactType === artifactType);
+    return {
+      body: Buffer.from(JSON.stringify({ ...emptyIndex, manifests: wanted })),
+      mediaType: ociIndex,
+      nextQuery: undefined,
+      filtersApplied: artifactType === undefined ? undefined : 'artifactType',
+    };
+  }
+}

@@ -1,0 +1,144 @@
+import { LRUCache } from 'lru-cache';
+import { algorithmOf, type Digest, digestOf } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import { type ManifestReferences, manifestReferences, maxManifestBytes } from '../core/manifest-references.ts';
+import { type Scope, scopeKey, scopeName } from '../core/scope.ts';
+import { SharedCalls } from '../core/shared-calls.ts';
+import type { Catalog, LinkRecord } from '../store/catalog.ts';
+import type { ContentStore } from '../store/content-store.ts';
+import type { Channels } from '../telemetry/channels.ts';
+import { acceptVariant } from './accept.ts';
+import { type AttemptDeps, withAttempts } from './attempts.ts';
+import type { Served } from './depot.ts';
+import type { RememberedFailures } from './remembered-failures.ts';
+import type { Upstreams } from './upstreams.ts';
+
+/** A manifest as upstream sent it. */
+export interface Manifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface ManifestContentDeps extends AttemptDeps {
+  readonly store: ContentStore;
+  readonly catalog: Catalog;
+  readonly upstreams: Upstreams;
+  readonly failures: RememberedFailures;
+  readonly channels: Channels;
+}
+
+/**
+ * Manifests by digest: from memory, from the store, or fetched once for all who want one.
+ *
+ * Invariants
+ * - A manifest is served in a scope only if that scope is linked to it: upstream gave it, or confirmed it, for that
+ *   repository (P9). An index does not vouch for its children: registries accept indexes whose children they do not have.
+ * - Nothing is kept that does not hash to the digest that it was asked by (P4).
+ * - At most one upstream request per (scope, digest) at a time.
+ */
+export class ManifestContent {
+  readonly #deps: ManifestContentDeps;
+  readonly #boundMs: number;
+  readonly #calls = new SharedCalls<{ manifest: Manifest; fetched: boolean }>();
+  readonly #memory = new LRUCache<Digest, Manifest>({
+    maxSize: 64 * 2 ** 20,
+    sizeCalculation: ({ bytes }) => bytes.length + 1024,
+  });
+
+  constructor(deps: ManifestContentDeps, options: { boundMs: number }) {
+    this.#deps = deps;
+    this.#boundMs = options.boundMs;
+  }
+
+  /** The manifest, if it is here and the scope is known to have it. */
+  async held(scope: Scope, digest: Digest): Promise<Manifest | undefined> {
+    return this.#deps.catalog.linked(scope, digest) === undefined ? undefined : this.#stored(digest);
+  }
+
+  /** What is known of a manifest without fetching it: enough for an answer to HEAD. */
+  described(scope: Scope, digest: Digest): { mediaType: string; sizeBytes: number } | undefined {
+    const link = this.#deps.catalog.linked(scope, digest);
+    if (link?.mediaType === undefined || link.sizeBytes === undefined) return undefined;
+    return { mediaType: link.mediaType, sizeBytes: link.sizeBytes };
+  }
+
+  /** The manifest from here, or else from upstream. */
+  async get(scope: Scope, digest: Digest, signal: AbortSignal): Promise<{ manifest: Manifest; served: Served }> {
+    const held = await this.held(scope, digest);
+    if (held !== undefined) return { manifest: held, served: 'hit' };
+    const key = `${scopeKey(scope)} ${digest}`;
+    const joined = this.#calls.has(key);
+    if (joined) this.#deps.channels.coalesced.publish({ kind: 'manifest' });
+    const { manifest, fetched } = await this.#calls.run(
+      key,
+      () => this.#deps.failures.guard(key, () => this.#confirmOrFetch(scope, digest)),
+      signal,
+    );
+    return { manifest, served: joined ? 'joined' : fetched ? 'led' : 'revalidated' };
+  }
+
+  /** Keeps a manifest that upstream gave for this scope, and links what it proves that the repository has. */
+  async keep(scope: Scope, mediaType: string, bytes: Uint8Array, digest: Digest): Promise<Manifest> {
+    const references = manifestReferences(bytes, mediaType);
+    await this.#deps.store.put(digest, bytes);
+    const manifest = { digest, mediaType: references.mediaType, bytes };
+    this.#record(manifest, references);
+    const self = { digest, sizeBytes: bytes.length, mediaType: manifest.mediaType };
+    this.#deps.catalog.link(scope, [self], 'confirmed');
+    this.#deps.catalog.link(scope, proven(references), 'manifest');
+    return manifest;
+  }
+
+  /** The content is here through another repository: then upstream's word that this one has it is all that is needed. */
+  async #confirmOrFetch(scope: Scope, digest: Digest): Promise<{ manifest: Manifest; fetched: boolean }> {
+    const stored = await this.#stored(digest);
+    if (stored === undefined) return { manifest: await this.#fetch(scope, digest), fetched: true };
+    const { registry } = this.#deps.upstreams.get(scope.registry);
+    const { mediaType } = await withAttempts(this.#deps, this.#boundMs, (signal) =>
+      registry.headManifest(scope.repository, digest, acceptVariant(undefined).header, signal),
+    );
+    return { manifest: await this.keep(scope, mediaType, stored.bytes, digest), fetched: false };
+  }
+
+  async #fetch(scope: Scope, digest: Digest): Promise<Manifest> {
+    const { registry } = this.#deps.upstreams.get(scope.registry);
+    return withAttempts(this.#deps, this.#boundMs, async (signal) => {
+      const accept = acceptVariant(undefined).header;
+      const answer = await registry.getManifest(scope.repository, digest, accept, maxManifestBytes, signal);
+      const actual = digestOf(answer.bytes, algorithmOf(digest));
+      if (actual !== digest) {
+        throw new AppError('CONTENT_MISMATCH', `${scopeName(scope)} sent a manifest that hashes to ${actual}`);
+      }
+      return this.keep(scope, answer.mediaType, answer.bytes, digest);
+    });
+  }
+
+  async #stored(digest: Digest): Promise<Manifest | undefined> {
+    const known = this.#memory.get(digest);
+    if (known !== undefined) {
+      this.#deps.catalog.touch(digest);
+      return known;
+    }
+    const bytes = await this.#deps.store.read(digest, maxManifestBytes);
+    if (bytes === undefined) return undefined;
+    this.#deps.catalog.touch(digest);
+    const recorded = this.#deps.catalog.manifest(digest)?.mediaType;
+    const references = manifestReferences(bytes, recorded ?? '');
+    const manifest = { digest, mediaType: references.mediaType, bytes };
+    if (recorded === undefined) this.#record(manifest, references);
+    else this.#memory.set(digest, manifest);
+    return manifest;
+  }
+
+  #record(manifest: Manifest, references: ManifestReferences): void {
+    const { digest, mediaType, bytes } = manifest;
+    const all = [...references.children, ...references.blobs].map((reference) => reference.digest);
+    this.#deps.catalog.addManifest({ digest, mediaType, sizeBytes: bytes.length, references: all });
+    this.#memory.set(digest, manifest);
+  }
+}
+
+function proven(references: ManifestReferences): LinkRecord[] {
+  return references.blobs.filter((blob) => blob.provesPossession);
+}

@@ -1,0 +1,94 @@
+import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { FlightTable } from '../flights/flight-table.ts';
+import type { RetryPolicy } from '../flights/source.ts';
+import type { Catalog } from '../store/catalog.ts';
+import type { ContentStore } from '../store/content-store.ts';
+import type { Channels } from '../telemetry/channels.ts';
+import { withinBound } from './attempts.ts';
+import { Blobs } from './blobs.ts';
+import type {
+  BlobAnswer,
+  BlobRequest,
+  Depot,
+  ListAnswer,
+  ManifestAnswer,
+  ManifestRequest,
+  ReferrersRequest,
+  TagsRequest,
+} from './depot.ts';
+import { Discovery } from './discovery.ts';
+import { ManifestContent } from './manifest-content.ts';
+import { Manifests } from './manifests.ts';
+import type { PullBoard } from './pull-board.ts';
+import { RememberedFailures } from './remembered-failures.ts';
+import { Tags } from './tags.ts';
+import type { Upstreams } from './upstreams.ts';
+
+export interface PullDepotDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly store: ContentStore;
+  readonly catalog: Catalog;
+  readonly upstreams: Upstreams;
+  readonly flights: FlightTable;
+  readonly board: PullBoard;
+  readonly retry: RetryPolicy;
+}
+
+export interface PullDepotOptions {
+  /** No request waits longer for the beginning of its answer (P2). */
+  readonly headerTimeoutMs: number;
+  /** A known tag whose revalidation takes longer is served stale. */
+  readonly staleAfterMs: number;
+}
+
+/** The depot of one node: from what is here, or from upstream, once for all who ask. */
+export class PullDepot implements Depot {
+  readonly #deps: PullDepotDeps;
+  readonly #options: PullDepotOptions;
+  readonly #manifests: Manifests;
+  readonly #blobs: Blobs;
+  readonly #discovery: Discovery;
+
+  constructor(deps: PullDepotDeps, options: PullDepotOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    const shared = { ...deps, failures: new RememberedFailures(deps.clock) };
+    // Work that is shared gives up a little before those who wait for it do, so that they hear its reason.
+    const bound = { boundMs: options.headerTimeoutMs * 0.9 };
+    const content = new ManifestContent(shared, bound);
+    const tags = new Tags(shared, content, { ...bound, staleAfterMs: options.staleAfterMs });
+    this.#manifests = new Manifests(content, tags);
+    this.#blobs = new Blobs(shared, bound);
+    this.#discovery = new Discovery(shared, bound);
+  }
+
+  async manifest(request: ManifestRequest, signal: AbortSignal): Promise<ManifestAnswer> {
+    const answer = await this.#bounded(signal, (bounded) => this.#manifests.answer(request, bounded));
+    if (request.method === 'GET') this.#deps.board.served(request.scope, request.reference, answer);
+    return answer;
+  }
+
+  blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
+    return this.#blobs.answer(request, signal);
+  }
+
+  tags(request: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
+    return this.#bounded(signal, (bounded) => this.#discovery.tags(request, bounded));
+  }
+
+  referrers(request: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
+    return this.#bounded(signal, (bounded) => this.#discovery.referrers(request, bounded));
+  }
+
+  async repositories(after: string | undefined, limit: number): Promise<{ names: readonly string[]; more: boolean }> {
+    const names = this.#deps.catalog.repositories(after, limit + 1);
+    return { names: names.slice(0, limit), more: names.length > limit };
+  }
+
+  #bounded<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = () => new AppError('HEADER_TIMEOUT', 'upstream has not answered yet', { retryAfterMs: 1000 });
+    return withinBound(this.#deps.clock, this.#options.headerTimeoutMs, signal, late, work);
+  }
+}

@@ -1,0 +1,72 @@
+import type { Digest } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import type { RepositoryName } from '../core/repository-name.ts';
+import type { SourceBody } from '../flights/source.ts';
+
+/** What pulling needs of an upstream registry. One attempt each; every call rejects with an `AppError`. */
+export interface Registry {
+  getManifest(
+    repository: RepositoryName,
+    reference: string,
+    accept: string,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<{ digest: Digest | undefined; mediaType: string; bytes: Uint8Array }>;
+  headManifest(
+    repository: RepositoryName,
+    reference: string,
+    accept: string,
+    signal: AbortSignal,
+  ): Promise<{ digest: Digest | undefined; mediaType: string; sizeBytes: number | undefined }>;
+  headBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<{ sizeBytes: number | undefined; mediaType: string | undefined }>;
+  openBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    start: number,
+    end: number | undefined,
+    signal: AbortSignal,
+  ): Promise<SourceBody>;
+  listTags(
+    repository: RepositoryName,
+    page: { limit: number | undefined; last: string | undefined },
+    signal: AbortSignal,
+  ): Promise<UpstreamList>;
+  /** Undefined: this registry has no referrers API. */
+  referrers(
+    repository: RepositoryName,
+    digest: Digest,
+    artifactType: string | undefined,
+    signal: AbortSignal,
+  ): Promise<(UpstreamList & { filtersApplied: string | undefined }) | undefined>;
+}
+
+export interface UpstreamList {
+  readonly body: Uint8Array;
+  readonly mediaType: string;
+  readonly nextQuery: string | undefined;
+}
+
+export interface Upstream {
+  readonly registry: Registry;
+  /** So long is a tag's digest taken as known. */
+  readonly tagTtlMs: number;
+}
+
+/** The configured upstreams, by the name of the registry that clients use. */
+export class Upstreams {
+  readonly #byName: ReadonlyMap<string, Upstream>;
+
+  constructor(byName: ReadonlyMap<string, Upstream>) {
+    this.#byName = byName;
+  }
+
+  get(registry: string): Upstream {
+    const upstream = this.#byName.get(registry);
+    if (upstream === undefined) throw new AppError('REGISTRY_UNKNOWN', `${registry} is not a configured registry`);
+    return upstream;
+  }
+}
