@@ -10,8 +10,9 @@ import { type CheckOptions, exitCodes } from './options.ts';
 export async function check(options: CheckOptions): Promise<number> {
   const loaded = await loadConfig({ file: options.config, environment: process.env });
   if (loaded.kind === 'problems') {
-    const count = loaded.problems.length === 1 ? '1 problem' : `${loaded.problems.length} problems`;
-    process.stderr.write(`${loaded.problems.map(problemText).join('\n')}\n${options.config}: ${count}\n`);
+    const { length } = loaded.problems;
+    const count = length === 1 ? '' : `${options.config}: ${length} problems\n`;
+    process.stderr.write(`${loaded.problems.map(problemText).join('\n')}\n${count}`);
     return exitCodes.usage;
   }
   for (const notice of loaded.notices) process.stderr.write(`note: ${notice}\n`);

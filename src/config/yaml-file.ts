@@ -40,7 +40,7 @@ export async function readYamlFile(path: string): Promise<{ file: YamlFile | und
   }
 
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const faults = [...document.errors, ...document.warnings].map(({ code, pos }) => ({
     code,
     problem: {
