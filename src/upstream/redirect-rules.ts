@@ -49,7 +49,7 @@ export function decideRedirect(situation: RedirectSituation): RedirectDecision {
 /** Why an address that `host` is, or resolves to, may not be dialled; undefined where it may. */
 export function refuseAddress(host: string, found: AddressClass, upstreamIsInternal: boolean): string | undefined {
   if (found === 'public' || (found === 'internal' && upstreamIsInternal)) return undefined;
-  return `${host} is a private address; list it in redirects.allow if it is meant`;
+  return `${host} is a private address; list it in redirects.allow (a token server in authRealms) if it is meant`;
 }
 
 /** Whether `redirects.allow` names the host. `*.domain` means any host below the domain. */

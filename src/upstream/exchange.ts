@@ -1,0 +1,164 @@
+import type { Dispatcher } from 'undici';
+import type { Clock, Timer } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import { ResponseBody } from './response-body.ts';
+import {
+  cancelled,
+  connectionError,
+  type ErrorContext,
+  interruptedError,
+  type ResponseHeaders,
+} from './upstream-errors.ts';
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  readonly body: ResponseBody;
+}
+
+export interface ExchangeLimits {
+  readonly acquireTimeoutMs: number;
+  readonly headersTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+}
+
+/**
+ * One request and its answer's head; the body follows in the answer. Every wait is bounded: for a connection of ours
+ * (the connector bounds the connecting itself), for the headers, and between the body's bytes. `signal` ends all of
+ * them, the body included. Rejects with an `AppError`.
+ */
+export function exchange(
+  dispatcher: Dispatcher,
+  request: HttpRequest,
+  limits: ExchangeLimits & { readonly clock: Clock; readonly context: ErrorContext },
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  const handler = new ExchangeHandler(limits, signal);
+  if (signal.aborted) return Promise.reject(cancelled(signal));
+  handler.start();
+  try {
+    dispatcher.dispatch(
+      {
+        origin: request.url.origin,
+        path: `${request.url.pathname}${request.url.search}`,
+        method: request.method,
+        headers: { ...request.headers },
+        body: request.body ?? null,
+        // A connection survives a HEAD, as it does everywhere else.
+        ...(request.method === 'HEAD' ? { reset: false } : {}),
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
+      handler,
+    );
+  } catch (error) {
+    handler.onResponseError(undefined, error);
+  }
+  return handler.answer;
+}
+
+const highWaterBytes = 256 * 1024;
+
+class ExchangeHandler implements Dispatcher.DispatchHandler {
+  readonly #limits: ExchangeLimits & { readonly clock: Clock; readonly context: ErrorContext };
+  readonly #signal: AbortSignal;
+  readonly #answer = Promise.withResolvers<HttpResponse>();
+  readonly #onAbort = () => this.#abort(cancelled(this.#signal));
+  #timer: Timer | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #body: ResponseBody | undefined;
+  /** Why this exchange is over before its answer came. */
+  #over: AppError | undefined;
+
+  constructor(limits: ExchangeLimits & { clock: Clock; context: ErrorContext }, signal: AbortSignal) {
+    this.#limits = limits;
+    this.#signal = signal;
+  }
+
+  get answer(): Promise<HttpResponse> {
+    return this.#answer.promise;
+  }
+
+  start(): void {
+    const { clock, acquireTimeoutMs, context } = this.#limits;
+    this.#signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#timer = clock.after(acquireTimeoutMs, () => {
+      const message = `no connection to upstream ${context.upstream} (${context.host}) was free for ${acquireTimeoutMs} ms`;
+      this.#abort(new AppError('OVERLOADED', message));
+    });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Nobody could be told while it waited in the pool.
+    if (this.#over !== undefined) return controller.abort(this.#over);
+    const { clock, headersTimeoutMs, context } = this.#limits;
+    this.#controller = controller;
+    this.#timer?.clear();
+    this.#timer = clock.after(headersTimeoutMs, () => {
+      const message = `upstream ${context.upstream} (${context.host}) did not answer within ${headersTimeoutMs} ms`;
+      this.#abort(new AppError('UPSTREAM_TIMEOUT', message, { details: { upstream: context.upstream } }));
+    });
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    if (status < 200 || this.#over !== undefined) return;
+    this.#timer?.clear();
+    const { clock, stallTimeoutMs, context } = this.#limits;
+    const body = new ResponseBody({
+      clock,
+      stallTimeoutMs,
+      highWaterBytes,
+      context,
+      declaredBytes: contentLengthOf(headers),
+      pause: () => controller.pause(),
+      resume: () => controller.resume(),
+      abort: (reason) => controller.abort(reason),
+    });
+    body.onClosed(() => this.#release());
+    this.#body = body;
+    this.#answer.resolve({ status, headers, body });
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    this.#body?.receive(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#body?.complete();
+  }
+
+  onResponseError(_controller: unknown, error: unknown): void {
+    if (this.#body === undefined) this.#reject(connectionError(this.#limits.context, error));
+    else this.#body.fail(interruptedError(this.#limits.context, error));
+  }
+
+  #abort(error: AppError): void {
+    if (this.#body !== undefined) return this.#body.abort(error);
+    this.#reject(error);
+    this.#controller?.abort(error);
+  }
+
+  #reject(error: AppError): void {
+    this.#over ??= error;
+    this.#release();
+    this.#answer.reject(this.#over);
+  }
+
+  #release(): void {
+    this.#timer?.clear();
+    this.#signal.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+/** Content-Length, where it is there and a number. */
+export function contentLengthOf(headers: ResponseHeaders): number | undefined {
+  const value = headers['content-length'];
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
