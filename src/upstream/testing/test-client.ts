@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import type { LookupFunction } from 'node:net';
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { digestOf } from '../../core/digest.ts';
+import { AppError, type ErrorCode } from '../../core/errors.ts';
+import { parseRepositoryName, type RepositoryName } from '../../core/repository-name.ts';
+import { Channels, type RateLimitEvent, type UpstreamRequestEvent } from '../../telemetry/channels.ts';
+import { type Credentials, FixedCredentials } from '../credentials.ts';
+import { RegistryClient } from '../registry-client.ts';
+import type { UpstreamOptions } from '../upstream-options.ts';
+
+export const repository: RepositoryName = parseRepositoryName('library/app') as RepositoryName;
+export const someDigest = digestOf(Buffer.from('some'));
+export const never: AbortSignal = new AbortController().signal;
+
+export interface Events {
+  readonly requests: UpstreamRequestEvent[];
+  readonly bytes: number[];
+  readonly coalesced: string[];
+  readonly rateLimits: RateLimitEvent[];
+}
+
+/** A client of one upstream, and what it publishes. */
+export function makeClient(
+  endpoint: string,
+  more: Partial<UpstreamOptions> & {
+    readonly credentials?: Credentials;
+    readonly clock?: Clock;
+    readonly lookup?: LookupFunction;
+  } = {},
+): { client: RegistryClient; events: Events } {
+  const { credentials, clock = systemClock, lookup, ...options } = more;
+  const channels = new Channels();
+  const events: Events = { requests: [], bytes: [], coalesced: [], rateLimits: [] };
+  channels.upstreamRequest.subscribe((event) => events.requests.push(event));
+  channels.upstreamBytes.subscribe(({ bytes }) => events.bytes.push(bytes));
+  channels.coalesced.subscribe(({ kind }) => events.coalesced.push(kind));
+  channels.rateLimit.subscribe((event) => events.rateLimits.push(event));
+  const deps = { clock, channels, credentials: new FixedCredentials(credentials), lookup };
+  return { client: new RegistryClient(deps, { name: 'test', endpoints: [endpoint], ...options }), events };
+}
+
+/** Names under `.test` are on loopback, or wherever the test says. */
+export function fakeDns(addresses: Readonly<Record<string, string>> = {}): LookupFunction {
+  return (hostname, _options, callback) => {
+    const address = addresses[hostname] ?? (hostname.endsWith('.test') ? '127.0.0.1' : undefined);
+    if (address === undefined) {
+      return callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), { code: 'ENOTFOUND' }), []);
+    }
+    callback(null, [{ address, family: address.includes(':') ? 6 : 4 }]);
+  };
+}
+
+/** The `AppError` that `promise` rejects with, which has `code`. */
+export async function failure(promise: Promise<unknown>, code: ErrorCode): Promise<AppError> {
+  const error = await promise.then(
+    () => assert.fail(`expected ${code}`),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof AppError, `expected ${code}, got ${error}`);
+  assert.equal(error.code, code, error.message);
+  return error;
+}
+
+export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
+}
