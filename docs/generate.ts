@@ -153,9 +153,14 @@ function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(errorMeanings, code);
 }
 
+/** A Markdown table as the formatter wants it: columns aligned. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  const escaped = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = head.map((_, column) => Math.max(...escaped.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[], fill: string) =>
+    `| ${widths.map((width, column) => (cells[column] ?? '').padEnd(width, fill)).join(' | ')} |`;
+  const [first = [], ...others] = escaped;
+  return [line(first, ' '), line([], '-'), ...others.map((row) => line(row, ' '))].join('\n');
 }
 
 /** Where two texts differ first, for whoever has to find out why. */
