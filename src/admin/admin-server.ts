@@ -6,13 +6,13 @@ import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { refusalFor } from './request-guard.ts';
 
-/** What the admin API shows. Every function returns at once, with plain data. */
+/** What the admin API shows. Functions give plain data, without waiting for anything but a look at the disk. */
 export interface AdminDeps {
   readonly channels: Pick<Channels, 'notice'>;
   /** Why requests should not come here now, in words; empty: ready. */
   readiness(): readonly string[];
   flights(): readonly FlightSnapshot[];
-  pulls(): readonly PullSnapshot[];
+  pulls(): readonly PullSnapshot[] | Promise<readonly PullSnapshot[]>;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
@@ -120,7 +120,7 @@ function routes({ readiness, flights, pulls, metrics }: AdminDeps, { version }: 
     ],
     ['/metrics', async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() })],
     ['/api/v1/flights', () => json(200, { flights: flights() })],
-    ['/api/v1/pulls', () => json(200, { pulls: pulls() })],
+    ['/api/v1/pulls', async () => json(200, { pulls: await pulls() })],
     ['/api/v1/version', () => json(200, { version, node: process.versions.node })],
   ]);
 }

@@ -15,7 +15,7 @@ export interface LogOptions {
 /** Characters of one value at most: a client chooses some of them. */
 const maxValueLength = 1024;
 const maxItems = 50;
-const maxDepth = 4;
+const maxDepth = 6;
 /** Bytes of lines that wait for a slow reader of standard output; what comes on top is dropped (P8). */
 const maxWaitingBytes = 4 * 1024 * 1024;
 const maxFlushMs = 2000;
