@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { digestOf } from '../core/digest.ts';
-import { etagOf, noneMatchNames, rangeUnder } from './conditional.ts';
+import { applicableRange, etagOf, noneMatchNames } from './conditional.ts';
 
 const digest = digestOf(Buffer.from('one'));
 const other = digestOf(Buffer.from('other'));
@@ -26,15 +26,17 @@ describe('noneMatchNames', () => {
   }
 });
 
-describe('rangeUnder', () => {
-  it('lets the range through without If-Range and with the strong validator', () => {
-    assert.equal(rangeUnder(undefined, 'bytes=0-1', digest), 'bytes=0-1');
-    assert.equal(rangeUnder(etagOf(digest), 'bytes=0-1', digest), 'bytes=0-1');
+describe('applicableRange', () => {
+  const range = 'bytes=0-1';
+
+  it('is the range without If-Range and with the strong validator', () => {
+    assert.equal(applicableRange({ range }, digest), range);
+    assert.equal(applicableRange({ range, 'if-range': etagOf(digest) }, digest), range);
   });
 
-  it('asks for the whole with another, a weak, or a date validator', () => {
+  it('is none with another, a weak, or a date validator', () => {
     for (const validator of [etagOf(other), `W/${etagOf(digest)}`, 'Wed, 21 Oct 2015 07:28:00 GMT', '*']) {
-      assert.equal(rangeUnder(validator, 'bytes=0-1', digest), undefined);
+      assert.equal(applicableRange({ range, 'if-range': validator }, digest), undefined);
     }
   });
 });

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Digest } from '../core/digest.ts';
 
 /** The strong validator of content: its digest (RFC 9110 section 8.8.3). */
@@ -16,9 +17,10 @@ export function noneMatchNames(header: string | undefined, digest: Digest): bool
 }
 
 /**
- * The `Range` that applies under an `If-Range`: that is compared strongly, and without a match the whole is sent (RFC
- * 9110 section 13.1.5). A date never matches, as content here has no Last-Modified.
+ * The `Range` that applies, given `If-Range`: that is compared strongly, and without a match the whole is sent (RFC 9110
+ * section 13.1.5). A date never matches, as content here has no Last-Modified.
  */
-export function rangeUnder(ifRange: string | undefined, range: string | undefined, digest: Digest): string | undefined {
-  return ifRange === undefined || ifRange.trim() === etagOf(digest) ? range : undefined;
+export function applicableRange(headers: IncomingHttpHeaders, digest: Digest): string | undefined {
+  const condition = headers['if-range'];
+  return condition === undefined || condition === etagOf(digest) ? headers.range : undefined;
 }
