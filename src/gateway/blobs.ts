@@ -1,0 +1,85 @@
+import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { Scope } from '../core/scope.ts';
+import { abandonable } from '../core/shared-calls.ts';
+import type { BlobAnswer, BlobRequest, Depot } from '../pull/depot.ts';
+import { BodyWriter } from './body-writer.ts';
+import type { BufferPool } from './buffer-pool.ts';
+import { applicableRange, noneMatchNames } from './conditional.ts';
+import { type Content, contentHeaders, validatorHeaders } from './content-headers.ts';
+import type { Exchange } from './exchange.ts';
+import type { BlobRoute } from './route.ts';
+
+export interface BlobDeps {
+  readonly depot: Pick<Depot, 'blob'>;
+  readonly pool: BufferPool;
+  readonly clock: Clock;
+}
+
+/** GET and HEAD `/v2/<name>/blobs/<digest>` (distribution-spec "Pulling blobs"). */
+export async function serveBlob(
+  exchange: Exchange,
+  { digest }: BlobRoute,
+  scope: Scope,
+  deps: BlobDeps,
+): Promise<void> {
+  const { client, head } = exchange;
+  const { headers } = exchange.request;
+  const content: Content = { digest, mediaType: 'application/octet-stream', namedBy: 'digest' };
+  // The digest alone would do to say 304; but only who may read the repository is told that it has the blob (P9).
+  const unchanged = noneMatchNames(headers['if-none-match'], digest);
+  if (head || unchanged) {
+    const answer = await ask(exchange, deps.depot, { scope, digest, method: 'HEAD', range: undefined, client });
+    if (answer.kind === 'body') answer.body.close();
+    exchange.served = answer.kind === 'unsatisfiable' ? undefined : answer.served;
+    if (unchanged) return exchange.send(304, validatorHeaders(content));
+    return exchange.send(200, contentHeaders(content, answer.sizeBytes, undefined));
+  }
+  const range = applicableRange(headers, digest);
+  const answer = await ask(exchange, deps.depot, { scope, digest, method: 'GET', range, client });
+  if (answer.kind === 'head') throw new AppError('INTERNAL', 'a blob was asked with GET and came without a body');
+  if (answer.kind === 'unsatisfiable') {
+    const { sizeBytes } = answer;
+    throw new AppError('RANGE_UNSATISFIABLE', 'the range begins after the end', { details: { sizeBytes } });
+  }
+  exchange.served = answer.served;
+  return sendBody(exchange, content, answer, deps);
+}
+
+/** The depot's answer; one that comes when nobody waits any more is closed. */
+async function ask(exchange: Exchange, depot: BlobDeps['depot'], request: BlobRequest): Promise<BlobAnswer> {
+  const answer = depot.blob(request, exchange.signal);
+  try {
+    return await abandonable(answer, exchange.signal);
+  } catch (error) {
+    answer.then(
+      (late) => late.kind === 'body' && late.body.close(),
+      () => {},
+    );
+    throw error;
+  }
+}
+
+function sendBody(
+  exchange: Exchange,
+  content: Content,
+  { sizeBytes, part, body }: Extract<BlobAnswer, { kind: 'body' }>,
+  deps: BlobDeps,
+): Promise<void> {
+  const status = part === undefined ? 200 : 206;
+  const headers = contentHeaders(content, sizeBytes, part);
+  const writer = new BodyWriter(
+    deps,
+    {
+      signal: exchange.signal,
+      begin: (alone) => exchange.begin(status, headers, alone),
+      write: (block, taken) => exchange.write(block, taken),
+      end: () => exchange.end(),
+    },
+    body,
+  );
+  // With the size the headers are complete, and a client that has them goes on waiting (P2). Without it we could only
+  // promise a body of which nothing is known.
+  if (sizeBytes !== undefined) exchange.whenHeadersDue(() => writer.beginNow());
+  return writer.run();
+}

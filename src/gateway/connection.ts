@@ -1,0 +1,58 @@
+import type { Socket } from 'node:net';
+import type { Exchange } from './exchange.ts';
+
+/** How many requests may wait on one connection behind the one being answered. */
+const maxPipelined = 64;
+
+/**
+ * One client connection, whose requests are answered one after the other, also when they come pipelined: a response that
+ * waits behind another one could not tell a slow client from its own turn not having come, and would hold memory.
+ */
+export class Connection {
+  readonly client: string;
+  readonly #socket: Socket;
+  readonly #run: (exchange: Exchange) => void;
+  readonly #waiting: Exchange[] = [];
+  #current: Exchange | undefined;
+  #gone = false;
+
+  constructor(socket: Socket, run: (exchange: Exchange) => void) {
+    this.#socket = socket;
+    this.#run = run;
+    this.client = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+  }
+
+  /** Whether a request is being answered. */
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
+  add(exchange: Exchange): void {
+    if (this.#current === undefined) {
+      this.#current = exchange;
+      this.#run(exchange);
+      return;
+    }
+    this.#waiting.push(exchange);
+    if (this.#waiting.length > maxPipelined) this.#socket.destroy();
+  }
+
+  /** `exchange` is over: the next one's turn, if its response can still be sent. */
+  over(exchange: Exchange): void {
+    if (this.#gone || exchange !== this.#current) return;
+    this.#current = undefined;
+    const next = this.#waiting[0];
+    // After a response that closes the connection node gives the socket to no further one; the close is on its way.
+    if (next === undefined || next.response.socket === null) return;
+    this.#waiting.shift();
+    this.#current = next;
+    this.#run(next);
+  }
+
+  /** The socket has closed: so have all its exchanges. */
+  close(): void {
+    this.#gone = true;
+    this.#current?.close();
+    for (const exchange of this.#waiting) exchange.close();
+  }
+}

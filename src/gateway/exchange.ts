@@ -1,0 +1,235 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock, Timer } from '../core/clock.ts';
+import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
+import type { Scope } from '../core/scope.ts';
+import type { Served } from '../pull/depot.ts';
+import type { Channels, RequestEvent } from '../telemetry/channels.ts';
+import { discardBody, hasBody } from './request-body.ts';
+import { pathOf } from './route.ts';
+import { StallTimer } from './stall-timer.ts';
+import { wireErrorOf } from './wire-errors.ts';
+
+export interface ExchangeDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  /** Whether connections are to be closed after the response. */
+  closing(): boolean;
+}
+
+export interface ExchangeOptions {
+  readonly headerTimeoutMs: number;
+  readonly clientTimeoutMs: number;
+}
+
+/** What a response of known bytes is handed to the socket in: what the client's patience is measured by. */
+const sliceBytes = 256 * 1024;
+/** After the header timeout a client may come back soon: the pull goes on meanwhile. */
+const headerRetryAfterMs = 5_000;
+/** What is logged for a client that left before it had an answer; never sent. */
+const clientLeftStatus = 499;
+
+/**
+ * One request and its response, from its turn on the connection to the close.
+ *
+ * Invariants: `begin` is called at most once; after it an error can only cut the connection, before it every error is
+ * rendered. `signal` aborts when the client leaves, and with HEADER_TIMEOUT when the headers are due and nobody has taken
+ * over with `whenHeadersDue`. The `request` event is published once, when the response has closed, whatever happened;
+ * then no timer is left.
+ */
+export class Exchange {
+  readonly id: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly client: string;
+  readonly head: boolean;
+
+  /** What the handlers find out, for the event. */
+  route: RequestEvent['route'] = 'other';
+  scope: Scope | undefined;
+  reference: string | undefined;
+  served: Served | undefined;
+
+  readonly #deps: ExchangeDeps;
+  readonly #options: ExchangeOptions;
+  readonly #controller = new AbortController();
+  readonly #stall: StallTimer;
+  readonly #closed: () => void;
+  readonly #arrivedMs: number;
+  #headerTimer: Timer | undefined;
+  #onHeadersDue: (() => void) | undefined;
+  #status: number | undefined;
+  #errorCode: ErrorCode | undefined;
+  #firstByteMs: number | undefined;
+  #bytes = 0;
+  #handedBytes = 0;
+  #taken: ((error?: Error | null) => void) | undefined;
+  #complete = false;
+  #left = false;
+  #over = false;
+
+  constructor(
+    deps: ExchangeDeps,
+    options: ExchangeOptions,
+    parts: { id: string; request: IncomingMessage; response: ServerResponse; client: string; closed: () => void },
+  ) {
+    this.#deps = deps;
+    this.#options = options;
+    this.id = parts.id;
+    this.request = parts.request;
+    this.response = parts.response;
+    this.client = parts.client;
+    this.head = parts.request.method === 'HEAD';
+    this.#closed = parts.closed;
+    this.#arrivedMs = deps.clock.monotonic();
+    this.#stall = new StallTimer(deps.clock, options.clientTimeoutMs, () => this.cut());
+    this.response.on('finish', () => this.#finished());
+    this.response.on('close', () => this.close());
+    // A write to a response whose client is gone says so here as well; the close tells us all.
+    this.response.on('error', () => {});
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Starts the time that the headers may take: when the request's turn has come on its connection. */
+  start(): void {
+    this.#headerTimer = this.#deps.clock.after(this.#options.headerTimeoutMs, () => this.#headersDue());
+  }
+
+  /** `callback` instead of an abort when the headers are due. */
+  whenHeadersDue(callback: () => void): void {
+    this.#onHeadersDue = callback;
+  }
+
+  /** Sends status and headers (a flat list); `alone` where no byte follows at once. */
+  begin(status: number, headers: string[], alone = false): void {
+    const close = this.#deps.closing() || hasBody(this.request);
+    this.response.writeHead(status, close ? [...headers, 'Connection', 'close'] : headers);
+    this.#status = status;
+    this.#headerTimer?.clear();
+    if (alone) this.response.flushHeaders();
+  }
+
+  /** Hands a block to the socket; `taken` is called once it needs the block no more. One at a time. */
+  write(block: Uint8Array, taken: (error?: Error | null) => void): void {
+    this.#firstByteMs ??= this.#elapsedMs();
+    this.#handedBytes = block.length;
+    this.#taken = taken;
+    this.#stall.begin();
+    this.response.write(block, this.#onTaken);
+  }
+
+  end(): void {
+    this.#handedBytes = 0;
+    this.#stall.begin();
+    this.response.end();
+  }
+
+  /** Sends a whole response. HEAD gets the headers only. */
+  send(status: number, headers: string[], bytes?: Uint8Array): void {
+    this.begin(status, headers);
+    if (bytes === undefined || this.head) this.end();
+    else this.#sendFrom(bytes, 0);
+  }
+
+  #sendFrom(bytes: Uint8Array, from: number): void {
+    if (bytes.length - from > sliceBytes) {
+      const next = from + sliceBytes;
+      this.write(bytes.subarray(from, next), (error) => {
+        if (!error) this.#sendFrom(bytes, next);
+      });
+      return;
+    }
+    this.#firstByteMs ??= this.#elapsedMs();
+    this.#handedBytes = bytes.length - from;
+    this.#stall.begin();
+    this.response.end(from === 0 ? bytes : bytes.subarray(from));
+  }
+
+  /** Tells the client of the error while that is possible; else cuts the body, so that it does not look complete. */
+  fail(error: unknown): void {
+    if (this.#over || this.#left) return;
+    const failure = asAppError(error);
+    this.#errorCode ??= failure.code;
+    if (failure.code === 'INTERNAL') {
+      const fields = { request: this.id };
+      this.#deps.channels.notice.publish({ level: 'error', message: 'a request failed inside', error, fields });
+    }
+    if (this.response.headersSent) return this.cut();
+    this.served = undefined;
+    const wire = wireErrorOf(failure, this.id);
+    if (!hasBody(this.request)) return this.send(wire.status, wire.headers, wire.body);
+    this.begin(wire.status, wire.headers);
+    this.response.write(wire.body);
+    void discardBody(this.request, this.#deps.clock).then(() => this.end());
+  }
+
+  /** Breaks the connection off. Never looks like an end: not to a client that waits for the close either. */
+  cut(): void {
+    const { socket } = this.request;
+    if (this.request.httpVersion === '1.0') socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  /** The response is over: finished, or its connection gone. Idempotent. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stall.clear();
+    this.#headerTimer?.clear();
+    if (!this.#complete) this.#controller.abort(new AppError('CANCELLED', 'the client has left'));
+    this.#publish();
+    this.#closed();
+  }
+
+  readonly #onTaken = (error?: Error | null): void => {
+    this.#stall.end();
+    const taken = this.#taken;
+    // On a socket that was destroyed, pending writes are called back as if they had succeeded.
+    this.#left ||= Boolean(error) || this.request.socket.destroyed;
+    if (this.#left) return taken?.(new AppError('CANCELLED', 'the client has left', { cause: error }));
+    this.#bytes += this.#handedBytes;
+    taken?.();
+  };
+
+  #finished(): void {
+    this.#complete = !this.request.socket.destroyed;
+    if (this.#complete) this.#bytes += this.#handedBytes;
+  }
+
+  #headersDue(): void {
+    if (this.#onHeadersDue !== undefined) return this.#onHeadersDue();
+    const message = 'the content did not begin to arrive in time; the pull goes on';
+    this.#controller.abort(new AppError('HEADER_TIMEOUT', message, { retryAfterMs: headerRetryAfterMs }));
+  }
+
+  #elapsedMs(): number {
+    return this.#deps.clock.monotonic() - this.#arrivedMs;
+  }
+
+  #publish(): void {
+    const { channels } = this.#deps;
+    channels.request.publish({
+      id: this.id,
+      client: this.client,
+      method: this.request.method ?? '',
+      path: pathOf(this.request.url ?? ''),
+      route: this.route,
+      registry: this.scope?.registry,
+      repository: this.scope?.repository,
+      reference: this.reference,
+      userAgent: this.request.headers['user-agent'],
+      status: this.#status ?? clientLeftStatus,
+      errorCode: this.#errorCode,
+      served: this.served,
+      bytes: this.#bytes,
+      complete: this.#complete,
+      firstByteMs: this.#firstByteMs,
+      durationMs: this.#elapsedMs(),
+    });
+    if (this.served === undefined || this.#bytes === 0) return;
+    const fromFlight = this.served === 'joined' || this.served === 'led';
+    channels.servedBytes.publish({ from: fromFlight ? 'flight' : 'cache', bytes: this.#bytes });
+  }
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { VirtualClock } from '../../core/testing/virtual-clock.ts';
+import { Channels, type NoticeEvent, type RequestEvent, type ServedBytesEvent } from '../../telemetry/channels.ts';
+import { BufferPool } from '../buffer-pool.ts';
+import { type GatewayOptions, GatewayServer, gatewayDefaults } from '../server.ts';
+import { TestContent } from './test-content.ts';
+import { TestDepot, testNames } from './test-depot.ts';
+
+/** A gateway on loopback with a depot and a clock of the test's own. Its disposal checks that nothing is left. */
+export class TestGateway implements AsyncDisposable {
+  readonly depot: TestDepot;
+  readonly clock: VirtualClock;
+  readonly pool: BufferPool;
+  readonly server: GatewayServer;
+  readonly requests: RequestEvent[] = [];
+  readonly served: ServedBytesEvent[] = [];
+  readonly notices: NoticeEvent[] = [];
+  port = 0;
+  #onRequest: (() => void) | undefined;
+
+  private constructor(options: Partial<GatewayOptions>) {
+    this.depot = new TestDepot();
+    this.clock = new VirtualClock();
+    this.pool = new BufferPool();
+    const channels = new Channels();
+    channels.request.subscribe((event) => {
+      this.requests.push(event);
+      this.#onRequest?.();
+    });
+    channels.servedBytes.subscribe((event) => this.served.push(event));
+    channels.notice.subscribe((event) => this.notices.push(event));
+    const { depot, clock, pool } = this;
+    this.server = new GatewayServer(
+      { depot, names: testNames, channels, clock, pool },
+      { ...gatewayDefaults, host: '127.0.0.1', port: 0, ...options },
+    );
+  }
+
+  static async start(options: Partial<GatewayOptions> = {}): Promise<TestGateway> {
+    const gateway = new TestGateway(options);
+    gateway.port = (await gateway.server.listen()).port;
+    return gateway;
+  }
+
+  content(bytes: Buffer | string, options: ConstructorParameters<typeof TestContent>[1] = {}): TestContent {
+    return this.depot.add(new TestContent(Buffer.from(bytes), options));
+  }
+
+  /** The event of the request that is `index`th to end. */
+  async event(index = 0): Promise<RequestEvent> {
+    for (;;) {
+      const event = this.requests[index];
+      if (event !== undefined) return event;
+      await new Promise<void>((resolve) => {
+        this.#onRequest = resolve;
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    // A read that was under way when its client left gives its block back when the disk is done with it.
+    while (this.pool.lent > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(this.clock.pending, 0, 'timers left');
+    for (const content of this.depot.contents.values()) {
+      assert.ok(
+        content.closes.every((closes) => closes === 1),
+        `views closed ${content.closes} times`,
+      );
+      assert.equal(content.waiting, 0, 'reads left waiting');
+      content[Symbol.dispose]();
+    }
+    const ids = new Set(this.requests.map((event) => event.id));
+    assert.equal(ids.size, this.requests.length, 'a request was told twice');
+  }
+}
+
+/** Resolves when `condition` holds, looked at after each turn of the event loop. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
