@@ -1,0 +1,178 @@
+import { readFile } from 'node:fs/promises';
+import { AdminServer } from './admin/admin-server.ts';
+import type { Config, UpstreamConfig } from './config/schema.ts';
+import { productVersion } from './config/version.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
+import { GatewayServer, gatewayDefaults } from './gateway/server.ts';
+import { PullBoard } from './pull/pull-board.ts';
+import { PullDepot } from './pull/pull-depot.ts';
+import { RegistryNames } from './pull/registry-names.ts';
+import { type Upstream, Upstreams } from './pull/upstreams.ts';
+import { retryDefaults, retryPolicy } from './routing/retry-policy.ts';
+import { openFsStore } from './store/fs/open-fs-store.ts';
+import type { Channels } from './telemetry/channels.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { CredentialHelper } from './upstream/credential-helper.ts';
+import { type CredentialProvider, FixedCredentials, PasswordFileCredentials } from './upstream/credentials.ts';
+import { DockerConfigCredentials } from './upstream/docker-config.ts';
+import type { Environment } from './upstream/proxy-env.ts';
+import { RegistryClient } from './upstream/registry-client.ts';
+
+export interface AppDeps {
+  readonly channels: Channels;
+  readonly env: Environment;
+  /** Also report figures of the process (memory, event loop): for the program, not for instances inside a test. */
+  readonly processMetrics: boolean;
+}
+
+export interface App extends AsyncDisposable {
+  readonly listen: { host: string; port: number };
+  readonly admin: { host: string; port: number };
+  /** Stops accepting and lets running responses finish within the bound. Disposing then leaves fills resumable. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+const flightDefaults = {
+  holdBackBytes: 32 * 1024,
+  smallBlobBytes: 128 * 1024,
+  /** A request may queue for a connection, connect, be redirected and authorised before its first byte. */
+  askTimeoutMs: 90_000,
+  maxBadBodies: 2,
+} as const;
+
+const pullDefaults = { staleAfterMs: 3000 } as const;
+
+/**
+ * The wiring diagram: builds every part, hands each what it needs, and starts listening. The only place that does.
+ * Rejects with LISTEN_FAILED, STORAGE_LOCKED or STORAGE_FAILED, having closed what it had opened.
+ */
+export async function startApp(config: Config, deps: AppDeps): Promise<App> {
+  const clock = systemClock;
+  const { channels } = deps;
+  await using opening = new AsyncDisposableStack();
+
+  const { path, maxSizeBytes, scrubBytesPerSecond } = config.storage;
+  const store = opening.use(await openFsStore({ clock, channels }, { path, maxSizeBytes, scrubBytesPerSecond }));
+  const upstreams = await openUpstreams(config, { clock, channels, env: deps.env }, opening);
+  const retry = retryPolicy(retryDefaults, Math.random);
+  const flights = opening.use(new FlightTable({ store: store.content, clock, channels, retry }, flightOptions(config)));
+  const board = new PullBoard({ clock, flights, store: store.content });
+  const { content, catalog } = store;
+  const depot = new PullDepot(
+    { clock, channels, store: content, catalog, upstreams, flights, board, retry },
+    { headerTimeoutMs: config.pull.headerTimeoutMs, ...pullDefaults },
+  );
+  const names = new RegistryNames(
+    config.upstreams.map(({ name }) => name),
+    config.upstreams.find(({ isDefault }) => isDefault)?.name,
+  );
+  const gateway = opening.use(new GatewayServer({ depot, names, channels, clock }, gatewayOptions(config)));
+
+  const version = productVersion();
+  const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
+  const metrics = new Metrics(
+    { channels, cache, flights: () => flights.snapshots() },
+    { version, processMetrics: deps.processMetrics },
+  );
+  let isDraining = false;
+  const admin = opening.use(
+    new AdminServer(
+      {
+        channels,
+        metrics,
+        readiness: () => (isDraining ? ['shutting down'] : []),
+        flights: () => [...flights.snapshots(), ...flights.ended()],
+        pulls: () => board.snapshots(),
+      },
+      { ...config.admin, version },
+    ),
+  );
+  const listen = await gateway.listen();
+  const adminAddress = await admin.listen();
+
+  const running = opening.move();
+  return {
+    listen,
+    admin: adminAddress,
+    drain(timeoutMs) {
+      isDraining = true;
+      return gateway.drain(timeoutMs);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function flightOptions({ pull }: Config): FlightTableOptions {
+  const { stallTimeoutMs, deadlineMs, abandon, maxRanges, maxFlights } = pull;
+  return { ...flightDefaults, stallTimeoutMs, deadlineMs, abandon, maxRanges, maxFlights };
+}
+
+function gatewayOptions({ listen, pull, server }: Config) {
+  return {
+    ...gatewayDefaults,
+    ...listen,
+    headerTimeoutMs: pull.headerTimeoutMs,
+    clientTimeoutMs: server.clientTimeoutMs,
+    maxConnections: server.maxConnections,
+    maxHeaderBytes: server.maxHeaderSizeBytes,
+  };
+}
+
+interface UpstreamDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly env: Environment;
+}
+
+async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncDisposableStack): Promise<Upstreams> {
+  const byName = new Map<string, Upstream>();
+  for (const upstream of config.upstreams) {
+    const { name, endpoints, authRealms, connections, connectTimeoutMs, headersTimeoutMs, tagTtlMs } = upstream;
+    const registry = opening.use(
+      new RegistryClient(
+        { clock: deps.clock, channels: deps.channels, credentials: credentialsOf(upstream, deps) },
+        {
+          name,
+          endpoints,
+          authRealms,
+          redirects: { allow: upstream.redirectsAllow },
+          tls: await readTls(upstream.tls),
+          connections,
+          connectTimeoutMs,
+          headersTimeoutMs,
+          stallTimeoutMs: config.pull.stallTimeoutMs,
+          env: deps.env,
+        },
+      ),
+    );
+    byName.set(name, { registry, tagTtlMs });
+  }
+  return new Upstreams(byName);
+}
+
+function credentialsOf({ name, credentials }: UpstreamConfig, { clock, env }: UpstreamDeps): CredentialProvider {
+  switch (credentials?.kind) {
+    case undefined:
+      return new FixedCredentials();
+    case 'password':
+      return new FixedCredentials({ ...credentials, kind: 'basic' });
+    case 'passwordFile':
+      return new PasswordFileCredentials(credentials);
+    case 'dockerConfig':
+      return new DockerConfigCredentials({ clock }, { path: credentials.path, registry: name, env });
+    case 'helper':
+      return new CredentialHelper({ clock }, { name: credentials.name, serverUrl: helperKey(name), env });
+  }
+}
+
+/** Docker keeps its own registry's credentials under the address of an API that is long gone. */
+function helperKey(registry: string): string {
+  return registry === 'docker.io' ? 'https://index.docker.io/v1/' : registry;
+}
+
+async function readTls({ caFile, certFile, keyFile }: UpstreamConfig['tls']) {
+  const text = (path: string | undefined) => (path === undefined ? undefined : readFile(path, 'utf8'));
+  const [ca, cert, key] = await Promise.all([text(caFile), text(certFile), text(keyFile)]);
+  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+}
