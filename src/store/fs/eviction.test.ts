@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import type { Scope } from '../../core/scope.ts';
+import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
+import { sampleBlob, sampleManifest, sampleScope } from '../testing/sample-content.ts';
+
+const maxSizeBytes = 100_000;
+const alpine = sampleScope('library/alpine');
+const busybox = sampleScope('library/busybox');
+
+type Blob = ReturnType<typeof sampleBlob>;
+
+async function fixtureOf(): Promise<FsStoreFixture> {
+  return FsStoreFixture.create({ maxSizeBytes });
+}
+
+/** Pulls an image as the pull layer would; the clock moves on. */
+async function pull(fixture: FsStoreFixture, scope: Scope, tag: string, blobs: readonly Blob[]) {
+  const { content, catalog } = fixture.store;
+  const manifest = sampleManifest(blobs);
+  await content.put(manifest.digest, manifest.bytes);
+  catalog.addManifest(manifest);
+  const links = [manifest, ...blobs].map(({ digest }) => ({ digest, sizeBytes: undefined, mediaType: undefined }));
+  catalog.link(scope, links);
+  catalog.setTag(scope, tag, 'any', { digest: manifest.digest, checkedAtMs: fixture.clock.now() });
+  for (const { digest, bytes } of blobs) await content.put(digest, bytes);
+  fixture.clock.advance(60_000);
+  return manifest;
+}
+
+async function isStored({ store }: FsStoreFixture, { digest }: Pick<Blob, 'digest'>): Promise<boolean> {
+  return (await store.content.sizeOf(digest)) !== undefined;
+}
+
+describe('eviction', () => {
+  it('the least recently used image leaves whole, with its tag, links and files', async () => {
+    await using fixture = await fixtureOf();
+    const { content, catalog } = fixture.store;
+    const old = [sampleBlob(1, 20_000), sampleBlob(2, 20_000)];
+    const recent = [sampleBlob(3, 20_000), sampleBlob(4, 20_000)];
+    const oldManifest = await pull(fixture, alpine, 'old', old);
+    const recentManifest = await pull(fixture, busybox, 'recent', recent);
+    await content.makeRoom(30_000);
+    for (const gone of [oldManifest, ...old]) {
+      assert.equal(await isStored(fixture, gone), false);
+      assert.equal(catalog.linked(alpine, gone.digest), undefined);
+    }
+    assert.equal(catalog.manifest(oldManifest.digest), undefined);
+    assert.equal(catalog.tag(alpine, 'old', 'any'), undefined);
+    for (const kept of [recentManifest, ...recent]) assert.equal(await isStored(fixture, kept), true);
+    assert.deepEqual(catalog.repositories(undefined, 10), ['docker.io/library/busybox']);
+    assert.equal((await readdir(fixture.layout.blobFolder('sha256'))).length, 3);
+    assert.deepEqual(fixture.evictions, [
+      { blobs: 3, bytes: 40_000 + oldManifest.sizeBytes, sizeAfterBytes: fixture.store.stats().sizeBytes },
+    ]);
+  });
+
+  it('an image whose layers are in use is recent, though nobody asks for its manifest', async () => {
+    await using fixture = await fixtureOf();
+    const first = [sampleBlob(1, 40_000)];
+    const second = [sampleBlob(2, 40_000)];
+    await pull(fixture, alpine, 'first', first);
+    await pull(fixture, alpine, 'second', second);
+    (await fixture.store.content.open(sampleBlob(1, 40_000).digest))?.close();
+    await fixture.store.content.makeRoom(30_000);
+    assert.equal(await isStored(fixture, sampleBlob(1, 40_000)), true);
+    assert.equal(await isStored(fixture, sampleBlob(2, 40_000)), false);
+  });
+
+  it('a layer that another image shares stays, and is readable only through that one', async () => {
+    await using fixture = await fixtureOf();
+    const { catalog, content } = fixture.store;
+    const base = sampleBlob(1, 20_000);
+    const confirmed = sampleBlob(5, 10);
+    const own = sampleBlob(2, 30_000);
+    await pull(fixture, alpine, 'one', [base, own, confirmed]);
+    await pull(fixture, busybox, 'two', [base, sampleBlob(3, 30_000), confirmed]);
+    catalog.link(alpine, [{ digest: confirmed.digest, sizeBytes: 10, mediaType: undefined }], 'confirmed');
+    await content.makeRoom(40_000);
+    assert.equal(await isStored(fixture, own), false);
+    assert.equal(await isStored(fixture, base), true);
+    assert.equal(catalog.linked(alpine, base.digest), undefined);
+    assert.notEqual(catalog.linked(busybox, base.digest), undefined);
+    assert.notEqual(catalog.linked(alpine, confirmed.digest), undefined, 'upstream said so itself');
+  });
+
+  it('a link stays while another manifest of the same repository makes it', async () => {
+    await using fixture = await fixtureOf();
+    const base = sampleBlob(1, 20_000);
+    await pull(fixture, alpine, 'one', [base, sampleBlob(2, 30_000)]);
+    await pull(fixture, alpine, 'two', [base, sampleBlob(3, 30_000)]);
+    await fixture.store.content.makeRoom(40_000);
+    assert.equal(await isStored(fixture, sampleBlob(2, 30_000)), false);
+    assert.notEqual(fixture.store.catalog.linked(alpine, base.digest), undefined);
+  });
+
+  it('links to layers that were never stored leave with their manifest', async () => {
+    await using fixture = await fixtureOf();
+    const { content, catalog } = fixture.store;
+    const lazy = sampleBlob(9, 100);
+    const stored = sampleBlob(1, 60_000);
+    const manifest = sampleManifest([stored, lazy]);
+    await content.put(manifest.digest, manifest.bytes);
+    catalog.addManifest(manifest);
+    catalog.link(
+      alpine,
+      [manifest, stored, lazy].map(({ digest }) => ({ digest, sizeBytes: 1, mediaType: 'x/y' })),
+    );
+    await content.put(stored.digest, stored.bytes);
+    await content.makeRoom(60_000);
+    assert.equal(catalog.linked(alpine, lazy.digest), undefined);
+    assert.equal(fixture.store.stats().sizeBytes, 0);
+  });
+
+  it('what is open, being filled, held or pinned stays', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    const [open, filled, held, pinned] = [1, 2, 3, 4].map((seed) => sampleBlob(seed, 20_000));
+    assert.ok(open && filled && held && pinned);
+    for (const { digest, bytes } of [open, pinned]) await content.put(digest, bytes);
+    const reader = await content.open(open.digest);
+    fixture.store.setPinned(pinned.digest, true);
+    const partials = [];
+    for (const { digest, bytes } of [filled, held]) {
+      const partial = await content.openPartial(digest);
+      await partial.write(bytes, 0);
+      await partial.commit(bytes.byteLength);
+      partials.push(partial);
+    }
+    const release = partials[1]?.hold();
+    await partials[1]?.close();
+    await content.makeRoom(90_000);
+    for (const blob of [open, filled, held, pinned]) assert.equal(await isStored(fixture, blob), true);
+    reader?.close();
+    release?.();
+    await partials[0]?.close();
+    await content.makeRoom(80_000);
+    assert.equal(fixture.store.stats().sizeBytes, 20_000);
+    assert.equal(await isStored(fixture, pinned), true);
+  });
+
+  it('an image with a layer in use leaves after all others, and that layer stays', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    const old = [sampleBlob(1, 20_000), sampleBlob(2, 20_000)] as const;
+    const oldManifest = await pull(fixture, alpine, 'old', old);
+    await pull(fixture, alpine, 'recent', [sampleBlob(3, 20_000)]);
+    const partial = await content.openPartial(old[0].digest);
+    await content.makeRoom(45_000);
+    assert.equal(await isStored(fixture, oldManifest), true);
+    assert.equal(await isStored(fixture, sampleBlob(3, 20_000)), false);
+    await content.makeRoom(75_000);
+    assert.equal(await isStored(fixture, oldManifest), false);
+    assert.equal(await isStored(fixture, old[0]), true);
+    await partial.close();
+  });
+
+  it('left partial files leave before committed content, oldest first', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    await content.put(sampleBlob(1, 50_000).digest, sampleBlob(1, 50_000).bytes);
+    for (const seed of [2, 3]) {
+      const { digest, bytes } = sampleBlob(seed, 20_000);
+      const partial = await content.openPartial(digest);
+      await partial.write(bytes, 0);
+      await partial.record([{ start: 0, end: 20_000 }], 40_000);
+      await partial.close();
+      fixture.clock.advance(1000);
+    }
+    await content.makeRoom(15_000);
+    assert.equal(fixture.store.stats().leftoverPartials, 1);
+    assert.equal(await isStored(fixture, sampleBlob(1, 50_000)), true);
+    const resumed = await content.openPartial(sampleBlob(3, 20_000).digest);
+    assert.equal(resumed.resumed.filled.length, 1);
+    await resumed.close();
+  });
+
+  it('commits beyond the limit evict, however fast they come', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    await Promise.all(
+      Array.from({ length: 40 }, async (_, seed) => {
+        const { digest, bytes } = sampleBlob(seed, 10_000);
+        const partial = await content.openPartial(digest);
+        await partial.write(bytes, 0);
+        await partial.commit(bytes.byteLength);
+        await partial.close();
+      }),
+    );
+    await content.makeRoom(1);
+    assert.ok(fixture.store.stats().sizeBytes <= maxSizeBytes);
+    assert.equal((await readdir(fixture.layout.blobFolder('sha256'))).length, fixture.store.stats().blobs);
+  });
+
+  it('content that comes back while its old file is being removed is there', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    const { digest, bytes } = sampleBlob(1, 60_000);
+    await content.put(digest, bytes);
+    const evicted = content.makeRoom(90_000);
+    const stored = content.put(digest, bytes);
+    const opened = content.open(digest);
+    await Promise.all([evicted, stored]);
+    const blob = await opened;
+    assert.equal(blob?.sizeBytes, 60_000);
+    blob?.close();
+    assert.deepEqual(await content.read(digest, 1e6), bytes);
+  });
+});

@@ -1,0 +1,114 @@
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
+import type { ContentStore, PartialBlob, StoredBlob } from '../content-store.ts';
+import { readFully, writeFully } from '../fs/file-io.ts';
+import { emptyRecord, filledIntervals, type PartialRecord } from '../fs/partial-record.ts';
+
+interface Fill {
+  readonly file: FileHandle;
+  record: PartialRecord;
+}
+
+/**
+ * Content that lives as long as the process, for tests. The port promises descriptors, so every blob is a temporary file
+ * without a name: open until the store is disposed of, and gone then, however the process ends. No bounds, no eviction.
+ */
+export class MemoryContentStore implements ContentStore, AsyncDisposable {
+  readonly #committed = new Map<Digest, { file: FileHandle; sizeBytes: number }>();
+  readonly #left = new Map<Digest, Fill>();
+  readonly #open = new Set<Digest>();
+  readonly #files = new Set<FileHandle>();
+
+  async sizeOf(digest: Digest): Promise<number | undefined> {
+    return this.#committed.get(digest)?.sizeBytes;
+  }
+
+  async open(digest: Digest): Promise<StoredBlob | undefined> {
+    const content = this.#committed.get(digest);
+    return content && { digest, sizeBytes: content.sizeBytes, fd: content.file.fd, close: () => {} };
+  }
+
+  async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+    const content = this.#committed.get(digest);
+    if (content === undefined) return undefined;
+    if (content.sizeBytes > maxBytes) throw new AppError('STORAGE_FAILED', `${digest} is larger than ${maxBytes}`);
+    const bytes = new Uint8Array(content.sizeBytes);
+    await readFully(content.file.fd, bytes, 0);
+    return bytes;
+  }
+
+  async put(digest: Digest, bytes: Uint8Array): Promise<void> {
+    if (this.#committed.has(digest)) return;
+    const file = await this.#namelessFile();
+    await writeFully(file, bytes, 0);
+    this.#committed.set(digest, { file, sizeBytes: bytes.byteLength });
+  }
+
+  async openPartial(digest: Digest): Promise<PartialBlob> {
+    if (this.#open.has(digest)) throw new AppError('INTERNAL', `${digest} is being filled already`);
+    this.#open.add(digest);
+    const left = this.#left.get(digest);
+    this.#left.delete(digest);
+    const record = left?.record ?? emptyRecord;
+    const filled = left === undefined ? [] : filledIntervals(record, (await left.file.stat()).size);
+    // What nobody vouches for is not resumed; a new file leaves the old one to who holds it.
+    const file = left === undefined || filled.length === 0 ? await this.#namelessFile() : left.file;
+    const fill = { file, record };
+    return this.#partial(digest, fill, { filled, sizeBytes: fill.record.sizeBytes });
+  }
+
+  async makeRoom(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#files].map((file) => file.close()));
+    this.#files.clear();
+  }
+
+  #partial(digest: Digest, fill: Fill, resumed: PartialRecord): PartialBlob {
+    let isSettled = false;
+    let isClosed = false;
+    const settle = () => {
+      if (isSettled) throw new AppError('INTERNAL', `the fill of ${digest} has ended before`);
+      isSettled = true;
+    };
+    return {
+      digest,
+      fd: fill.file.fd,
+      resumed,
+      write: (bytes, offset) => writeFully(fill.file, bytes, offset),
+      record: async (filled, sizeBytes) => {
+        fill.record = { filled: [...filled], sizeBytes };
+      },
+      commit: async (sizeBytes) => {
+        settle();
+        const { size } = await fill.file.stat();
+        if (size < sizeBytes) throw new AppError('STORAGE_FAILED', `the file has ${size} of ${sizeBytes} bytes`);
+        await fill.file.truncate(sizeBytes);
+        this.#committed.set(digest, { file: fill.file, sizeBytes });
+      },
+      discard: async () => settle(),
+      // Descriptors live as long as the store, so a hold keeps nothing that would go.
+      hold: () => () => {},
+      close: async () => {
+        if (isClosed) return;
+        isClosed = true;
+        this.#open.delete(digest);
+        if (!isSettled) this.#left.set(digest, fill);
+      },
+    };
+  }
+
+  async #namelessFile(): Promise<FileHandle> {
+    const folder = await mkdtemp(join(tmpdir(), 'onepull-memory-'));
+    try {
+      const file = await open(join(folder, 'blob'), 'w+');
+      this.#files.add(file);
+      return file;
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { digestOf } from '../../core/digest.ts';
+import type { ContentStore, PartialBlob } from '../content-store.ts';
+import { readFully } from '../fs/file-io.ts';
+import { sampleBlob } from './sample-content.ts';
+
+export interface ContentStoreUnderTest extends AsyncDisposable {
+  readonly content: ContentStore;
+}
+
+/** What every content store does. */
+export function contentStoreSuite(name: string, factory: () => Promise<ContentStoreUnderTest>): void {
+  const { digest, bytes } = sampleBlob(1, 10_000);
+  const half = 5000;
+
+  function behaves(behaviour: string, test: (content: ContentStore) => Promise<void>): void {
+    it(behaviour, async () => {
+      await using subject = await factory();
+      await test(subject.content);
+    });
+  }
+
+  describe(`${name}: committed content`, () => {
+    behaves('what was never committed is a miss', async (content) => {
+      assert.equal(await content.sizeOf(digest), undefined);
+      assert.equal(await content.open(digest), undefined);
+      assert.equal(await content.read(digest, 1e6), undefined);
+    });
+
+    behaves('small content is there whole once it was put, and putting it twice is harmless', async (content) => {
+      await content.put(digest, bytes);
+      await content.put(digest, bytes);
+      assert.equal(await content.sizeOf(digest), bytes.byteLength);
+      assert.deepEqual(await content.read(digest, bytes.byteLength), bytes);
+    });
+
+    behaves('empty content is content', async (content) => {
+      const empty = digestOf(new Uint8Array());
+      await content.put(empty, new Uint8Array());
+      assert.equal(await content.sizeOf(empty), 0);
+      assert.equal((await content.read(empty, 0))?.byteLength, 0);
+    });
+
+    behaves('content of sha512 is content', async (content) => {
+      const long = digestOf(bytes, 'sha512');
+      await content.put(long, bytes);
+      assert.deepEqual(await content.read(long, 1e6), bytes);
+    });
+
+    behaves('content larger than asked for is not read into memory', async (content) => {
+      await content.put(digest, bytes);
+      await assert.rejects(content.read(digest, bytes.byteLength - 1), { code: 'STORAGE_FAILED' });
+    });
+
+    behaves('many readers read at their own positions, and closing twice is harmless', async (content) => {
+      await content.put(digest, bytes);
+      const blobs = await Promise.all([content.open(digest), content.open(digest), content.open(digest)]);
+      for (const [index, blob] of blobs.entries()) {
+        assert.ok(blob);
+        assert.deepEqual(await readAt(blob.fd, index * 100, 100), bytes.subarray(index * 100, index * 100 + 100));
+        blob.close();
+        blob.close();
+      }
+    });
+  });
+
+  describe(`${name}: fills`, () => {
+    behaves('a fill is content once it is committed, and not before', async (content) => {
+      const partial = await content.openPartial(digest);
+      assert.deepEqual(partial.resumed, { filled: [], sizeBytes: undefined });
+      await partial.write(bytes.subarray(half), half);
+      await partial.write(bytes.subarray(0, half), 0);
+      assert.equal(await content.sizeOf(digest), undefined);
+      await partial.commit(bytes.byteLength);
+      assert.deepEqual(await content.read(digest, 1e6), bytes);
+      await partial.close();
+    });
+
+    behaves('what is written can be read at once, and after commit until the fill is closed', async (content) => {
+      const partial = await content.openPartial(digest);
+      await partial.write(bytes, 0);
+      assert.deepEqual(await readAt(partial.fd, 10, 20), bytes.subarray(10, 30));
+      await partial.commit(bytes.byteLength);
+      assert.deepEqual(await readAt(partial.fd, 10, 20), bytes.subarray(10, 30));
+      await partial.close();
+      await partial.close();
+    });
+
+    behaves('the last bytes beyond the size are cut at commit', async (content) => {
+      const partial = await content.openPartial(digest);
+      await partial.write(bytes, 0);
+      await partial.write(bytes, bytes.byteLength);
+      await partial.commit(bytes.byteLength);
+      await partial.close();
+      assert.deepEqual(await content.read(digest, 1e6), bytes);
+    });
+
+    behaves('a fill that is short of its size cannot be committed', async (content) => {
+      const partial = await content.openPartial(digest);
+      await partial.write(bytes.subarray(0, half), 0);
+      await assert.rejects(partial.commit(bytes.byteLength), { code: 'STORAGE_FAILED' });
+      await partial.close();
+      assert.equal(await content.sizeOf(digest), undefined);
+    });
+
+    behaves('a fill that ended early resumes with what was recorded and what followed in order', async (content) => {
+      await leave(content, async (partial) => {
+        await partial.record([{ start: 0, end: 0 }], bytes.byteLength);
+        await partial.write(bytes.subarray(0, 100), 0);
+        await partial.record(
+          [
+            { start: 0, end: 100 },
+            { start: half, end: half },
+          ],
+          bytes.byteLength,
+        );
+        await partial.write(bytes.subarray(half, half + 300), half);
+      });
+      const partial = await content.openPartial(digest);
+      const filled = [
+        { start: 0, end: 100 },
+        { start: half, end: half + 300 },
+      ];
+      assert.deepEqual(partial.resumed, { filled, sizeBytes: bytes.byteLength });
+      assert.deepEqual(await readAt(partial.fd, half, 300), bytes.subarray(half, half + 300));
+      await partial.close();
+    });
+
+    behaves('what was written without a record is not resumed, now or later', async (content) => {
+      await leave(content, (partial) => partial.write(bytes, 0));
+      await leave(content, async (partial) => {
+        assert.deepEqual(partial.resumed.filled, []);
+        await partial.record([{ start: 0, end: 0 }], undefined);
+        await partial.write(bytes.subarray(0, 10), 0);
+      });
+      const partial = await content.openPartial(digest);
+      assert.deepEqual(partial.resumed.filled, [{ start: 0, end: 10 }]);
+      await partial.close();
+    });
+
+    behaves('a discarded fill leaves nothing, and can be read until it is closed', async (content) => {
+      await leave(content, async (partial) => {
+        await partial.write(bytes, 0);
+        await partial.record([{ start: 0, end: bytes.byteLength }], bytes.byteLength);
+        await partial.discard();
+        assert.deepEqual(await readAt(partial.fd, 0, 10), bytes.subarray(0, 10));
+        await assert.rejects(partial.commit(bytes.byteLength), { code: 'INTERNAL' });
+      });
+      const partial = await content.openPartial(digest);
+      assert.deepEqual(partial.resumed, { filled: [], sizeBytes: undefined });
+      await partial.close();
+    });
+
+    behaves('what is held can be read after the fill is closed and the next one has begun', async (content) => {
+      const first = await content.openPartial(digest);
+      await first.write(bytes, 0);
+      const release = first.hold();
+      await first.close();
+      const second = await content.openPartial(digest);
+      assert.deepEqual(await readAt(first.fd, 100, 100), bytes.subarray(100, 200));
+      release();
+      release();
+      await second.close();
+    });
+
+    behaves('a digest has one open fill at a time', async (content) => {
+      const partial = await content.openPartial(digest);
+      await assert.rejects(content.openPartial(digest), { code: 'INTERNAL' });
+      await partial.close();
+      await (await content.openPartial(digest)).close();
+    });
+  });
+
+  async function leave(content: ContentStore, fill: (partial: PartialBlob) => Promise<void>): Promise<void> {
+    const partial = await content.openPartial(digest);
+    await fill(partial);
+    await partial.close();
+  }
+}
+
+async function readAt(fd: number, position: number, length: number): Promise<Uint8Array> {
+  const buffer = new Uint8Array(length);
+  assert.equal(await readFully(fd, buffer, position), length);
+  return buffer;
+}

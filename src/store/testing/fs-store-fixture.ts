@@ -1,0 +1,60 @@
+import { VirtualClock } from '../../core/testing/virtual-clock.ts';
+import { Channels, type EvictionEvent, type NoticeEvent } from '../../telemetry/channels.ts';
+import { Layout } from '../fs/layout.ts';
+import { type FsStore, type FsStoreOptions, openFsStore } from '../fs/open-fs-store.ts';
+import { tempFolder } from './temp-folder.ts';
+
+/** A store in a folder of its own that can be closed and opened again, with a clock that a test moves. */
+export class FsStoreFixture implements AsyncDisposable {
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly notices: NoticeEvent[] = [];
+  readonly evictions: EvictionEvent[] = [];
+  readonly layout: Layout;
+  readonly #folder: AsyncDisposable;
+  readonly #options: Partial<FsStoreOptions>;
+  #store: FsStore | undefined;
+
+  private constructor(folder: { path: string } & AsyncDisposable, options: Partial<FsStoreOptions>) {
+    this.#folder = folder;
+    this.#options = options;
+    this.layout = new Layout(folder.path);
+  }
+
+  static async create(options: Partial<FsStoreOptions> = {}): Promise<FsStoreFixture> {
+    const fixture = new FsStoreFixture(await tempFolder(), options);
+    await fixture.open();
+    return fixture;
+  }
+
+  get store(): FsStore {
+    if (this.#store === undefined) throw new Error('the store is closed');
+    return this.#store;
+  }
+
+  async open(): Promise<FsStore> {
+    const channels = new Channels();
+    channels.notice.subscribe((event) => this.notices.push(event));
+    channels.eviction.subscribe((event) => this.evictions.push(event));
+    const options = { path: this.layout.root, maxSizeBytes: 1e9, scrubBytesPerSecond: 0, ...this.#options };
+    this.#store = await openFsStore({ clock: this.clock, channels }, options);
+    return this.#store;
+  }
+
+  async close(): Promise<void> {
+    const store = this.#store;
+    this.#store = undefined;
+    await store?.[Symbol.asyncDispose]();
+  }
+
+  /** Closes the store, lets `meanwhile` change what is on disk, and opens it again. */
+  async reopen(meanwhile?: (layout: Layout) => Promise<void>): Promise<FsStore> {
+    await this.close();
+    await meanwhile?.(this.layout);
+    return this.open();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+}
