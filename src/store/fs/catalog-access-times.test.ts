@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { VirtualClock } from '../../core/testing/virtual-clock.ts';
+import { sampleDigest } from '../testing/sample-content.ts';
+import { AccessTimes } from './catalog-access-times.ts';
+import { BlobTable } from './catalog-blobs.ts';
+import { CatalogDatabase } from './catalog-database.ts';
+import { SqliteCatalog } from './catalog-sqlite.ts';
+
+function subject() {
+  const clock = new VirtualClock();
+  const database = new CatalogDatabase(':memory:', () => {});
+  const accessTimes = new AccessTimes({ clock, database });
+  const catalog = new SqliteCatalog({ database, accessTimes, changed: () => {} });
+  const blobs = new BlobTable(database);
+  const accessed = (name: string) => blobs.find(sampleDigest(name))?.accessedAtMs;
+  const store = (name: string, ...references: string[]) => {
+    const digest = sampleDigest(name);
+    blobs.add(digest, 1, clock.now());
+    if (references.length === 0) return;
+    catalog.addManifest({ digest, mediaType: 'x/y', sizeBytes: 1, references: references.map(sampleDigest) });
+  };
+  return { clock, catalog, accessTimes, accessed, store, [Symbol.dispose]: () => database[Symbol.dispose]() };
+}
+
+describe('access times', () => {
+  it('are written together a few seconds later', () => {
+    using it = subject();
+    it.store('blob');
+    const before = it.clock.now();
+    it.clock.advance(1000);
+    it.catalog.touch(sampleDigest('blob'));
+    it.catalog.touch(sampleDigest('blob'));
+    assert.equal(it.clock.pending, 1);
+    assert.equal(it.accessed('blob'), before);
+    it.clock.advance(5000);
+    assert.equal(it.accessed('blob'), before + 1000);
+    assert.equal(it.clock.pending, 0);
+  });
+
+  it('of a child are those of all manifests above it', () => {
+    using it = subject();
+    for (const [name, ...references] of [['layer'], ['image', 'layer'], ['index', 'image'], ['other', 'x']] as const) {
+      it.store(name, ...references);
+    }
+    const before = it.clock.now();
+    it.clock.advance(1000);
+    it.catalog.touch(sampleDigest('layer'));
+    it.accessTimes.flush();
+    for (const name of ['layer', 'image', 'index']) assert.equal(it.accessed(name), before + 1000, name);
+    assert.equal(it.accessed('other'), before);
+  });
+
+  it('of a layer that very many images share say nothing about these', () => {
+    using it = subject();
+    it.store('base');
+    for (let image = 0; image < 100; image++) it.store(`image-${image}`, 'base');
+    const before = it.clock.now();
+    it.clock.advance(1000);
+    it.catalog.touch(sampleDigest('base'));
+    it.accessTimes.flush();
+    assert.equal(it.accessed('base'), before + 1000);
+    assert.equal(it.accessed('image-0'), before);
+  });
+});
