@@ -204,6 +204,8 @@ export class GatewayServer implements AsyncDisposable {
       socket.destroy();
       return;
     }
+    const fields = { client: socket.remoteAddress, code: error.code };
+    this.#deps.channels.notice.publish({ level: 'debug', message: 'what a client sent is no request', fields });
     this.#refusals.refuse(socket, clientErrorOf(error), this.#nextId());
   }
 
