@@ -1,36 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { digestOf } from '../core/digest.ts';
-import { AppError } from '../core/errors.ts';
 import { ociManifest } from '../core/media-types.ts';
-import { ask, keepAliveAgent } from './testing/test-client.ts';
+import { ask, askBoth } from './testing/test-client.ts';
 import { TestGateway } from './testing/test-gateway.ts';
 
 const manifest = Buffer.from('{"schemaVersion":2}');
 const digest = digestOf(manifest);
 const immutable = 'max-age=31536000, immutable';
 
-/** Asks with GET and HEAD on one kept connection; checks that HEAD says the same and has no body. */
-async function both(gateway: TestGateway, path: string, headers: Record<string, string> = {}) {
-  const agent = keepAliveAgent();
-  const get = await ask(gateway.port, path, { headers, agent });
-  const head = await ask(gateway.port, path, { headers, agent, method: 'HEAD' });
-  agent.destroy();
-  assert.equal(head.body.length, 0);
-  assert.equal(head.status, get.status);
-  assert.deepEqual({ ...head.headers, date: '' }, { ...get.headers, date: '' });
-  assert.equal(get.headers['docker-distribution-api-version'], 'registry/2.0');
-  assert.equal(get.headers['content-length'], String(get.body.length));
-  assert.equal(get.headers['transfer-encoding'], undefined);
-  assert.equal(get.headers.connection, 'keep-alive');
-  return get;
-}
-
 describe('/v2/', () => {
   it('says that the API is here, with and without the slash', async () => {
     await using gateway = await TestGateway.start();
     for (const path of ['/v2/', '/v2']) {
-      const answer = await both(gateway, path);
+      const answer = await askBoth(gateway.port, path);
       assert.equal(answer.status, 200);
       assert.equal(answer.body.toString(), '{}');
       assert.equal(answer.headers['content-type'], 'application/json');
@@ -42,7 +25,7 @@ describe('manifests', () => {
   it('are answered by tag, to be asked again before use', async () => {
     await using gateway = await TestGateway.start();
     gateway.depot.addManifest('library/a', 'v1', manifest, ociManifest);
-    const answer = await both(gateway, '/v2/library/a/manifests/v1?ns=docker.io', { accept: ociManifest });
+    const answer = await askBoth(gateway.port, '/v2/library/a/manifests/v1?ns=docker.io', { accept: ociManifest });
     assert.equal(answer.status, 200);
     assert.deepEqual(answer.body, manifest);
     assert.equal(answer.headers['content-type'], ociManifest);
@@ -61,7 +44,7 @@ describe('manifests', () => {
   it('are answered by digest, for good', async () => {
     await using gateway = await TestGateway.start();
     gateway.depot.addManifest('a', 'v1', manifest, ociManifest);
-    const answer = await both(gateway, `/v2/a/manifests/${digest}`);
+    const answer = await askBoth(gateway.port, `/v2/a/manifests/${digest}`);
     assert.equal(answer.headers['cache-control'], immutable);
     assert.equal(answer.headers.vary, undefined);
   });
@@ -118,7 +101,7 @@ describe('manifests', () => {
   it('are 404 when unknown, and when the reference is no tag', async () => {
     await using gateway = await TestGateway.start();
     for (const reference of ['gone', '.INVALID_MANIFEST_NAME']) {
-      const answer = await both(gateway, `/v2/a/manifests/${reference}`);
+      const answer = await askBoth(gateway.port, `/v2/a/manifests/${reference}`);
       assert.equal(answer.status, 404);
       assert.equal(JSON.parse(answer.body.toString()).errors[0].code, 'MANIFEST_UNKNOWN');
       assert.equal(answer.headers['cache-control'], 'no-store');
@@ -130,7 +113,7 @@ describe('blobs', () => {
   it('are answered with everything that a client needs to verify and keep them', async () => {
     await using gateway = await TestGateway.start();
     const blob = gateway.content('the bytes of a layer');
-    const answer = await both(gateway, `/v2/a/blobs/${blob.digest}`);
+    const answer = await askBoth(gateway.port, `/v2/a/blobs/${blob.digest}`);
     assert.equal(answer.status, 200);
     assert.deepEqual(answer.body, blob.bytes);
     assert.equal(answer.headers['content-type'], 'application/octet-stream');
@@ -211,7 +194,7 @@ describe('blobs', () => {
   it('can be empty', async () => {
     await using gateway = await TestGateway.start();
     const blob = gateway.content('');
-    const answer = await both(gateway, `/v2/a/blobs/${blob.digest}`);
+    const answer = await askBoth(gateway.port, `/v2/a/blobs/${blob.digest}`);
     assert.equal(answer.status, 200);
     assert.equal(answer.headers['content-length'], '0');
   });
@@ -236,124 +219,5 @@ describe('blobs', () => {
     const answer = await ask(gateway.port, `/v2/a/blobs/${digest}`);
     assert.equal(answer.status, 206);
     assert.ok(answer.body.equals(bytes.subarray(10)));
-  });
-});
-
-describe('tags, referrers and the catalog', () => {
-  const list = `/v2/prefix/a/tags/list`;
-
-  it('passes tags through, and a next page as a link to ourselves', async () => {
-    await using gateway = await TestGateway.start();
-    gateway.depot.list = { ...gateway.depot.list, nextQuery: 'n=1&last=x>y&ns=elsewhere' };
-    const answer = await both(gateway, `${list}?n=1&last=w&ns=ghcr.io`);
-    assert.equal(answer.status, 200);
-    assert.equal(answer.headers['content-type'], 'application/json');
-    assert.equal(answer.headers['cache-control'], 'no-cache');
-    assert.equal(answer.headers.link, `<${list}?n=1&last=x%3Ey&ns=ghcr.io>; rel="next"`);
-    const [request] = gateway.depot.tagsRequests;
-    assert.deepEqual([request?.limit, request?.last, request?.scope.registry], [1, 'w', 'ghcr.io']);
-  });
-
-  it('gives no link that we would not understand when it comes back', async () => {
-    await using gateway = await TestGateway.start();
-    gateway.depot.list = { ...gateway.depot.list, nextQuery: 'token=abc' };
-    assert.equal((await ask(gateway.port, list)).headers.link, undefined);
-  });
-
-  it('passes referrers through with the filter that was applied', async () => {
-    await using gateway = await TestGateway.start();
-    const mediaType = 'application/vnd.oci.image.index.v1+json';
-    gateway.depot.list = { ...gateway.depot.list, mediaType, filtersApplied: 'artifactType' };
-    const answer = await both(gateway, `/v2/a/referrers/${digest}?artifactType=application/vnd.x%2Bjson`);
-    assert.equal(answer.headers['content-type'], mediaType);
-    assert.equal(answer.headers['oci-filters-applied'], 'artifactType');
-    assert.equal(gateway.depot.referrersRequests[0]?.artifactType, 'application/vnd.x+json');
-  });
-
-  it('lists the repositories in pages', async () => {
-    await using gateway = await TestGateway.start();
-    gateway.depot.names = ['a', 'b/c', 'd'];
-    const first = await both(gateway, '/v2/_catalog?n=2');
-    assert.deepEqual(JSON.parse(first.body.toString()), { repositories: ['a', 'b/c'] });
-    assert.equal(first.headers.link, '</v2/_catalog?n=2&last=b%2Fc>; rel="next"');
-    const second = await both(gateway, '/v2/_catalog?n=2&last=b%2Fc');
-    assert.deepEqual(JSON.parse(second.body.toString()), { repositories: ['d'] });
-    assert.equal(second.headers.link, undefined);
-    const none = await both(gateway, '/v2/_catalog?n=0');
-    assert.deepEqual(JSON.parse(none.body.toString()), { repositories: [] });
-  });
-});
-
-describe('errors', () => {
-  it("gives upstream's refusals to the client as what they are", async () => {
-    await using gateway = await TestGateway.start();
-    const cases: [error: AppError, status: number, code: string, header: string, value: string][] = [
-      [
-        new AppError('UPSTREAM_RATE_LIMITED', 'slow down', { retryAfterMs: 1_200 }),
-        429,
-        'TOOMANYREQUESTS',
-        'retry-after',
-        '2',
-      ],
-      [
-        new AppError('UPSTREAM_UNAUTHORIZED', 'no', { details: { upstream: 'ghcr.io' } }),
-        401,
-        'UNAUTHORIZED',
-        'www-authenticate',
-        'Basic realm="ghcr.io"',
-      ],
-      [new AppError('UPSTREAM_FAILED', 'down', { status: 503 }), 503, 'UNAVAILABLE', 'cache-control', 'no-store'],
-    ];
-    for (const [error, status, code, header, value] of cases) {
-      gateway.depot.manifest = async () => {
-        throw error;
-      };
-      const answer = await both(gateway, '/v2/a/manifests/x');
-      assert.equal(answer.status, status);
-      assert.equal(answer.headers[header], value);
-      assert.equal(JSON.parse(answer.body.toString()).errors[0].code, code);
-    }
-    assert.equal((await gateway.event()).errorCode, 'UPSTREAM_RATE_LIMITED');
-  });
-
-  it('hides what nobody foresaw behind the id of the request', async () => {
-    await using gateway = await TestGateway.start();
-    gateway.depot.manifest = () => {
-      throw new TypeError('cannot read properties of /etc/secret');
-    };
-    const answer = await ask(gateway.port, '/v2/a/manifests/x');
-    assert.equal(answer.status, 500);
-    assert.ok(!answer.body.includes('secret'));
-    assert.ok(answer.body.includes((await gateway.event()).id));
-    assert.equal(gateway.notices[0]?.level, 'error');
-  });
-
-  it('survives a header that cannot be sent', async () => {
-    await using gateway = await TestGateway.start();
-    gateway.depot.addManifest('a', 'v1', manifest, 'text/plain\r\nX-Evil: 1');
-    const answer = await ask(gateway.port, '/v2/a/manifests/v1');
-    assert.equal(answer.status, 500);
-    assert.equal(answer.headers['x-evil'], undefined);
-  });
-
-  it('answers 404 for registries that are not configured and for paths that are not there', async () => {
-    await using gateway = await TestGateway.start();
-    const registry = await ask(gateway.port, '/v2/a/manifests/x?ns=unknown.example');
-    assert.equal(registry.status, 404);
-    assert.equal(JSON.parse(registry.body.toString()).errors[0].code, 'NAME_UNKNOWN');
-    const path = await ask(gateway.port, '/favicon.ico');
-    assert.equal(path.status, 404);
-    assert.match(JSON.parse(path.body.toString()).errors[0].detail.hint, /\/v2\//);
-  });
-
-  it('refuses pushes and other methods with 405', async () => {
-    await using gateway = await TestGateway.start();
-    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']) {
-      const answer = await ask(gateway.port, '/v2/a/blobs/uploads/', { method });
-      assert.equal(answer.status, 405, method);
-      assert.equal(answer.headers.allow, 'GET, HEAD');
-      const { message } = JSON.parse(answer.body.toString()).errors[0];
-      if (method === 'POST') assert.match(message, /pull-through cache/);
-    }
   });
 });

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 
@@ -89,6 +90,22 @@ export async function ask(port: number, path: string, options: ClientOptions = {
 
 export function keepAliveAgent(): Agent {
   return new Agent({ keepAlive: true, maxSockets: 1 });
+}
+
+/** Asks with GET and HEAD on one kept connection; checks that HEAD says the same and has no body. */
+export async function askBoth(port: number, path: string, headers: Record<string, string> = {}): Promise<Answer> {
+  const agent = keepAliveAgent();
+  const get = await ask(port, path, { headers, agent });
+  const head = await ask(port, path, { headers, agent, method: 'HEAD' });
+  agent.destroy();
+  assert.equal(head.body.length, 0);
+  assert.equal(head.status, get.status);
+  assert.deepEqual({ ...head.headers, date: '' }, { ...get.headers, date: '' });
+  assert.equal(get.headers['docker-distribution-api-version'], 'registry/2.0');
+  assert.equal(get.headers['content-length'], String(get.body.length));
+  assert.equal(get.headers['transfer-encoding'], undefined);
+  assert.equal(get.headers.connection, 'keep-alive');
+  return get;
 }
 
 /** A TCP connection and all that came over it. */
