@@ -1,4 +1,6 @@
+import { decideRange } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { Content } from './image.ts';
 
 /** A place in a body where sending stops until what was sent has left, and then goes on, or not at all. */
 export interface Stop {
@@ -50,4 +52,18 @@ export function jsonAnswer(status: number, value: unknown, headers: Record<strin
 export function errorAnswer(status: number, code: string, headers: Record<string, string> = {}): Answer {
   const message = code.toLowerCase().replaceAll('_', ' ');
   return jsonAnswer(status, { errors: [{ code, message }] }, headers);
+}
+
+/** Content, or the part of it that a Range header asks for (RFC 9110 section 14). */
+export function contentAnswer({ digest, bytes, mediaType }: Content, rangeHeader: string | undefined): Answer {
+  const decision = decideRange(rangeHeader, bytes.length);
+  if (decision.kind === 'unsatisfiable') {
+    return { ...errorAnswer(416, 'SIZE_INVALID', { 'content-range': `bytes */${bytes.length}` }), content: bytes };
+  }
+  const headers = { 'content-type': mediaType, 'docker-content-digest': digest, 'accept-ranges': 'bytes' };
+  if (decision.kind === 'whole') return { ...plainAnswer(200, headers, bytes), digest, content: bytes };
+  const { start, end } = decision.range;
+  const contentRange = `bytes ${start}-${end - 1}/${bytes.length}`;
+  const part = plainAnswer(206, { ...headers, 'content-range': contentRange }, bytes.subarray(start, end));
+  return { ...part, digest, start, content: bytes };
 }

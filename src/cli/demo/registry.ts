@@ -1,16 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { decideRange } from '../../core/byte-range.ts';
 import { type Clock, systemClock, type Timer } from '../../core/clock.ts';
 import { ociIndex } from '../../core/media-types.ts';
-import { type Answer, dropped, errorAnswer, jsonAnswer, plainAnswer } from './answer.ts';
+import { type Answer, contentAnswer, type dropped, errorAnswer, jsonAnswer, plainAnswer } from './answer.ts';
 import { Gatekeeper, type RegistryAuth } from './gatekeeper.ts';
-import type { Content } from './image.ts';
 import { Line } from './line.ts';
 import { LoopbackServer } from './loopback-server.ts';
 import { Repositories } from './repositories.ts';
 import { type Route, routeOf } from './route.ts';
 import { Tally } from './tally.ts';
-import { Transfer } from './transfer.ts';
+import { send } from './transfer.ts';
 
 export interface DemoRegistryOptions {
   readonly auth?: RegistryAuth;
@@ -105,15 +103,7 @@ export class DemoRegistry implements AsyncDisposable {
     const refusal = this.#gatekeeper.refuse(message, route);
     const request = { ...route, method, message, authorised: refusal === undefined };
     const answer = await this.shape(refusal ?? this.#answer(request), request);
-    if (answer === dropped) {
-      response.destroy();
-      return;
-    }
-    if (response.destroyed) return;
-    this.tally.answered(record, answer.status);
-    response.writeHead(answer.status, answer.headers);
-    if (method === 'HEAD') response.end();
-    else new Transfer({ line: this.line, tally: this.tally }, response, answer).start();
+    send({ line: this.line, tally: this.tally }, record, response, answer);
   }
 
   #answer(request: RegistryRequest): Answer {
@@ -156,18 +146,4 @@ export class DemoRegistry implements AsyncDisposable {
     const index = this.content.referrers(repository, digest, artifactType);
     return plainAnswer(200, { 'content-type': ociIndex, ...filters }, index);
   }
-}
-
-/** Content, or the part of it that a Range header asks for (RFC 9110 section 14). */
-function contentAnswer({ digest, bytes, mediaType }: Content, rangeHeader: string | undefined): Answer {
-  const decision = decideRange(rangeHeader, bytes.length);
-  if (decision.kind === 'unsatisfiable') {
-    return { ...errorAnswer(416, 'SIZE_INVALID', { 'content-range': `bytes */${bytes.length}` }), content: bytes };
-  }
-  const headers = { 'content-type': mediaType, 'docker-content-digest': digest, 'accept-ranges': 'bytes' };
-  if (decision.kind === 'whole') return { ...plainAnswer(200, headers, bytes), digest, content: bytes };
-  const { start, end } = decision.range;
-  const contentRange = `bytes ${start}-${end - 1}/${bytes.length}`;
-  const part = plainAnswer(206, { ...headers, 'content-range': contentRange }, bytes.subarray(start, end));
-  return { ...part, digest, start, content: bytes };
 }

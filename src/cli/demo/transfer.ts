@@ -1,7 +1,27 @@
 import type { ServerResponse } from 'node:http';
-import type { Answer, Stop } from './answer.ts';
+import { type Answer, dropped, type Stop } from './answer.ts';
 import type { Line, LineUser } from './line.ts';
-import type { BodyRecord, Tally } from './tally.ts';
+import type { BodyRecord, RequestRecord, Tally } from './tally.ts';
+
+interface Deps {
+  readonly line: Line;
+  readonly tally: Tally;
+}
+
+/** Sends `answer` to the request that `record` stands for. */
+export function send(
+  deps: Deps,
+  record: RequestRecord,
+  response: ServerResponse,
+  answer: Answer | typeof dropped,
+): void {
+  if (answer === dropped) response.destroy();
+  if (answer === dropped || response.destroyed) return;
+  deps.tally.answered(record, answer.status);
+  response.writeHead(answer.status, answer.headers);
+  if (record.method === 'HEAD') response.end();
+  else new Transfer(deps, response, answer).start();
+}
 
 type State = 'waiting' | 'queued' | 'halted' | 'ended';
 
@@ -12,7 +32,7 @@ type State = 'waiting' | 'queued' | 'halted' | 'ended';
  * response's `drain`, `halted` with the stop's decision; it ends exactly once, when the last byte is handed over or the
  * connection closes, whichever comes first.
  */
-export class Transfer implements LineUser {
+class Transfer implements LineUser {
   readonly #line: Line;
   readonly #tally: Tally;
   readonly #response: ServerResponse;
@@ -22,7 +42,7 @@ export class Transfer implements LineUser {
   #offset = 0;
   #state: State = 'waiting';
 
-  constructor(deps: { line: Line; tally: Tally }, response: ServerResponse, answer: Answer) {
+  constructor(deps: Deps, response: ServerResponse, answer: Answer) {
     this.#line = deps.line;
     this.#tally = deps.tally;
     this.#response = response;
