@@ -1,0 +1,106 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import type { Credentials } from '../../src/cli/demo/gatekeeper.ts';
+import type { Artifact, Image, ImageIndex } from '../../src/cli/demo/image.ts';
+import { Child, run } from './child.ts';
+import { freePort, TemporaryDirectory, untilUp } from './loopback.ts';
+import { push } from './push.ts';
+import type { TokenServer } from './token-server.ts';
+
+export interface DockerRegistryOptions {
+  readonly auth?: { readonly kind: 'basic' } & Credentials;
+  /** Its token realm; what is pushed is pushed with `pushAs`. */
+  readonly tokens?: TokenServer;
+  /** Who pushes, where the registry asks. Unless told, those of `auth`. */
+  readonly pushAs?: Credentials;
+  /** Distribution's own pull-through cache, in front of this URL. It refuses pushes. */
+  readonly proxyOf?: { readonly url: string } & Partial<Credentials>;
+}
+
+/** Debian's `docker-registry` (Distribution) as a child of its own, with storage of its own. */
+export class DockerRegistry implements AsyncDisposable {
+  readonly #child: Child;
+  readonly #folder: TemporaryDirectory;
+  readonly #pushAs: Credentials | undefined;
+  /** `127.0.0.1:<port>` */
+  readonly host: string;
+
+  private constructor(child: Child, folder: TemporaryDirectory, host: string, pushAs: Credentials | undefined) {
+    this.#child = child;
+    this.#folder = folder;
+    this.#pushAs = pushAs;
+    this.host = host;
+  }
+
+  static async start(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
+    const folder = await TemporaryDirectory.make();
+    const host = `127.0.0.1:${await freePort()}`;
+    const config = join(folder.path, 'config.yml');
+    await writeFile(config, JSON.stringify(await configuration(folder.path, host, options))); // JSON is YAML
+    const child = new Child('docker-registry', ['serve', config], { env: { PATH: process.env.PATH } });
+    const registry = new DockerRegistry(child, folder, host, options.pushAs ?? options.auth);
+    try {
+      await untilUp(() => registry.#answers(), 'docker-registry');
+    } catch (cause) {
+      await registry[Symbol.asyncDispose]();
+      throw new Error(`docker-registry does not answer:\n${child.tail}`, { cause });
+    }
+    return registry;
+  }
+
+  /** `http://127.0.0.1:<port>` */
+  get url(): string {
+    return `http://${this.host}`;
+  }
+
+  /** Its lines of log, requests included. */
+  get log(): readonly string[] {
+    return [...this.#child.stdout, ...this.#child.stderr];
+  }
+
+  push(repository: string, tag: string, what: Image | ImageIndex | Artifact): Promise<void> {
+    return push(this.url, repository, tag, what, this.#pushAs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  #answers(): Promise<boolean> {
+    if (!this.#child.isRunning) throw new Error('ended');
+    return new Promise((resolve) => {
+      get(`${this.url}/v2/`, { agent: false }, (response) => {
+        response.resume().once('close', () => resolve(true));
+      }).once('error', () => resolve(false));
+    });
+  }
+}
+
+async function configuration(folder: string, host: string, options: DockerRegistryOptions): Promise<unknown> {
+  const { auth, tokens, proxyOf } = options;
+  const rootdirectory = join(folder, 'storage');
+  await mkdir(rootdirectory);
+  return {
+    version: 0.1,
+    log: { accesslog: { disabled: false }, level: 'info' },
+    storage: { filesystem: { rootdirectory }, cache: { blobdescriptor: 'inmemory' }, delete: { enabled: true } },
+    http: { addr: host, secret: 'for-tests-only' },
+    ...(auth && { auth: { htpasswd: { realm: 'test', path: await passwordFile(folder, auth) } } }),
+    ...(tokens && { auth: { token: tokenSection(tokens) } }),
+    ...(proxyOf && { proxy: { remoteurl: proxyOf.url, username: proxyOf.username, password: proxyOf.password } }),
+  };
+}
+
+function tokenSection({ realm, service, issuer, certificateFile }: TokenServer): unknown {
+  return { realm, service, issuer, rootcertbundle: certificateFile };
+}
+
+async function passwordFile(folder: string, { username, password }: Credentials): Promise<string> {
+  const path = join(folder, 'htpasswd');
+  const { code, stdout, stderr } = await run('htpasswd', ['-Bbn', username, password]);
+  if (code !== 0) throw new Error(`htpasswd: ${stderr}`);
+  await writeFile(path, stdout);
+  return path;
+}
