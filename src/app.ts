@@ -39,6 +39,7 @@ const flightDefaults = {
   /** A request may queue for a connection, connect, be redirected and authorised before its first byte. */
   askTimeoutMs: 90_000,
   maxBadBodies: 2,
+  plan: { patienceBytes: 1024 * 1024, leastRangeBytes: 256 * 1024, readThroughBytes: 256 * 1024 },
 } as const;
 
 const pullDefaults = { staleAfterMs: 3000 } as const;

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import type { FillBody } from './fill-body.ts';
-import { type PlannedRange, readThroughBytes } from './range-planner.ts';
+import type { PlanLimits, PlannedRange } from './range-planner.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { Source, SourceBody } from './source.ts';
 
@@ -14,6 +14,7 @@ export type FeedOutcome =
   | { readonly kind: 'failed'; readonly error: AppError };
 
 export interface FeedOptions {
+  readonly plan: PlanLimits;
   /** Without a byte for so long, a source that is delivering counts as stalled. */
   readonly stallTimeoutMs: number;
   /** So long may a source take to begin to deliver. */
@@ -86,6 +87,7 @@ export class Feed {
   }
 
   async run(): Promise<FeedOutcome> {
+    if (this.#over) return { kind: 'stopped' };
     this.#waitingSinceMs = this.#clock.monotonic();
     this.#guard(Math.min(this.#options.askTimeoutMs, this.#options.stallTimeoutMs));
     this.#read().then(
@@ -162,7 +164,7 @@ export class Feed {
     const end = this.end ?? this.#body.sizeBytes;
     if (end !== undefined && position >= end) return true;
     const there = this.#body.filled.endFrom(position);
-    return there > position && (there - position > readThroughBytes || there === end);
+    return there > position && (there - position > this.#options.plan.readThroughBytes || there === end);
   }
 
   /** The source has ended its body without an error. */

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { Feed, type FeedListener, type FeedOptions, type FeedOutcome } from './feed.ts';
 import type { FillBody } from './fill-body.ts';
-import { patienceBytes, planRange } from './range-planner.ts';
+import { planRange } from './range-planner.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import type { RetryPolicy, Source, SourceBody } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
@@ -109,7 +109,7 @@ export class Filling implements FeedListener {
     for (const feed of this.#feeds) {
       const distanceBytes = offset - feed.nextOffset;
       const isInIt = distanceBytes >= 0 && offset < (feed.end ?? Number.POSITIVE_INFINITY);
-      if (isInIt && distanceBytes <= patienceBytes) return;
+      if (isInIt && distanceBytes <= this.#options.plan.patienceBytes) return;
     }
     this.#look();
   }
@@ -159,8 +159,8 @@ export class Filling implements FeedListener {
     this.#failuresInRow = 0;
     this.#records.wrote(end - offset);
     for (const other of this.#feeds) {
-      // It has come to where another one asks for a range without an answer yet: its bytes are here first.
-      if (other !== feed && other.asking && other.start >= offset && other.start < end) other.stop();
+      // It has brought what another one would bring next: that one has nothing to do here any more.
+      if (other !== feed && other.nextOffset >= offset && other.nextOffset < end) other.stop();
     }
     this.#host.progressed();
     // Rates change: a reader that was worth no range of its own may be later.
@@ -192,6 +192,7 @@ export class Filling implements FeedListener {
         feeds: [...this.#feeds],
         wants: this.#host.wants(this.#body),
         maxFeeds: this.#maxFeeds,
+        limits: this.#options.plan,
       });
       const source = range === undefined ? undefined : this.#roster.next();
       if (range === undefined || source === undefined) return;

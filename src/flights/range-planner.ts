@@ -1,4 +1,3 @@
-import type { Interval } from '../core/byte-range.ts';
 import type { IntervalSet } from '../core/interval-set.ts';
 
 /** What the planner looks at: a flight at one moment. */
@@ -12,6 +11,7 @@ export interface PlanSituation {
   readonly wants: readonly { readonly from: number; readonly to: number | undefined }[];
   /** How many ranges may be in flight. 1 where the sources do not serve ranges. */
   readonly maxFeeds: number;
+  readonly limits: PlanLimits;
 }
 
 export interface PlannedFeed {
@@ -27,17 +27,21 @@ export interface PlannedRange {
   readonly end: number | undefined;
 }
 
-/** A reader this close behind a feed's position waits for it rather than having a range of its own opened. */
-export const patienceBytes = 1024 * 1024;
-/** ... and so does one that the feed reaches within this time at its present rate. */
+/** What a request for another range is weighed against, in bytes. */
+export interface PlanLimits {
+  /** A reader this close ahead of a feed waits for it rather than having a range of its own opened. */
+  readonly patienceBytes: number;
+  /** The least that is worth a request: small ranges of lazy pullers are rounded up to it. */
+  readonly leastRangeBytes: number;
+  /**
+   * Filled bytes that a feed reads through (and drops) rather than stopping before them. Stopping costs another request
+   * and whatever the connection has buffered already, which is more than this.
+   */
+  readonly readThroughBytes: number;
+}
+
+/** A reader waits for a feed, however far ahead, that will be there within this time at its present rate. */
 const patienceSeconds = 1;
-/** The least that is worth a request of its own: small ranges of lazy pullers are rounded up to it. */
-const leastRangeBytes = 256 * 1024;
-/**
- * Filled bytes that a feed reads through (and drops) rather than stopping before them. Stopping costs another request and
- * whatever the connection had already buffered, which is more than this.
- */
-export const readThroughBytes = 256 * 1024;
 
 /**
  * Which range to open next, or undefined where none is worth it. Pure. The rules, in order:
@@ -55,12 +59,12 @@ export function planRange(situation: PlanSituation): PlannedRange | undefined {
   for (const want of [...situation.wants].sort((a, b) => a.from - b.from)) {
     if (want.from >= sizeBytes || filled.endFrom(want.from) > want.from) continue;
     if (feeds.some((feed) => willReachSoon(feed, want.from, situation))) continue;
-    const least = Math.max(want.to ?? sizeBytes, want.from + leastRangeBytes);
+    const least = Math.max(want.to ?? sizeBytes, want.from + situation.limits.leastRangeBytes);
     return bounded(want.from, Math.min(least, sizeBytes), situation);
   }
   if (feeds.length > 0) return undefined;
   const gap = filled.missing(0, sizeBytes)[0];
-  return gap === undefined ? undefined : bounded(gap.start, endOfGaps(gap, filled, sizeBytes), situation);
+  return gap === undefined ? undefined : bounded(gap.start, sizeBytes, situation);
 }
 
 function willReachSoon(feed: PlannedFeed, offset: number, situation: PlanSituation): boolean {
@@ -68,7 +72,7 @@ function willReachSoon(feed: PlannedFeed, offset: number, situation: PlanSituati
   const inBetween = situation.feeds.some((other) => other.nextOffset > feed.nextOffset && other.nextOffset <= offset);
   if (inBetween) return false;
   const distanceBytes = offset - feed.nextOffset;
-  return distanceBytes <= Math.max(patienceBytes, feed.bytesPerSecond * patienceSeconds);
+  return distanceBytes <= Math.max(situation.limits.patienceBytes, feed.bytesPerSecond * patienceSeconds);
 }
 
 /** The range from `start` to `end` or to where another feed is, as a request: no end where it ends with the blob. */
@@ -79,19 +83,18 @@ function bounded(start: number, end: number, situation: PlanSituation): PlannedR
   }
   const stretch = situation.filled.nextFrom(start);
   if (stretch !== undefined && stretch < until) {
-    const gap = { start, end: stretch };
-    until = Math.min(until, endOfGaps(gap, situation.filled, until));
+    until = endOfGaps(stretch, situation, until);
   }
   return { start, end: until === situation.sizeBytes ? undefined : until };
 }
 
-/** Where a feed that starts in `gap` should stop: before the first filled stretch that is too long to read through. */
-function endOfGaps(gap: Interval, filled: IntervalSet, limit: number): number {
-  let end = gap.end;
-  while (end < limit) {
+/** Where a feed should stop: before the first filled stretch from `stretch` on that is too long to read through. */
+function endOfGaps(stretch: number, { filled, limits }: PlanSituation, until: number): number {
+  let end = stretch;
+  while (end < until) {
     const stretchEnd = filled.endFrom(end);
-    if (stretchEnd - end > readThroughBytes || stretchEnd >= limit) return end;
-    end = Math.min(filled.nextFrom(stretchEnd) ?? limit, limit);
+    if (stretchEnd - end > limits.readThroughBytes || stretchEnd >= until) return end;
+    end = Math.min(filled.nextFrom(stretchEnd) ?? until, until);
   }
   return end;
 }

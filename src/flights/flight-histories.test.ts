@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Digest, digestOf } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
+import type { FlightTableOptions } from './flight-table.ts';
+import { FlightWorld } from './testing/flight-world.ts';
+import type { FollowingReader } from './testing/following-reader.ts';
+import { Random } from './testing/random.ts';
+import { type Attempt, ScriptedSource } from './testing/scripted-source.ts';
+
+/**
+ * Random histories: sources that cut, stall, corrupt, end early, ignore ranges and lie about the size; readers that join,
+ * leave, ask for parts and crawl; processes that are stopped or killed. After every step the promises are checked, and at
+ * the end of each history everything is made well and must come right.
+ *
+ *   HISTORIES=20000 SEED=1 node --test src/flights/flight-histories.test.ts
+ */
+const histories = Number(process.env.HISTORIES ?? 2000);
+const firstSeed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const stepsPerHistory = 45;
+
+/** What may go wrong in a history. A calm one has no excuse for fetching a byte twice. */
+interface Weather {
+  readonly corrupts: boolean;
+  readonly kills: boolean;
+  readonly ignoresRanges: boolean;
+  readonly liesAboutSize: boolean;
+  readonly hidesSize: boolean;
+  readonly refuses: boolean;
+}
+
+class History {
+  readonly #random: Random;
+  readonly #store = new MemoryContentStore();
+  readonly #content: Uint8Array;
+  readonly #digest: Digest;
+  readonly #weather: Weather;
+  readonly #options: Partial<FlightTableOptions>;
+  readonly #sent: Uint16Array;
+  readonly #log: string[] = [];
+  #world: FlightWorld;
+  #sources: ScriptedSource[] = [];
+  /** Bytes of bodies that were thrown away, and what an abrupt end forgot: they may be fetched again. */
+  #excusedBytes = 0;
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+    const random = this.#random;
+    const sizeBytes = random.chance(0.1) ? random.below(3) : random.below(random.chance(0.3) ? 600 : 12_000);
+    this.#content = Uint8Array.from({ length: sizeBytes }, () => random.below(256));
+    this.#digest = digestOf(this.#content);
+    this.#sent = new Uint16Array(sizeBytes);
+    const rough = random.chance(0.75);
+    const may = (probability: number) => rough && random.chance(probability);
+    this.#weather = {
+      corrupts: may(0.4),
+      kills: may(0.4),
+      ignoresRanges: may(0.25),
+      liesAboutSize: may(0.2),
+      hidesSize: may(0.25),
+      refuses: may(0.25),
+    };
+    this.#options = {
+      abandon: random.pick(['finish', 'finish', 'keep', 'discard']) ?? 'finish',
+      maxRanges: 1 + random.below(4),
+    };
+    this.#world = this.#newWorld();
+  }
+
+  async run(): Promise<void> {
+    try {
+      for (let step = 0; step < stepsPerHistory; step++) {
+        await this.#step();
+        await this.#settle();
+      }
+      await this.#comeRight();
+    } catch (error) {
+      const weather = JSON.stringify({ ...this.#weather, ...this.#options, sizeBytes: this.#content.length });
+      throw new Error(`${weather}\n${this.#log.join('\n')}`, { cause: error });
+    } finally {
+      await this.#store[Symbol.asyncDispose]();
+    }
+  }
+
+  #newWorld(): FlightWorld {
+    this.#sources = ['a', 'b'].map((name) => new ScriptedSource(name, this.#content, this.#sent));
+    return new FlightWorld(this.#store, this.#digest, this.#options);
+  }
+
+  async #settle(): Promise<void> {
+    await this.#world.quiet();
+    this.#checkPromises();
+  }
+
+  async #step(): Promise<void> {
+    const random = this.#random;
+    const roll = random.below(100);
+    if (roll < 18) return this.#join();
+    if (roll < 24) return this.#act('leave', random.pick(this.#following()), (reader) => reader.leave());
+    if (roll < 50)
+      return this.#act('read', random.pick(this.#following()), (reader) => reader.read(1 + random.below(4000)));
+    if (roll < 62) return this.#act('answer', random.pick(this.#asking()), (attempt) => this.#answer(attempt));
+    if (roll < 90) return this.#act('deliver', random.pick(this.#awaited()), (attempt) => this.#deliver(attempt));
+    if (roll < 96) {
+      const ms = random.pick([100, 300, 6000, 12_000]) ?? 0;
+      this.#log.push(`time +${ms}`);
+      return this.#world.clock.advance(ms);
+    }
+    if (roll < 98) return this.#restart();
+    if (this.#weather.kills) return this.#kill();
+  }
+
+  #act<T>(what: string, subject: T | undefined, action: (subject: T) => void): void {
+    if (subject === undefined) return;
+    this.#log.push(what);
+    action(subject);
+  }
+
+  async #join(): Promise<void> {
+    const random = this.#random;
+    const size = this.#content.length;
+    const source = random.pick(this.#sources);
+    if (source === undefined) return;
+    const claimed = this.#weather.hidesSize && random.chance(0.5) ? undefined : this.#claimedSize();
+    let range: { start: number; end: number } | undefined;
+    if (claimed === size && size > 0 && random.chance(0.4)) {
+      const start = random.below(size);
+      range = { start, end: random.chance(0.3) ? size : start + 1 + random.below(size - start) };
+    }
+    this.#log.push(`join ${source.name} size ${claimed} ${range ? `${range.start}-${range.end}` : 'whole'}`);
+    const reader = await this.#world.join(source, claimed, range);
+    reader.read(1 + random.below(3000));
+  }
+
+  #claimedSize(): number {
+    const lies = this.#weather.liesAboutSize && this.#random.chance(0.3);
+    return lies ? this.#random.below(this.#content.length * 2 + 2) : this.#content.length;
+  }
+
+  #answer(attempt: Attempt): void {
+    const random = this.#random;
+    if (random.chance(0.15)) {
+      const code = this.#weather.refuses && random.chance(0.4) ? 'BLOB_UNKNOWN' : 'UPSTREAM_FAILED';
+      this.#log.push(`  refuse ${code}`);
+      return attempt.refuse(new AppError(code, 'refused by the test'));
+    }
+    const ignoreRange = this.#weather.ignoresRanges && random.chance(0.5);
+    const hides = this.#weather.hidesSize && random.chance(0.5);
+    const sizeBytes = hides
+      ? null
+      : this.#weather.liesAboutSize && random.chance(0.1)
+        ? this.#claimedSize()
+        : undefined;
+    this.#log.push(`  answer ${attempt.start}-${attempt.end} ${ignoreRange ? 'from 0' : ''} size ${sizeBytes}`);
+    attempt.answer({ ignoreRange, ...(sizeBytes !== undefined && { sizeBytes }) });
+  }
+
+  #deliver(attempt: Attempt): void {
+    const random = this.#random;
+    const roll = random.below(100);
+    if (roll < 6) return attempt.cut();
+    if (roll < 8) return attempt.finish();
+    const bytes = 1 + random.below(random.chance(0.3) ? 6000 : 800);
+    const corrupts = this.#weather.corrupts && random.chance(0.1);
+    this.#log.push(`  ${attempt.source.name} at ${attempt.position} +${bytes}${corrupts ? ' corrupt' : ''}`);
+    // A transfer runs into what another range brought: the chunk that crosses over is the price, no chunk after it.
+    const again = this.#sent.subarray(
+      attempt.position,
+      Math.min(attempt.position + bytes, attempt.end ?? Number.POSITIVE_INFINITY),
+    );
+    if (again[0] === 0) this.#excusedBytes += again.reduce((sum, times) => sum + (times > 0 ? 1 : 0), 0);
+    attempt.deliver(bytes, (chunk) => {
+      if (corrupts) chunk[0] = (chunk[0] ?? 0) ^ 0xff;
+    });
+  }
+
+  /** The process is stopped properly, and another one starts. */
+  async #restart(): Promise<void> {
+    this.#log.push('restart');
+    await this.#world.table[Symbol.asyncDispose]();
+    for (const reader of this.#following()) reader.leave();
+    await this.#world.quiet();
+    this.#world.assertNothingLeft();
+    this.#world = this.#newWorld();
+  }
+
+  /** The process dies between two instructions, and another one starts. */
+  async #kill(): Promise<void> {
+    this.#log.push('kill -9');
+    // Ranges beyond the first are noted every half second: what came since is forgotten.
+    const flight = this.#world.table.snapshot(this.#digest);
+    this.#excusedBytes += flight?.receivedBytes ?? 0;
+    await this.#world.store.kill();
+    this.#world = this.#newWorld();
+  }
+
+  #following(): FollowingReader[] {
+    return this.#world.readers.filter((reader) => reader.isFollowing);
+  }
+
+  #asking(): Attempt[] {
+    return this.#sources.flatMap((source) => source.asking);
+  }
+
+  #awaited(): Attempt[] {
+    return this.#sources.flatMap((source) => source.awaited);
+  }
+
+  #checkPromises(): void {
+    this.#world.assertNobodyOversleeps();
+    for (const reader of this.#world.readers) if (reader.outcome === 'complete') this.#checkComplete(reader);
+    const bodies = this.#sources.flatMap((source) => source.attempts).filter((attempt) => !attempt.isOver);
+    assert.ok(bodies.length <= (this.#options.maxRanges ?? 1), `${bodies.length} requests at once`);
+    assert.ok(this.#world.table.size <= 1, 'P1: more than one flight for a digest');
+    const { corrupts, ignoresRanges, liesAboutSize, hidesSize } = this.#weather;
+    const isCalm = !corrupts && !ignoresRanges && !liesAboutSize && !hidesSize && this.#options.abandon !== 'discard';
+    if (!isCalm || this.#content.length <= 500) return;
+    const twice = this.#sent.reduce((sum, times) => sum + Math.max(0, times - 1), 0);
+    const excused = this.#excusedBytes;
+    assert.ok(twice <= excused, `P1: ${twice} bytes were fetched twice, ${excused} excused`);
+  }
+
+  /** P4: whoever reached the end of the blob has the right bytes, all of them. */
+  #checkComplete(reader: FollowingReader): void {
+    const end = reader.end ?? this.#content.length;
+    assert.equal(reader.position, end, 'a body ended early');
+    if (end < this.#content.length) return;
+    const expected = Buffer.from(this.#content.subarray(reader.start, end));
+    assert.ok(expected.equals(Buffer.from(reader.received)), 'P4: a body completed with wrong bytes');
+  }
+
+  /** From here on nothing goes wrong any more: every reader ends, and the next one gets what it asks for (P6). */
+  async #comeRight(): Promise<void> {
+    this.#log.push('come right');
+    await this.#untilIdle(() => this.#following().length === 0 && this.#world.table.size === 0);
+    const last = new ScriptedSource('last', this.#content, this.#sent);
+    this.#sources = [last];
+    let reader = await this.#lastReader(last);
+    // What an earlier process left may be corrupt: it is noticed at the end, and the reader rightly cut, once.
+    const isCut = reader.outcome instanceof AppError && reader.outcome.code === 'CONTENT_MISMATCH';
+    if (this.#weather.corrupts && isCut) reader = await this.#lastReader(last);
+    assert.equal(reader.outcome, 'complete', `the last reader: ${reader.outcome}`);
+    this.#checkComplete(reader);
+    this.#world.assertNothingLeft();
+    assert.equal(await this.#store.sizeOf(this.#digest), this.#content.length, 'the blob is not in the store');
+  }
+
+  async #lastReader(source: ScriptedSource): Promise<FollowingReader> {
+    const reader = await this.#world.join(source, this.#content.length);
+    await this.#untilIdle(() => !reader.isFollowing && this.#world.table.size === 0);
+    return reader;
+  }
+
+  async #untilIdle(isIdle: () => boolean): Promise<void> {
+    for (let turn = 0; turn < 300; turn++) {
+      for (const reader of this.#following()) reader.read(100_000);
+      for (const attempt of this.#asking()) attempt.answer();
+      for (const attempt of this.#awaited()) attempt.deliver(100_000);
+      await this.#world.quiet();
+      this.#world.assertNobodyOversleeps();
+      if (isIdle()) return;
+      this.#world.clock.advance(this.#world.clock.nextDueInMs === undefined ? 0 : 300);
+    }
+    assert.fail(`wedged: ${JSON.stringify(this.#world.table.snapshots())}`);
+  }
+}
+
+describe('flights, through whatever happens', () => {
+  it(`keep their promises in ${histories} histories from seed ${firstSeed} on`, { timeout: 600_000 }, async () => {
+    for (let seed = firstSeed; seed < firstSeed + histories; seed++) {
+      await new History(seed).run().catch((cause) => {
+        throw new Error(`SEED=${seed} HISTORIES=1`, { cause });
+      });
+    }
+  });
+});

@@ -1,0 +1,103 @@
+import type { Interval } from '../../core/byte-range.ts';
+import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
+import type { ContentStore, PartialBlob, StoredBlob } from '../../store/content-store.ts';
+
+/**
+ * A store as one process sees it: after `kill` nothing that this process still tries has any effect, and what it held open
+ * is let go, as the system does. Counts what is under way, so that a test can wait for quiet.
+ */
+export class MortalStore implements ContentStore {
+  readonly #store: ContentStore;
+  readonly #partials = new Set<PartialBlob>();
+  #isDead = false;
+  /** Operations that have not settled. */
+  pending = 0;
+  /** Fills open for writing. */
+  get openPartials(): number {
+    return this.#partials.size;
+  }
+  /** Holds that were not released. */
+  holds = 0;
+  failWrites: AppError | undefined;
+
+  constructor(store: ContentStore) {
+    this.#store = store;
+  }
+
+  async kill(): Promise<void> {
+    this.#isDead = true;
+    await Promise.all([...this.#partials].map((partial) => partial.close()));
+  }
+
+  sizeOf(digest: Digest): Promise<number | undefined> {
+    return this.#count(() => this.#store.sizeOf(digest));
+  }
+
+  open(digest: Digest): Promise<StoredBlob | undefined> {
+    return this.#count(() => this.#store.open(digest));
+  }
+
+  read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.#count(() => this.#store.read(digest, maxBytes));
+  }
+
+  put(digest: Digest, bytes: Uint8Array): Promise<void> {
+    return this.#count(() => this.#store.put(digest, bytes));
+  }
+
+  makeRoom(sizeBytes: number): Promise<void> {
+    return this.#count(() => this.#store.makeRoom(sizeBytes));
+  }
+
+  async openPartial(digest: Digest): Promise<PartialBlob> {
+    const partial = await this.#count(() => this.#store.openPartial(digest));
+    this.#partials.add(partial);
+    return {
+      digest,
+      fd: partial.fd,
+      resumed: partial.resumed,
+      write: (bytes, offset) => this.#count(() => this.#write(partial, bytes, offset)),
+      record: (filled: readonly Interval[], sizeBytes) => this.#count(() => partial.record(filled, sizeBytes)),
+      commit: (sizeBytes) => this.#count(() => partial.commit(sizeBytes)),
+      discard: () => this.#count(() => partial.discard()),
+      hold: () => {
+        const release = partial.hold();
+        this.holds++;
+        return () => {
+          this.holds--;
+          release();
+        };
+      },
+      close: async () => {
+        if (this.#isDead) return;
+        this.#partials.delete(partial);
+        await this.#count(() => partial.close());
+      },
+    };
+  }
+
+  async #write(partial: PartialBlob, bytes: Uint8Array, offset: number): Promise<void> {
+    if (this.failWrites !== undefined) throw this.failWrites;
+    await partial.write(bytes, offset);
+  }
+
+  async #count<T>(operation: () => Promise<T>): Promise<T> {
+    if (this.#isDead) throw new AppError('STORAGE_FAILED', 'the process is dead');
+    this.pending++;
+    try {
+      return await operation();
+    } finally {
+      this.pending--;
+    }
+  }
+}
+
+/** Resolves when the store does nothing, no file is being read, and every promise that could settle has. */
+export async function untilQuiet(store: MortalStore): Promise<void> {
+  for (let quietTurns = 0; quietTurns < 3; ) {
+    await new Promise(setImmediate);
+    const isReading = process.getActiveResourcesInfo().includes('FSReqCallback');
+    quietTurns = store.pending === 0 && !isReading ? quietTurns + 1 : 0;
+  }
+}
