@@ -47,8 +47,8 @@ export class Child implements AsyncDisposable {
   }
 
   /** The first line of output, past or to come, that `wanted` accepts. Rejects if the child ends without it. */
-  line(wanted: (line: string) => boolean, from = 0): Promise<string> {
-    const past = this.stdout.slice(from).find(wanted) ?? this.stderr.find(wanted);
+  line(wanted: (line: string) => boolean): Promise<string> {
+    const past = this.stdout.find(wanted) ?? this.stderr.find(wanted);
     if (past !== undefined) return Promise.resolve(past);
     return new Promise((resolve, reject) => {
       const look = (line: string) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Content } from '../../src/cli/demo/image.ts';
 import { type Digest, parseDigest } from '../../src/core/digest.ts';
 import { bareMediaType, isIndexMediaType } from '../../src/core/media-types.ts';
 import { type Descriptor, type Download, PullClient, type PullClientOptions, type ReadOptions } from './client.ts';
@@ -12,6 +13,8 @@ export interface PullOptions extends PullClientOptions {
   readonly rangesPerBlob?: number;
   /** How blobs are read. */
   readonly read?: ReadOptions;
+  /** What the blobs should be: they are then compared with it instead of hashed. */
+  readonly expected?: readonly Content[];
 }
 
 export interface PullResult {
@@ -63,7 +66,7 @@ async function pullBlobs(
   client: PullClient,
   repository: string,
   blobs: readonly Descriptor[],
-  { concurrency = 3, rangesPerBlob = 1, read = {} }: PullOptions,
+  { concurrency = 3, rangesPerBlob = 1, read = {}, expected: contents = [] }: PullOptions,
 ): Promise<Download[]> {
   const downloads: Download[] = [];
   const left = blobs.values();
@@ -72,7 +75,10 @@ async function pullBlobs(
       const download =
         rangesPerBlob > 1
           ? await client.blobInRanges(repository, blob, rangesPerBlob)
-          : await client.blob(repository, blob.digest, read);
+          : await client.blob(repository, blob.digest, {
+              ...read,
+              expected: contents.find((c) => c.digest === blob.digest),
+            });
       check(download, blob.digest, `blob ${blob.digest} of ${blob.size} bytes`);
       downloads.push(download);
     }
