@@ -30,8 +30,8 @@ export interface Concurrency {
 export type RequestFilter = Partial<Pick<RequestRecord, 'kind' | 'method' | 'repository' | 'reference' | 'status'>>;
 
 /**
- * What a server was asked for and what it sent. Bytes are those of response bodies, headers excluded, counted when they
- * are handed to the socket.
+ * What a server was asked for and what it sent. Bytes are those of content (manifests and blobs, neither headers nor error
+ * documents), counted when they are handed to the socket: of a body that its client left, a little may never have arrived.
  */
 export class Tally {
   #requests: RequestRecord[] = [];
