@@ -28,6 +28,8 @@ export function decideRange(header: string | undefined, sizeBytes: number): Rang
   }
   const start = Number(first);
   if (last !== '' && Number(last) < start) return { kind: 'whole' };
+  // Of an empty blob `bytes=0-`, which containerd sends, asks for all there is; section 14.2 lets us ignore the header.
+  if (start === 0 && sizeBytes === 0 && last === '') return { kind: 'whole' };
   if (start >= sizeBytes) return { kind: 'unsatisfiable' };
   const end = last === '' ? sizeBytes : Math.min(Number(last) + 1, sizeBytes);
   return { kind: 'part', range: { start, end } };
