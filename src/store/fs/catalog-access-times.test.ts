@@ -11,7 +11,7 @@ function subject() {
   const clock = new VirtualClock();
   const database = new CatalogDatabase(':memory:', () => {});
   const accessTimes = new AccessTimes({ clock, database });
-  const catalog = new SqliteCatalog({ database, accessTimes, changed: () => {} });
+  const catalog = new SqliteCatalog({ clock, database, accessTimes, changed: () => {} });
   const blobs = new BlobTable(database);
   const accessed = (name: string) => blobs.find(sampleDigest(name))?.accessedAtMs;
   const store = (name: string, ...references: string[]) => {

@@ -23,7 +23,11 @@ export class AccessTimes implements Disposable {
   readonly #pending = new Map<Digest, number>();
   #timer: Timer | undefined;
 
-  constructor(deps: { readonly clock: Clock; readonly database: CatalogDatabase }) {
+  readonly #afterFlush: () => void;
+
+  /** @param afterFlush called after each periodic flush: a beat for upkeep that stops when nothing is used */
+  constructor(deps: { readonly clock: Clock; readonly database: CatalogDatabase }, afterFlush: () => void = () => {}) {
+    this.#afterFlush = afterFlush;
     this.#clock = deps.clock;
     this.#database = deps.database;
     this.#raise = deps.database.prepare('UPDATE blob SET accessed = ?2 WHERE digest = ?1 AND accessed < ?2');
@@ -55,8 +59,9 @@ export class AccessTimes implements Disposable {
   #flushLater(): void {
     try {
       this.flush();
+      this.#afterFlush();
     } catch {
-      // Uses of a few seconds are lost; a catalog that fails shows up where somebody waits for it.
+      // Uses of a few seconds are lost, or a step of upkeep; a catalog that fails shows up where somebody waits for it.
     }
   }
 

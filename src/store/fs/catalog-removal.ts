@@ -2,6 +2,8 @@ import type { Digest } from '../../core/digest.ts';
 import type { CatalogDatabase, Query } from './catalog-database.ts';
 import { digestIn, integerOf } from './catalog-rows.ts';
 
+const manyReferrers = 200;
+
 /**
  * What the catalog forgets when content leaves, so that it stays bounded by what is stored and nothing stays readable
  * through a repository for a reason that is gone (P8, P9):
@@ -15,7 +17,11 @@ export class CatalogRemoval {
   readonly #changed: () => void;
   readonly #scopesOf: Query;
   readonly #removeLink: Query;
-  readonly #unvouched: Query;
+  readonly #madeByManifest: Query;
+  readonly #referrers: Query;
+  readonly #vouchedByReferrer: Query;
+  readonly #vouchedInScope: Query;
+  readonly #tagged: Query;
   readonly #removeEmptyScope: Query;
   readonly #removeRest: readonly Query[];
 
@@ -25,14 +31,21 @@ export class CatalogRemoval {
     this.#changed = deps.changed;
     this.#scopesOf = database.prepare('SELECT scope FROM link WHERE digest = ?');
     this.#removeLink = database.prepare('DELETE FROM link WHERE scope = ? AND digest = ?');
-    this.#unvouched = database.prepare(
-      `SELECT link.digest FROM reference JOIN link ON link.scope = ?1 AND link.digest = reference.child
-       WHERE reference.manifest = ?2 AND link.confirmed = 0
-         AND NOT EXISTS (
-           SELECT 1 FROM reference AS other JOIN link AS has ON has.scope = ?1 AND has.digest = other.manifest
-           WHERE other.child = link.digest)
-         AND NOT EXISTS (SELECT 1 FROM tag WHERE tag.digest = link.digest AND tag.scope = ?1)`,
+    this.#madeByManifest = database.prepare(
+      `SELECT link.digest FROM reference CROSS JOIN link ON link.scope = ?1 AND link.digest = reference.child
+       WHERE reference.manifest = ?2 AND link.confirmed = 0`,
     );
+    this.#referrers = database.prepare('SELECT 1 FROM reference WHERE child = ? LIMIT ?');
+    // The same question from either end: by the digest's referrers, or by what the scope has.
+    this.#vouchedByReferrer = database.prepare(
+      `SELECT 1 FROM reference CROSS JOIN link ON link.scope = ?1 AND link.digest = reference.manifest
+       WHERE reference.child = ?2 LIMIT 1`,
+    );
+    this.#vouchedInScope = database.prepare(
+      `SELECT 1 FROM link CROSS JOIN reference ON reference.manifest = link.digest AND reference.child = ?2
+       WHERE link.scope = ?1 LIMIT 1`,
+    );
+    this.#tagged = database.prepare('SELECT 1 FROM tag WHERE digest = ?2 AND scope = ?1 LIMIT 1');
     this.#removeEmptyScope = database.prepare(
       `DELETE FROM scope WHERE id = ?1
          AND NOT EXISTS (SELECT 1 FROM link WHERE scope = ?1) AND NOT EXISTS (SELECT 1 FROM tag WHERE scope = ?1)`,
@@ -64,6 +77,16 @@ export class CatalogRemoval {
 
   #unlink(scope: number, digest: Digest): void {
     if (this.#removeLink.run(scope, digest) === 0) return;
-    for (const row of this.#unvouched.all(scope, digest)) this.#unlink(scope, digestIn(row, 'digest'));
+    for (const row of this.#madeByManifest.all(scope, digest)) {
+      const child = digestIn(row, 'digest');
+      if (!this.#isVouchedFor(scope, child)) this.#unlink(scope, child);
+    }
+  }
+
+  #isVouchedFor(scope: number, digest: Digest): boolean {
+    // A base layer has more referrers than most repositories have content.
+    const isShared = this.#referrers.all(digest, manyReferrers).length === manyReferrers;
+    const vouched = isShared ? this.#vouchedInScope : this.#vouchedByReferrer;
+    return vouched.get(scope, digest) !== undefined || this.#tagged.get(scope, digest) !== undefined;
   }
 }

@@ -6,7 +6,7 @@
  *     totals     one row: the size and number of all blobs, kept by triggers, so that nobody ever sums them up
  *     manifest   what is known of a manifest; `reference` what it names
  *     scope      (registry, repository, identity); `name` is `registry/repository`
- *     link       a scope has a digest. `confirmed`: upstream said so itself, not only a manifest
+ *     link       a scope has a digest, since `linked`. `confirmed`: upstream said so itself, not only a manifest
  *     tag        where a scope's tag points, for one variant of the request
  *     state      facts about the catalog itself
  */
@@ -66,6 +66,7 @@ export const migrations: readonly string[] = [
     size INTEGER,
     media_type TEXT,
     confirmed INTEGER NOT NULL,
+    linked INTEGER NOT NULL,
     PRIMARY KEY (scope, digest)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX link_digest ON link (digest, scope);

@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Catalog, LinkOrigin, LinkRecord, ManifestRecord, TagRecord } from '../catalog.ts';
@@ -5,6 +6,7 @@ import type { CatalogDatabase, Query } from './catalog-database.ts';
 import { digestIn, integerOf, optionalIntegerOf, optionalTextOf, textOf } from './catalog-rows.ts';
 
 export interface SqliteCatalogDeps {
+  readonly clock: Clock;
   readonly database: CatalogDatabase;
   readonly accessTimes: { touch(digest: Digest): void };
   /** Called when something changed that `index.json` repeats. */
@@ -43,11 +45,12 @@ export class SqliteCatalog implements Catalog {
   link(scope: Scope, contents: readonly LinkRecord[], origin: LinkOrigin = 'manifest'): void {
     if (contents.length === 0) return;
     const isConfirmed = origin === 'confirmed' ? 1 : 0;
+    const now = Math.trunc(this.#deps.clock.now());
     const changes = this.#deps.database.transaction(() => {
       const id = this.#scopeId(scope);
       let rows = 0;
       for (const { digest, sizeBytes, mediaType } of contents) {
-        rows += this.#statements.link.run(id, digest, sizeBytes ?? null, mediaType ?? null, isConfirmed);
+        rows += this.#statements.link.run(id, digest, sizeBytes ?? null, mediaType ?? null, isConfirmed, now);
       }
       return rows;
     });
@@ -103,7 +106,7 @@ const sql = {
   findScope: 'SELECT id FROM scope WHERE registry = ? AND repository = ? AND identity = ?',
   addScope: 'INSERT INTO scope (registry, repository, identity) VALUES (?, ?, ?) RETURNING id',
   // What says nothing new changes no row: the same image is linked again at every revalidation.
-  link: `INSERT INTO link (scope, digest, size, media_type, confirmed) VALUES (?, ?, ?, ?, ?)
+  link: `INSERT INTO link (scope, digest, size, media_type, confirmed, linked) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
       size = coalesce(excluded.size, size),
       media_type = coalesce(excluded.media_type, media_type),

@@ -12,6 +12,7 @@ import { CatalogIndex } from './catalog-index.ts';
 import { CatalogRemoval } from './catalog-removal.ts';
 import { SqliteCatalog } from './catalog-sqlite.ts';
 import { CatalogState } from './catalog-state.ts';
+import { CatalogTidy } from './catalog-tidy.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import { DigestQueue } from './digest-queue.ts';
 import { Evictor } from './eviction.ts';
@@ -105,13 +106,15 @@ async function openCatalog(deps: FsStoreDeps, layout: Layout, opening: AsyncDisp
   const database = opening.use(await openCatalogDatabase(deps, layout.catalog));
   const source = new CatalogIndex(database);
   const index = opening.use(new IndexWriter({ clock, channels, source }, layout.index, layout.indexDraft));
-  const accessTimes = opening.use(new AccessTimes({ clock, database }));
   const changed = () => index.changed();
+  const removal = new CatalogRemoval({ database, changed });
+  const tidy = new CatalogTidy({ clock, database, removal });
+  const accessTimes = opening.use(new AccessTimes({ clock, database }, () => tidy.step()));
   return {
     database,
     accessTimes,
-    catalog: new SqliteCatalog({ database, accessTimes, changed }),
-    removal: new CatalogRemoval({ database, changed }),
+    catalog: new SqliteCatalog({ clock, database, accessTimes, changed }),
+    removal,
     blobs: new BlobTable(database),
     references: new ReferenceGraph(database),
     state: new CatalogState(database),
