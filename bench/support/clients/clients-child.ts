@@ -1,0 +1,98 @@
+import { monotonicNs } from '../monotonic.ts';
+import { serveCalls } from '../remote-calls.ts';
+import { LeanConnection } from './lean-connection.ts';
+import { leanPull, type PullOutcome, type PullTarget } from './lean-pull.ts';
+
+export interface BurstRequest extends PullTarget {
+  readonly clients: number;
+  /** How many of them check digests, besides lengths, which all of them check. */
+  readonly verify: number;
+  readonly deadlineMs: number;
+}
+
+export interface FollowRequest {
+  readonly origin: string;
+  readonly path: string;
+  readonly waiters: number;
+  /** Ascending offsets of the blob. */
+  readonly marks: readonly number[];
+}
+
+export interface RangesRequest {
+  readonly origin: string;
+  readonly path: string;
+  readonly starts: readonly number[];
+  readonly sizeBytes: number;
+}
+
+let following: Promise<unknown> = Promise.resolve();
+
+const methods = {
+  /** All start in the same turn of the event loop. */
+  async burst({
+    clients,
+    verify,
+    deadlineMs,
+    ...target
+  }: BurstRequest): Promise<{ pulls: PullOutcome[]; cpuMs: number }> {
+    const before = process.cpuUsage();
+    const pulls = await Promise.all(
+      Array.from({ length: clients }, (_, n) => leanPull(target, { verify: n < verify, deadlineMs })),
+    );
+    const { user, system } = process.cpuUsage(before);
+    return { pulls, cpuMs: (user + system) / 1000 };
+  },
+
+  /** Waiters that follow one blob to its end. For each: the time in ns at which it had all bytes up to each mark. */
+  follow({ waiters, ...request }: FollowRequest): Promise<number[][]> {
+    const arrivals = Array.from({ length: waiters }, () => followOnce(request));
+    following = Promise.all(arrivals.map(({ first }) => first));
+    return Promise.all(arrivals.map(({ all }) => all));
+  },
+
+  /** Resolves once every waiter has passed the first mark. */
+  async followed(): Promise<void> {
+    await following;
+  },
+
+  /** Latencies in ms, from the request to the last byte, of ranges asked one after the other. */
+  async ranges({ origin, path, starts, sizeBytes }: RangesRequest): Promise<number[]> {
+    using connection = new LeanConnection(origin);
+    const latencies: number[] = [];
+    for (const start of starts) {
+      const from = monotonicNs();
+      const headers = { range: `bytes=${start}-${start + sizeBytes - 1}` };
+      const { status, bodyBytes } = await connection.request('GET', path, headers, () => {});
+      if (status !== 206 || bodyBytes !== sizeBytes) throw new Error(`a range: status ${status}, ${bodyBytes} bytes`);
+      latencies.push((monotonicNs() - from) / 1e6);
+    }
+    return latencies;
+  },
+};
+
+function followOnce({ origin, path, marks }: Omit<FollowRequest, 'waiters'>) {
+  const times: number[] = [];
+  const first = Promise.withResolvers<void>();
+  const connection = new LeanConnection(origin);
+  let received = 0;
+  const sink = (chunk: Uint8Array) => {
+    received += chunk.length;
+    const now = monotonicNs();
+    while (times.length < marks.length && received >= (marks[times.length] ?? 0)) times.push(now);
+    if (times.length > 0) first.resolve();
+  };
+  const all = connection
+    .request('GET', path, {}, sink)
+    .then(({ status }) => {
+      if (status !== 200 || times.length < marks.length)
+        throw new Error(`a waiter got status ${status}, ${received} bytes`);
+      return times;
+    })
+    .finally(() => connection[Symbol.dispose]());
+  all.catch(first.reject);
+  return { first: first.promise, all };
+}
+
+export type ClientsMethods = typeof methods;
+
+serveCalls(methods);

@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+
+/** Linux counts CPU time in ticks of 10 ms for whoever asks from outside (USER_HZ, proc(5)). */
+const msPerTick = 10;
+
+export interface ProcessUse {
+  /** User and system time of all its threads. */
+  readonly cpuMs: number;
+  /** The most memory it ever had. */
+  readonly peakMemoryBytes: number;
+}
+
+/** What a process has used so far; undefined where the system does not tell. */
+export async function processUse(pid: number | undefined): Promise<ProcessUse | undefined> {
+  if (pid === undefined) return undefined;
+  try {
+    const [stat, status] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile(`/proc/${pid}/status`, 'utf8'),
+    ]);
+    // The second field is a name in parentheses that may hold spaces; utime and stime are fields 14 and 15.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const peakKib = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+    return {
+      cpuMs: (Number(fields[11]) + Number(fields[12])) * msPerTick,
+      peakMemoryBytes: Number(peakKib ?? 0) * 1024,
+    };
+  } catch {
+    return undefined;
+  }
+}

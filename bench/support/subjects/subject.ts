@@ -1,0 +1,14 @@
+/** Something that clients pull through, cold: each start has an empty store of its own. */
+export interface Subject {
+  readonly name: string;
+  /** For people, with its version. */
+  readonly title: string;
+  start(upstreamUrl: string): Promise<RunningSubject>;
+}
+
+export interface RunningSubject extends AsyncDisposable {
+  /** `http://host:port` that clients pull from. */
+  readonly origin: string;
+  /** Undefined where it is not a process of its own, or does not say. */
+  readonly pid: number | undefined;
+}
