@@ -14,7 +14,7 @@ import { digestOfFileName } from './layout.ts';
 const child = fileURLToPath(new URL('../testing/commit-until-killed.ts', import.meta.url));
 const blobBytes = 300_000;
 const rounds = 3;
-const commitsPerRound = 12;
+const commitsPerRound = 6;
 
 /** Lets a process commit until it has done so for a while, and kills it. Returns the seeds of what it committed. */
 async function commitAndKill(path: string, firstSeed: number): Promise<number[]> {
