@@ -6,6 +6,8 @@ import type { FlightReader } from '../flight-reader.ts';
 export class FollowingReader {
   readonly reader: FlightReader;
   readonly start: number;
+  /** It asked for a part of the blob. */
+  readonly isPart: boolean;
   readonly signal = new AbortController();
   readonly received: number[] = [];
   outcome: 'following' | 'complete' | 'left' | AppError = 'following';
@@ -13,8 +15,9 @@ export class FollowingReader {
   isAsleep = false;
   #end: number | undefined;
 
-  constructor(reader: FlightReader) {
+  constructor(reader: FlightReader, isPart: boolean) {
     this.reader = reader;
+    this.isPart = isPart;
     this.start = reader.start;
     this.#end = reader.end;
   }
