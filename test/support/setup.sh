@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs what the tests use beside npm's packages: a real registry, real clients, htpasswd. Debian and its descendants.
+# Does nothing where all of it is there. Elsewhere, or without root, it says what to install and goes on: the tests that need
+# a missing program are skipped and say so.
+set -eu
+
+missing=
+for pair in docker-registry:docker-registry skopeo:skopeo htpasswd:apache2-utils podman:podman containerd:containerd; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then as_root=
+elif command -v sudo >/dev/null 2>&1; then as_root=sudo
+else as_root=none; fi
+
+if ! command -v apt-get >/dev/null 2>&1 || [ "$as_root" = none ]; then
+  echo "setup: not installed:$missing (tests that need them will be skipped)" >&2
+  exit 0
+fi
+
+# The services of these packages must not start: they would take ports that the tests use.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+  $as_root chmod +x "$policy"
+  trap '$as_root rm -f "$policy"' EXIT
+fi
+
+attempt=1
+# shellcheck disable=SC2086 # the list is meant to be split
+until $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; do
+  [ "$attempt" -lt 3 ] || exit 1
+  attempt=$((attempt + 1))
+  sleep 5
+done
