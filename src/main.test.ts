@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { folderWith } from './config/testing/written-config.ts';
+import { productVersion } from './config/version.ts';
+
+interface Outcome {
+  readonly code: number | string | null | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command line as its users do, with no `ONEPULL_` variable of ours. */
+function onepull(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('ONEPULL_'));
+  const env = { ...Object.fromEntries(inherited), ...environment };
+  return new Promise((resolve) => {
+    execFile(new URL('../bin/onepull', import.meta.url).pathname, args, { env }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
+    );
+  });
+}
+
+test('--version prints the version of the package', async () => {
+  assert.deepEqual(await onepull(['--version']), { code: 0, stdout: `${productVersion()}\n`, stderr: '' });
+});
+
+test('the help of each command has examples', async () => {
+  for (const command of ['serve', 'check', 'demo']) {
+    const { code, stdout } = await onepull([command, '--help']);
+    assert.equal(code, 0);
+    assert.match(stdout, /Examples?:\n {2}onepull /);
+  }
+});
+
+test('an unknown command is refused with a hint', async () => {
+  const { code, stdout, stderr } = await onepull(['srve']);
+  assert.equal(code, 2);
+  assert.equal(stdout, '');
+  assert.match(stderr, /unknown command 'srve'\n\(Did you mean serve\?\)/);
+});
+
+test('no command is a usage error that shows the help', async () => {
+  const { code, stderr } = await onepull([]);
+  assert.equal(code, 2);
+  assert.match(stderr, /Usage: onepull/);
+});
+
+test('check says ok and what would run', async (context) => {
+  const folder = await folderWith(context, {
+    'onepull.yaml': `
+storage: { path: /var/lib/onepull, maxSize: 10GiB }
+upstreams:
+  docker.io: { url: https://registry-1.docker.io, default: true }
+  ghcr.io: { url: https://ghcr.io, credentials: { username: someone, password: hunter2 } }
+`,
+  });
+  const { code, stdout, stderr } = await onepull(['check', '--config', join(folder, 'onepull.yaml')], {
+    ONEPULL_ADMIN: '0.0.0.0:9000',
+  });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^ok\n/);
+  for (const expected of [
+    /0\.0\.0\.0:9000/,
+    /\/var\/lib\/onepull, at most 10\.0 GiB/,
+    /docker\.io.*default.*anonymous/,
+  ]) {
+    assert.match(stdout, expected);
+  }
+  assert.match(stdout, /ghcr\.io.*as someone/);
+  assert.match(stderr, /note: admin/);
+  assert.doesNotMatch(stdout + stderr, /hunter2/);
+});
+
+test('check prints every problem with its place and a hint, and exits with 2', async (context) => {
+  const folder = await folderWith(context, {});
+  const file = join(folder, 'onepull.yaml');
+  await writeFile(file, 'lisen: 1\nstorage: { maxSize: lots }\n');
+  const { code, stdout, stderr } = await onepull(['check', '--config', file], { ONEPULL_LOG_LEVEL: 'loud' });
+  assert.equal(code, 2);
+  assert.equal(stdout, '');
+  assert.equal(
+    stderr,
+    `storage.maxSize: "lots" is not a size (${file}:2:12)
+    hint: a number of bytes, or with a unit such as 512MiB or 50GiB
+log.level: "loud" is not one of its values (ONEPULL_LOG_LEVEL)
+    hint: one of: debug, info, warn, error
+lisen: is not a known key (${file}:1:1)
+    hint: did you mean listen?
+${file}: 3 problems
+`,
+  );
+});
+
+test('check of a file that does not exist is one clear problem', async () => {
+  const { code, stderr } = await onepull(['check', '--config', '/does/not/exist.yaml']);
+  assert.equal(code, 2);
+  assert.equal(stderr, '/does/not/exist.yaml: does not exist\n');
+});
+
+test('serve refuses what check refuses', async () => {
+  const { code, stderr } = await onepull(['serve', '--listen', 'nowhere']);
+  assert.equal(code, 2);
+  assert.match(stderr, /listen: "nowhere" is not an address \(--listen\)/);
+});
