@@ -32,6 +32,7 @@ export class Connections implements AsyncDisposable {
   /** Pools that gave way to others and finish what they have. */
   readonly #retiring = new Set<Dispatcher>();
   #upstreamIsInternal: boolean;
+  #closed = false;
 
   constructor(deps: { endpoints: Endpoints; lookup?: LookupFunction | undefined }, options: ResolvedUpstreamOptions) {
     this.#options = options;
@@ -51,6 +52,7 @@ export class Connections implements AsyncDisposable {
   }
 
   dispatcherFor(url: URL, lane: Lane, allowed: boolean): Dispatcher {
+    if (this.#closed) throw this.#closedError();
     const trust = this.#endpoints.own(url) ? 'own' : allowed ? 'allowed' : 'guarded';
     const address = literalAddress(url.hostname);
     if (trust === 'guarded' && address !== undefined) this.#judge(url.hostname, [address]);
@@ -64,10 +66,14 @@ export class Connections implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     const pools = [...this.#pools.values(), ...this.#retiring];
     this.#pools.clear();
-    const reason = new AppError('SHUTTING_DOWN', `upstream ${this.#options.name} is closed`);
-    await Promise.all(pools.map((pool) => pool.destroy(reason)));
+    await Promise.all(pools.map((pool) => pool.destroy(this.#closedError())));
+  }
+
+  #closedError(): AppError {
+    return new AppError('SHUTTING_DOWN', `upstream ${this.#options.name} is closed`);
   }
 
   #open(url: URL, lane: Lane, trust: 'own' | 'allowed' | 'guarded'): Dispatcher {

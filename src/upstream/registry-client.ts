@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, asAppError } from '../core/errors.ts';
 import { bareMediaType, ociIndex } from '../core/media-types.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
 import type { Channels, UpstreamRequestKind } from '../telemetry/channels.ts';
@@ -23,7 +23,7 @@ import type {
 } from './registry-answers.ts';
 import { TokenSource } from './token-source.ts';
 import { Transport, type TransportResponse } from './transport.ts';
-import { invalidError, type ResponseHeaders } from './upstream-errors.ts';
+import { cancelled, invalidError, type ResponseHeaders } from './upstream-errors.ts';
 import { type ResolvedUpstreamOptions, type UpstreamOptions, withDefaults } from './upstream-options.ts';
 
 export interface RegistryClientDeps {
@@ -62,7 +62,6 @@ export class RegistryClient implements AsyncDisposable {
   readonly #transport: Transport;
   readonly #tokens: TokenSource;
   readonly #authorizer: Authorizer;
-  #closed = false;
 
   constructor(deps: RegistryClientDeps, options: UpstreamOptions) {
     const { clock, channels, credentials } = deps;
@@ -188,7 +187,6 @@ export class RegistryClient implements AsyncDisposable {
 
   /** Ends every transfer. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
     this.#tokens[Symbol.dispose]();
     await this.#connections[Symbol.asyncDispose]();
   }
@@ -197,9 +195,16 @@ export class RegistryClient implements AsyncDisposable {
     return this.#succeeded(await this.#send(ask, signal));
   }
 
-  /** Sends, authorised as the repository last asked for, and once more if upstream wants it otherwise. */
   async #send(ask: Ask, signal: AbortSignal): Promise<TransportResponse> {
-    if (this.#closed) throw new AppError('SHUTTING_DOWN', `upstream ${this.name} is closed`);
+    try {
+      return await this.#sendAuthorized(ask, signal);
+    } catch (error) {
+      throw signal.aborted ? cancelled(signal) : asAppError(error);
+    }
+  }
+
+  /** Sends, authorised as the repository last asked for, and once more if upstream wants it otherwise. */
+  async #sendAuthorized(ask: Ask, signal: AbortSignal): Promise<TransportResponse> {
     const endpoint = this.#endpoints.choose();
     const send = (header: string | undefined) => {
       const headers = { ...ask.headers, ...(header === undefined ? {} : { authorization: header }) };

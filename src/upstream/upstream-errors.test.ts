@@ -103,7 +103,7 @@ describe('a connection that fails', () => {
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'UPSTREAM_UNREACHABLE', /TLS/],
     ['ECONNRESET', 'UPSTREAM_UNREACHABLE', /closed/],
     ['UND_ERR_CONNECT_TIMEOUT', 'UPSTREAM_TIMEOUT', /r\.example/],
-    ['HPE_INVALID_CONSTANT', 'UPSTREAM_INVALID', /HTTP/],
+    ['UND_ERR_HEADERS_OVERFLOW', 'UPSTREAM_INVALID', /HTTP/],
   ];
   for (const [systemCode, code, message] of rows) {
     it(`with ${systemCode} says what and where`, () => {

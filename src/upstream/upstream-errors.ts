@@ -106,8 +106,8 @@ export function connectionError(context: ErrorContext, error: unknown): AppError
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') {
     return new AppError('UPSTREAM_TIMEOUT', `connecting to ${who} took too long`, facts);
   }
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return new AppError('UPSTREAM_INVALID', `${who} does not speak HTTP as it should (${code})`, facts);
+  if ((error instanceof Error && error.name === 'HTTPParserError') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return new AppError('UPSTREAM_INVALID', `${who} does not speak HTTP as it should`, facts);
   }
   return new AppError('UPSTREAM_UNREACHABLE', `${who} cannot be reached: ${describe(code, error)}`, facts);
 }

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import { digestOf } from '../../core/digest.ts';
 import { AppError, type ErrorCode } from '../../core/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../core/repository-name.ts';
-import { Channels, type RateLimitEvent, type UpstreamRequestEvent } from '../../telemetry/channels.ts';
+import { type Channel, Channels, type RateLimitEvent, type UpstreamRequestEvent } from '../../telemetry/channels.ts';
 import { type Credentials, FixedCredentials } from '../credentials.ts';
 import { RegistryClient } from '../registry-client.ts';
 import type { UpstreamOptions } from '../upstream-options.ts';
@@ -28,7 +28,7 @@ export function makeClient(
     readonly clock?: Clock;
     readonly lookup?: LookupFunction;
   } = {},
-): { client: RegistryClient; events: Events } {
+): { client: RegistryClient; events: Events; channels: Channels } {
   const { credentials, clock = systemClock, lookup, ...options } = more;
   const channels = new Channels();
   const events: Events = { requests: [], bytes: [], coalesced: [], rateLimits: [] };
@@ -37,7 +37,18 @@ export function makeClient(
   channels.coalesced.subscribe(({ kind }) => events.coalesced.push(kind));
   channels.rateLimit.subscribe((event) => events.rateLimits.push(event));
   const deps = { clock, channels, credentials: new FixedCredentials(credentials), lookup };
-  return { client: new RegistryClient(deps, { name: 'test', endpoints: [endpoint], ...options }), events };
+  const client = new RegistryClient(deps, { name: 'test', endpoints: [endpoint], ...options });
+  return { client, events, channels };
+}
+
+/** Resolves when `count` events were published. */
+export function published<T>(channel: Channel<T>, count: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let seen = 0;
+  channel.subscribe(() => {
+    if (++seen === count) resolve();
+  });
+  return promise;
 }
 
 /** Names under `.test` are on loopback, or wherever the test says. */
