@@ -10,13 +10,14 @@ export const defaultNodes = 50;
 export const mostNodes = 1000;
 
 const mebibyte = 2 ** 20;
-/** About 100 Mbit/s: slow enough that one machine can serve all nodes as fast as the line brings the image. */
-const lineBytesPerSecond = 12 * mebibyte;
-const layerSizes = [4, 2.5, 1, 0.5].map((size) => size * mebibyte);
+/** 50 Mbit/s: slow enough that two cores can serve 50 nodes as fast as the line brings the image. */
+const lineBytesPerSecond = 6 * mebibyte;
+/** One second of that line. */
+const layerSizes = [3, 1.75, 0.75, 0.5].map((size) => size * mebibyte);
 
 /**
- * Every node takes the time of the whole crowd when each pulls on its own: about half a minute for 50 nodes. More nodes
- * than that get a smaller image, so that the demo stays one of a minute.
+ * On their own, nodes take one after the other's time: a second each. More than 50 get a smaller image, so that the demo
+ * stays one of a minute.
  */
 export function planFor(nodes: number): DemoPlan {
   const scale = Math.min(1, defaultNodes / nodes);
