@@ -1,7 +1,7 @@
 import { monotonicNs } from '../monotonic.ts';
 import { serveCalls } from '../remote-calls.ts';
 import { LeanConnection } from './lean-connection.ts';
-import { leanPull, type PullOutcome, type PullTarget } from './lean-pull.ts';
+import { fetchManifest, leanPull, type PullOutcome, type PullTarget } from './lean-pull.ts';
 
 export interface BurstRequest extends PullTarget {
   readonly clients: number;
@@ -41,6 +41,12 @@ const methods = {
     );
     const { user, system } = process.cpuUsage(before);
     return { pulls, cpuMs: (user + system) / 1000 };
+  },
+
+  /** Only the manifest, as the beginning of a pull. */
+  async manifest(target: PullTarget): Promise<void> {
+    using connection = new LeanConnection(target.origin);
+    await fetchManifest(connection, target);
   },
 
   /** Waiters that follow one blob to its end. For each: the time in ns at which it had all bytes up to each mark. */

@@ -72,7 +72,13 @@ export async function leanPull(
   }
 }
 
-async function fetchManifest(connection: LeanConnection, { repository, tag }: PullTarget) {
+export interface PullPlan {
+  readonly blobs: readonly Descriptor[];
+  /** The manifest's own. */
+  readonly bytes: number;
+}
+
+export async function fetchManifest(connection: LeanConnection, { repository, tag }: PullTarget): Promise<PullPlan> {
   const path = (reference: string) => `/v2/${repository}/manifests/${reference}`;
   const head = await connection.request('HEAD', path(tag), { accept }, () => {});
   const digest = parseDigest(head.headers.get('docker-content-digest') ?? '');

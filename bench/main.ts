@@ -1,0 +1,9 @@
+import { Command } from 'commander';
+import { addColdBurst } from './cold-burst/command.ts';
+
+const args = process.argv.slice(2);
+const commandLine = ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' ');
+
+const bench = new Command('bench').description('Measures onepull beside other caches; writes to bench/results.');
+addColdBurst(bench, commandLine);
+await bench.parseAsync();
