@@ -132,6 +132,31 @@ describe('a proxy', () => {
   });
 });
 
+describe('the origins that an upstream redirects to', () => {
+  it('may be many: the pools of the first give way, and finish what they have', async () => {
+    await using cdn = await TestServer.start((request, response) => {
+      if (request.headers.host?.startsWith('cdn0.') !== true) return answer(response, 200, {}, 'x');
+      response.writeHead(200, { 'content-length': '2' });
+      response.write('a');
+      first.resolve(() => response.end('b'));
+    });
+    const first = Promise.withResolvers<() => void>();
+    let host = 0;
+    await using server = await TestServer.start((_, response) => {
+      answer(response, 307, { location: `${cdn.urlAt(`cdn${host++}.test`)}/blob` });
+    });
+    const { client } = makeClient(server.url, { lookup: fakeDns() });
+    await using _ = client;
+    const held = await client.openBlob(repository, someDigest, 0, undefined, never);
+    for (let i = 0; i < 70; i++) {
+      await readAll((await client.openBlob(repository, someDigest, 0, undefined, never)).chunks);
+    }
+    (await first.promise)();
+    assert.equal((await readAll(held.chunks)).toString(), 'ab');
+    assert.ok(cdn.sockets.size <= 64, `${cdn.sockets.size} connections`);
+  });
+});
+
 describe('a client that is disposed', () => {
   it('ends what is under way and takes nothing more', async () => {
     await using server = await TestServer.start((request, response) => {

@@ -140,7 +140,9 @@ export class Connections implements AsyncDisposable {
   #retire(pool: Dispatcher, reason: LRUCache.DisposeReason): void {
     if (reason !== 'evict') return;
     this.#retiring.add(pool);
-    void pool.close().finally(() => this.#retiring.delete(pool));
+    // Closing may be overtaken by our own end, which destroys the pool.
+    const forget = () => this.#retiring.delete(pool);
+    void pool.close().then(forget, forget);
   }
 }
 
