@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -54,6 +55,8 @@ export class TokenSource implements Disposable {
   constructor(deps: TokenDeps, options: { headersTimeoutMs: number }) {
     this.#deps = deps;
     this.#deadlineMs = options.headersTimeoutMs;
+    // Every token request listens to it.
+    setMaxListeners(0, this.#disposed.signal);
   }
 
   /** A token for `need`: cached, or asked for. Rejects with an `AppError` where the token server gives none. */

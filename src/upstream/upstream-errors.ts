@@ -23,8 +23,10 @@ export function statusError(
   const code = codeOf(context.kind, status, said?.code);
   const facts: ErrorFacts = { details: { upstream: context.upstream, upstreamStatus: status } };
   const retryAfterMs = status === 429 || status >= 500 ? readRetryAfter(headers, answer.nowMs) : undefined;
-  const where = context.kind === 'token' ? `the token server ${context.host} of` : '';
-  const who = where === '' ? `upstream ${context.upstream} (${context.host})` : `${where} upstream ${context.upstream}`;
+  const who =
+    context.kind === 'token'
+      ? `the token server ${context.host} of upstream ${context.upstream}`
+      : `upstream ${context.upstream} (${context.host})`;
   const message = `${who} answered ${status}${said === undefined ? '' : `: ${said.message}`}`;
   return new AppError(code, message, {
     ...facts,
