@@ -36,7 +36,8 @@ export function resultOf(
 }
 
 function figuresOf({ upstreamRequests, upstreamBytes, nodesMs }: PhaseResult): PhaseFigures {
-  return { upstreamRequests, upstreamBytes, slowestNodeMs: nodesMs.at(-1) ?? 0, medianNodeMs: median(nodesMs) };
+  const slowestNodeMs = Math.round(nodesMs.at(-1) ?? 0);
+  return { upstreamRequests, upstreamBytes, slowestNodeMs, medianNodeMs: Math.round(median(nodesMs)) };
 }
 
 /** Of ascending numbers. */
