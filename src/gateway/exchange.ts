@@ -5,7 +5,7 @@ import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent } from '../telemetry/channels.ts';
 import { discardBody, hasBody } from './request-body.ts';
-import { pathOf } from './route.ts';
+import { originFormOf } from './route.ts';
 import { StallTimer } from './stall-timer.ts';
 import { wireErrorOf } from './wire-errors.ts';
 
@@ -214,7 +214,7 @@ export class Exchange {
       id: this.id,
       client: this.client,
       method: this.request.method ?? '',
-      path: pathOf(this.request.url ?? ''),
+      path: originFormOf(this.request.url ?? ''),
       route: this.route,
       registry: this.scope?.registry,
       repository: this.scope?.repository,

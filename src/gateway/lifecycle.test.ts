@@ -34,7 +34,7 @@ describe('the event of a request', () => {
     assert.deepEqual(event, {
       client: '127.0.0.1',
       method: 'GET',
-      path: path(blob.digest),
+      path: `${path(blob.digest)}?ns=ghcr.io`,
       route: 'blob',
       registry: 'ghcr.io',
       repository: 'a',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../core/errors.ts';
-import { pathOf, routeOf } from './route.ts';
+import { originFormOf, routeOf } from './route.ts';
 
 const hex = 'a'.repeat(64);
 const sha256 = `sha256:${hex}`;
@@ -124,9 +124,10 @@ describe('routeOf', () => {
   });
 });
 
-describe('pathOf', () => {
-  it('leaves out the query, and the authority with its credentials', () => {
-    assert.equal(pathOf('http://user:secret@host/v2/a/tags/list?n=1'), '/v2/a/tags/list');
-    assert.equal(pathOf('/v2/?ns=x'), '/v2/');
+describe('originFormOf', () => {
+  it('leaves out the authority with its credentials', () => {
+    assert.equal(originFormOf('http://user:secret@host/v2/a/tags/list?n=1'), '/v2/a/tags/list?n=1');
+    assert.equal(originFormOf('/v2/?ns=x'), '/v2/?ns=x');
+    assert.equal(originFormOf('/v2/'), '/v2/');
   });
 });

@@ -63,9 +63,10 @@ function repositoryRoute(endpoint: string | undefined, last: string, named: Name
   }
 }
 
-/** The path of a request target without its query, in origin form; of an absolute form, what follows the authority. */
-export function pathOf(target: string): string {
-  return splitTarget(target).path;
+/** A request target in origin form: of an absolute form, what follows the authority, which may hold a password. */
+export function originFormOf(target: string): string {
+  const { path, query } = splitTarget(target);
+  return query === '' ? path : `${path}?${query}`;
 }
 
 function splitTarget(target: string): { path: string; query: string } {

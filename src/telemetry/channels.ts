@@ -47,6 +47,7 @@ export interface RequestEvent {
   readonly id: string;
   readonly client: string;
   readonly method: string;
+  /** With its query as it came, which may hold anything: whoever writes it down chooses what of it. */
   readonly path: string;
   readonly route: 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'other';
   readonly registry: string | undefined;
