@@ -20,7 +20,7 @@ test('onepull is started, killed, started again on the same ports and data, ende
     const { host, pid } = onepull;
     dataFolder = onepull.dataFolder;
     assert.equal((await pull(onepull.url, 'org/app', 'v1')).totalBytes, image.totalBytes);
-    assert.ok((await onepull.metric('onepull_upstream_bytes_total')) >= image.totalBytes);
+    assert.ok((await onepull.admin.metric('onepull_upstream_bytes_total')) >= image.totalBytes);
     assert.deepEqual(await onepull.killHard(), { code: null, signal: 'SIGKILL' });
     await onepull.startAgain();
     assert.equal(onepull.host, host);

@@ -1,9 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { AdminApi } from './admin-api.ts';
 import { Child, type Exit } from './child.ts';
 import { freePort, TemporaryDirectory } from './loopback.ts';
-import { readAll } from './registry-session.ts';
 
 const program = new URL('../../bin/onepull', import.meta.url).pathname;
 const startDeadlineMs = 20_000;
@@ -73,6 +72,10 @@ export class OnepullProcess implements AsyncDisposable {
     return `http://${this.#adminHost}`;
   }
 
+  get admin(): AdminApi {
+    return new AdminApi(this.adminUrl);
+  }
+
   get dataFolder(): string {
     return join(this.#folder.path, 'data');
   }
@@ -126,31 +129,6 @@ export class OnepullProcess implements AsyncDisposable {
   async restart(signal: 'SIGKILL' | 'SIGTERM' = 'SIGTERM'): Promise<void> {
     await this.#end(signal);
     await this.startAgain();
-  }
-
-  /** The JSON at a path of the admin listener, such as `/api/v1/pulls`. */
-  async admin(path: string): Promise<unknown> {
-    const text = await this.adminText(path);
-    return JSON.parse(text);
-  }
-
-  async adminText(path: string): Promise<string> {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      get(`${this.adminUrl}${path}`, { agent: false }, resolve).once('error', reject);
-    });
-    const text = (await readAll(response)).toString();
-    if (response.statusCode !== 200) throw new Error(`${path} is answered with ${response.statusCode}: ${text}`);
-    return text;
-  }
-
-  /** The sum of a metric's samples that have these labels; 0 where there are none. */
-  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
-    return (await this.adminText('/metrics'))
-      .split('\n')
-      .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-      .filter((line) => wanted.every((label) => line.includes(label)))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

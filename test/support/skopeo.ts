@@ -56,10 +56,13 @@ async function skopeo(home: string, args: readonly string[], options: SkopeoOpti
     HOME: home,
     XDG_RUNTIME_DIR: home,
     TMPDIR: home,
-    CONTAINERS_REGISTRIES_CONF: registriesConf,
     REGISTRY_AUTH_FILE: join(home, 'auth.json'),
   };
-  const { code, stdout, stderr } = await run('skopeo', ['--insecure-policy', ...args], { env });
+  const { code, stdout, stderr } = await run(
+    'skopeo',
+    ['--insecure-policy', '--registries-conf', registriesConf, ...args],
+    { env },
+  );
   if (code !== 0) throw new Error(`skopeo ${args.join(' ')}:\n${stderr}`);
   return stdout;
 }
