@@ -15,6 +15,7 @@ export interface OnepullProcessOptions {
 }
 
 const stopWithinMs = 3000;
+/** Of those that may say why it ended. */
 const linesRemembered = 20;
 
 /** A real `onepull serve` on free loopback ports, in a process of its own. */
@@ -104,7 +105,7 @@ export class OnepullProcess implements AsyncDisposable {
 
   #read(line: string): void {
     this.#log.write(`${line}\n`);
-    this.#lastLines = [...this.#lastLines.slice(1 - linesRemembered), line];
+    if (!line.includes('"level":"info"')) this.#lastLines = [...this.#lastLines.slice(1 - linesRemembered), line];
     if (this.#host !== '' || !line.includes('"event":"listening"')) return;
     const { listen, admin } = JSON.parse(line);
     this.#host = String(listen);
