@@ -42,7 +42,7 @@ const upstream = z
     endpoints: urls()
       .optional()
       .meta({
-        description: 'The registry, where several addresses serve the same content. Tried by health and in this order.',
+        description: 'The registry, where several addresses serve the same content. This version uses the first.',
         rivals: ['url'],
       }),
     default: flag()
