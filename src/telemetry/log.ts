@@ -63,14 +63,14 @@ export class Log implements AsyncDisposable {
     this.#logger[level](Object.assign({ event: 'notice' }, own, failure), withoutSecrets(message));
   }
 
-  #request({ path, client, route: _, ...event }: RequestEvent): void {
+  #request(event: RequestEvent): void {
     if (!this.#logger.isLevelEnabled('info')) return;
     this.#logger.info({
       event: 'request',
       id: event.id,
-      client,
+      client: event.client,
       method: clipped(event.method),
-      path: clipped(pathForLog(path)),
+      path: clipped(pathForLog(event.path)),
       registry: clipped(event.registry),
       repository: clipped(event.repository),
       reference: clipped(event.reference),
