@@ -14,12 +14,9 @@ export function coldBurstChart({ rows, titles, notes }: ChartInput): string {
   const panel = (title: string, figure: (row: Row) => Spread): Panel => {
     const series = lines.map((line, n): Series => {
       const points = line.map((row) => ({ x: row.clients, ...pointOf(figure(row)) }));
+      const last = points.at(-1)?.y ?? 0;
       const name = titles.get(line[0]?.subject ?? '') ?? '';
-      return {
-        label: `${name}: ${points.at(-1)?.y.toFixed((points.at(-1)?.y ?? 0 >= 10) ? 1 : 2)}x`,
-        style: n + 1,
-        points,
-      };
+      return { label: `${name}: ${last.toFixed(last < 10 ? 2 : 1)}x`, style: n + 1, points };
     });
     return { title, xTitle: 'clients that pull one image at once, cold', series: [noCache(lines), ...series] };
   };

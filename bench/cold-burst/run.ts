@@ -15,7 +15,7 @@ export interface Measurements {
   readonly bursts: readonly BurstSample[];
   readonly latencies: readonly LatencySample[];
   readonly warm: WarmSample;
-  readonly subjects: readonly { readonly name: string; readonly title: string }[];
+  readonly subjects: readonly Pick<Subject, 'name' | 'title' | 'version'>[];
   /** Which other caches could not take part, and why. */
   readonly absent: readonly string[];
 }
@@ -41,7 +41,7 @@ export async function runColdBurst(parameters: Parameters, progress: (line: stri
   progress('warm pulls');
   const warm = await measureWarm();
   const bursts = await runRounds(parameters, peers, progress);
-  const subjects = [onepull, ...peers, direct].map(({ name, title }) => ({ name, title }));
+  const subjects = [onepull, ...peers, direct].map(({ name, title, version }) => ({ name, title, version }));
   return { bursts, latencies, warm, subjects, absent };
 }
 

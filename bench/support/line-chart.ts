@@ -69,12 +69,13 @@ interface Scales {
 function panelSvg({ title, xTitle, series }: Panel, left: number): string {
   const points = series.flatMap((one) => one.points);
   const ticks = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
-  const decades = Math.max(1, Math.ceil(Math.log10(Math.max(...points.map(({ y, max }) => max ?? y)))));
+  // A little more than the highest point, so that a name fits above it.
+  const decades = Math.max(1, Math.log10(Math.max(...points.map(({ y, max }) => max ?? y))) + 0.15);
   const scales = scalesOf(ticks, decades);
   const bottom = plot.top + plot.height;
   const lines = [
     text(16, 28, title, 'class="title"'),
-    ...Array.from({ length: decades + 1 }, (_, n) => gridLine(10 ** n, scales)),
+    ...Array.from({ length: Math.floor(decades) + 1 }, (_, n) => gridLine(10 ** n, scales)),
     ...ticks.map((tick) => text(scales.x(tick), bottom + 18, String(tick), 'text-anchor="middle"')),
     text(plot.left + plot.width / 2, bottom + 36, xTitle, 'text-anchor="middle"'),
     ...series.flatMap((one) => seriesSvg(one, scales)),
@@ -102,11 +103,15 @@ function seriesSvg({ label, style: kind, points }: Series, { x, y }: Scales): st
   const last = points.at(-1);
   if (last === undefined) return [];
   const path = points.map((point) => `${round(x(point.x))},${round(y(point.y))}`).join(' ');
-  const isReference = kind === 'reference';
-  const line = `<polyline class="${isReference ? 'reference' : `line s${kind}`}" points="${path}"/>`;
-  const at = { x: x(last.x) - (isReference ? 10 : 0), y: y(last.y) - (isReference ? 2 : 11) };
-  const name = text(at.x, at.y, label, `text-anchor="end"${isReference ? '' : ` class="name f${kind}"`}`);
-  return isReference ? [line, name] : [line, ...points.map((point) => dot(point, kind, { x, y })), name];
+  if (kind === 'reference') {
+    // Below the middle of its line, where other names seldom are: they stand above the ends of lines.
+    const at = points[1] ?? last;
+    const name = text(x(at.x) + 10, y(at.y) + 18, label, 'text-anchor="start"');
+    return [`<polyline class="reference" points="${path}"/>`, name];
+  }
+  const name = text(x(last.x), y(last.y) - 11, label, `text-anchor="end" class="name f${kind}"`);
+  const line = `<polyline class="line s${kind}" points="${path}"/>`;
+  return [line, ...points.map((point) => dot(point, kind, { x, y })), name];
 }
 
 function dot(point: Point, kind: number, { x, y }: Scales): string {

@@ -4,6 +4,7 @@ import type { Subject } from './subject.ts';
 export const direct: Subject = {
   name: 'direct',
   title: 'the upstream itself',
+  version: '',
   async start(upstreamUrl) {
     return { origin: upstreamUrl, pid: undefined, async [Symbol.asyncDispose]() {} };
   },

@@ -8,9 +8,11 @@ export async function distribution(): Promise<Subject | { readonly absent: strin
   const absent = needs('docker-registry');
   if (absent !== false) return { absent };
   const { stdout } = await run('docker-registry', ['--version']);
+  const version = stdout.trim();
   return {
     name: 'distribution',
-    title: `Distribution ${/\d\S*$/.exec(stdout.trim())?.[0] ?? ''}, proxy mode`,
+    title: `Distribution ${/ (\d[\d.]*)/.exec(version)?.[1] ?? ''} (proxy)`,
+    version,
     async start(upstreamUrl) {
       const cache = await DockerRegistry.start({ proxyOf: { url: upstreamUrl } });
       return { origin: cache.url, pid: undefined, [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose]() };

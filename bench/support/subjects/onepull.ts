@@ -6,6 +6,7 @@ import type { RunningSubject, Subject } from './subject.ts';
 export const onepull: Subject = {
   name: 'onepull',
   title: `onepull ${productVersion()}`,
+  version: productVersion(),
   start: (upstreamUrl) => startOnepull(upstreamUrl),
 };
 

@@ -1,8 +1,10 @@
 /** Something that clients pull through, cold: each start has an empty store of its own. */
 export interface Subject {
   readonly name: string;
-  /** For people, with its version. */
+  /** For people. */
   readonly title: string;
+  /** As it tells it itself. */
+  readonly version: string;
   start(upstreamUrl: string): Promise<RunningSubject>;
 }
 
