@@ -100,7 +100,8 @@ export class FlightTable implements AsyncDisposable {
     this.#flights.set(request.digest, flight);
     void flight.settled.then(() => {
       this.#flights.delete(request.digest);
-      this.#ended.unshift(flight.snapshot());
+      // Whoever reads of it still has all of it, or has been told: nobody waits for it any more.
+      this.#ended.unshift({ ...flight.snapshot(), waiters: 0 });
       this.#ended.length = Math.min(this.#ended.length, endedShown);
     });
     return flight;
