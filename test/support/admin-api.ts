@@ -66,12 +66,16 @@ export class AdminApi {
     }
   }
 
-  /** Waits until no pull is in progress and no response follows one: what is left for good is an error. */
+  /** Waits until no pull is in progress and no response reads of one: what is left for good is an error. */
   async assertIdle(): Promise<void> {
-    const isOver = ({ state, waiters }: FlightSnapshot) => waiters === 0 && (state === 'done' || state === 'failed');
+    const isOver = ({ state }: FlightSnapshot) => state === 'done' || state === 'failed';
     await this.until(
       async () => (await this.flights()).filter((flight) => !isOver(flight)),
       (open) => open.length === 0,
+    );
+    await this.until(
+      async () => (await this.pulls()).flatMap(({ image, clients }) => clients.map((client) => `${client}: ${image}`)),
+      (reading) => reading.length === 0,
     );
   }
 }
