@@ -63,7 +63,9 @@ describe('interval set', () => {
           const firstGap = bytes.indexOf(0, offset);
           assert.equal(set.endFrom(offset), firstGap === -1 ? 64 : firstGap);
         }
-        const missing = set.missing(0, 64).flatMap(({ start: a, end: b }) => Array.from({ length: b - a }, (_, i) => a + i));
+        const missing = set
+          .missing(0, 64)
+          .flatMap(({ start: a, end: b }) => Array.from({ length: b - a }, (_, i) => a + i));
         assert.deepEqual(
           missing,
           [...bytes.keys()].filter((offset) => bytes[offset] === 0),

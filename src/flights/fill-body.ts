@@ -112,8 +112,9 @@ export class FillBody {
 
   /** Hashes what the prefix has reached but was written out of order, or by an earlier process. */
   #readBack(): void {
-    if (this.#readingBack || this.#hashFailure !== undefined) return;
-    if (this.filled.endFrom(this.#hashedTo) === this.#hashedTo) return this.#settleHash();
+    if (this.#readingBack) return;
+    const isThere = this.filled.endFrom(this.#hashedTo) > this.#hashedTo;
+    if (!isThere || this.#broken !== undefined || this.#hashFailure !== undefined) return this.#settleHash();
     this.#readingBack = true;
     this.#readBackAll()
       .catch((error) => {
@@ -121,7 +122,8 @@ export class FillBody {
       })
       .finally(() => {
         this.#readingBack = false;
-        this.#settleHash();
+        // Bytes may have come after its last look.
+        this.#readBack();
       });
   }
 
