@@ -58,7 +58,9 @@ function program(finish: (exitCode: number) => void): Command {
     .description(
       'Show the effect in a minute, on this machine alone: many nodes pull one image, with and without onepull.',
     )
-    .addOption(new Option('--nodes <number>', 'nodes that pull at once').argParser(positive))
+    .addOption(
+      new Option('--nodes <number>', 'nodes that pull at once, at most 1000 (default: 50)').argParser(positive),
+    )
     .option('--serve', 'stay up afterwards, to look around')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', demoExamples)

@@ -66,8 +66,14 @@ const upstream = z
       .prefault({}),
     tls: z
       .strictObject({
-        ca: file().optional().describe('PEM file with the certificate authorities to trust, besides the usual ones.'),
-        cert: file().optional().describe('PEM file with the client certificate, with `key`.'),
+        ca: file()
+          .optional()
+          .describe(
+            'PEM file with the certificate authorities to trust besides the usual ones, for the registry and where it leads.',
+          ),
+        cert: file()
+          .optional()
+          .describe('PEM file with the client certificate, with `key`. Shown to the registry itself only.'),
         key: file().optional().describe("PEM file with the client certificate's key."),
       })
       .superRefine(checkTls, { when: () => true })

@@ -48,7 +48,7 @@ describe('an upstream that cannot be reached', () => {
 });
 
 describe('the tls settings', () => {
-  it('trust the upstream’s own authority and show its certificate, to it alone', async () => {
+  it('trust the authority wherever the upstream leads, and show the certificate to the upstream alone', async () => {
     const own = makeCertificate();
     const client = makeCertificate();
     const seen: (string | undefined)[] = [];
@@ -71,9 +71,9 @@ describe('the tls settings', () => {
     await using _ = made.client;
     await getManifest(made);
     assert.deepEqual(seen, ['localhost']);
-    const elsewhere = made.client.openBlob(repository, someDigest, 0, undefined, never);
-    assert.match((await failure(elsewhere, 'UPSTREAM_UNREACHABLE')).message, /localhost.*TLS/);
-    assert.equal(cdn.requests.length, 0, 'the authority is not trusted elsewhere');
+    const elsewhere = await made.client.openBlob(repository, someDigest, 0, undefined, never);
+    for await (const _chunk of elsewhere.chunks);
+    assert.deepEqual(seen, ['localhost', 'localhost', undefined]);
   });
 
   it('that are not usable are refused at once, unrepeated', () => {

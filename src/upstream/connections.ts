@@ -18,8 +18,9 @@ const maxOrigins = 64;
 /**
  * The connections of one upstream: a bounded keep-alive pool per origin and lane, opened when first needed.
  *
- * The upstream's own origins get its certificate and authorities. Any other origin is somebody whom the upstream named:
- * it gets neither, and unless it is `allowed` by the configuration, every address that its name resolves to is judged
+ * The upstream's authorities are trusted for all of them: in a company the token server and the storage have certificates
+ * of the same authority. Its client certificate is shown to its own origins only. Any other origin is somebody whom the
+ * upstream named: unless it is `allowed` by the configuration, every address that its name resolves to is judged
  * at the moment of connecting, so that no answer of DNS can change between the judgement and the connection. Behind a
  * proxy it is the proxy that resolves and judges.
  */
@@ -27,7 +28,8 @@ export class Connections implements AsyncDisposable {
   readonly #options: ResolvedUpstreamOptions;
   readonly #endpoints: Endpoints;
   readonly #lookup: LookupFunction;
-  readonly #secureContext: SecureContext | undefined;
+  readonly #ownContext: SecureContext | undefined;
+  readonly #otherContext: SecureContext | undefined;
   readonly #pools: LRUCache<string, Dispatcher>;
   /** Pools that gave way to others and finish what they have. */
   readonly #retiring = new Set<Dispatcher>();
@@ -38,7 +40,8 @@ export class Connections implements AsyncDisposable {
     this.#options = options;
     this.#endpoints = deps.endpoints;
     this.#lookup = deps.lookup ?? (systemLookup as LookupFunction);
-    this.#secureContext = secureContextOf(options.name, options.tls);
+    this.#ownContext = secureContextOf(options.name, options.tls);
+    this.#otherContext = secureContextOf(options.name, { ca: options.tls.ca });
     this.#pools = new LRUCache({ max: maxOrigins, dispose: (pool, _key, reason) => this.#retire(pool, reason) });
     this.#upstreamIsInternal = deps.endpoints.all.some(({ url }) => {
       const address = literalAddress(url.hostname);
@@ -78,11 +81,12 @@ export class Connections implements AsyncDisposable {
 
   #open(url: URL, lane: Lane, trust: 'own' | 'allowed' | 'guarded'): Dispatcher {
     const { connectTimeoutMs } = this.#options;
+    const secureContext = trust === 'own' ? this.#ownContext : this.#otherContext;
     const connect = {
       timeout: connectTimeoutMs,
       allowH2: false,
       lookup: this.#lookupFor(trust),
-      ...(trust === 'own' && this.#secureContext !== undefined ? { secureContext: this.#secureContext } : {}),
+      ...(secureContext !== undefined && { secureContext }),
     };
     const control = Math.max(1, Math.floor(this.#options.connections / 4));
     const pool = {

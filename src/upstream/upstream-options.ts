@@ -27,10 +27,11 @@ export interface UpstreamOptions {
   readonly userAgent?: string | undefined;
 }
 
-/** PEM texts, for connections to the upstream's own endpoints only. */
+/** PEM texts. */
 export interface UpstreamTls {
-  /** Trusted besides the system's authorities. */
+  /** Trusted besides the system's authorities, also for the token server and for storage that the upstream names. */
   readonly ca?: string | undefined;
+  /** Shown to the upstream's own endpoints only. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
 }
