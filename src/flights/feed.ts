@@ -29,13 +29,16 @@ export interface FeedListener {
   wrote(feed: Feed, offset: number, end: number): void;
   /** Bytes came from the source, wanted or not. */
   received(bytes: number): void;
+  /** Resolves when another feed has written what it is writing between `start` and `end`; undefined where none is. */
+  writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined;
 }
 
 /**
  * One request to one source, filling one range of one body.
  *
  * Invariants
- * - Bytes that are already there are never written again: of each chunk only what is missing goes to the storage.
+ * - Bytes that are already there are never written again, nor those that another feed is just writing: of each chunk only
+ *   what is missing goes to the storage. So what was hashed stays as it is, whatever a second source says it should be.
  * - When `run` has resolved nothing of this feed writes any more: a write under way at a stop is waited for, whatever the
  *   source still does is ignored.
  * - A source that never settles cannot hold `run`: a stop or a stall ends it.
@@ -56,6 +59,9 @@ export class Feed {
   #position: number;
   #over = false;
   #writing: Promise<void> | undefined;
+  #writeStart = 0;
+  /** `#writeStart` while nothing is being written. */
+  #writeEnd = 0;
   /** Since when the source has been waited for, or undefined while we are busy with what it sent. */
   #waitingSinceMs: number | undefined;
   #watch: Timer | undefined;
@@ -134,25 +140,36 @@ export class Feed {
     this.#checkEnd(answer);
   }
 
+  /** Resolves when what is being written between `start` and `end` is; undefined where nothing is. */
+  writing(start: number, end: number): Promise<void> | undefined {
+    return this.#writeStart < end && start < this.#writeEnd ? this.#writing?.catch(() => {}) : undefined;
+  }
+
   /** Writes what is missing of `chunk`, which stands at the present position. */
   async #take(chunk: Uint8Array): Promise<void> {
     const at = this.#position;
-    const limit = Math.min(at + chunk.length, this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
-    const ahead = this.#body.filled.nextFrom(at);
-    if (ahead === undefined || ahead >= limit) {
-      await this.#write(limit === at + chunk.length ? chunk : chunk.subarray(0, Math.max(0, limit - at)), at);
-    } else {
-      for (const gap of this.#body.filled.missing(at, limit)) {
-        await this.#write(chunk.subarray(gap.start - at, gap.end - at), gap.start);
-      }
+    const chunkEnd = at + chunk.length;
+    const limit = Math.min(chunkEnd, this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
+    const { filled } = this.#body;
+    // Whatever was awaited, another feed may have written meanwhile: each step looks at what is missing now.
+    for (let from = filled.endFrom(at); from < limit && !this.#over; from = filled.endFrom(from)) {
+      const end = Math.min(filled.nextFrom(from) ?? limit, limit);
+      const others = this.#listener.writtenByOthers(this, from, end);
+      if (others !== undefined) await others;
+      else await this.#write(from === at && end === chunkEnd ? chunk : chunk.subarray(from - at, end - at), from);
     }
-    this.#position = at + chunk.length;
+    this.#position = chunkEnd;
   }
 
   async #write(bytes: Uint8Array, offset: number): Promise<void> {
-    if (this.#over || bytes.length === 0) return;
     this.#writing = this.#body.storage.write(bytes, offset);
-    await this.#writing;
+    this.#writeStart = offset;
+    this.#writeEnd = offset + bytes.length;
+    try {
+      await this.#writing;
+    } finally {
+      this.#writeEnd = this.#writeStart;
+    }
     // What is written counts even if the feed was stopped meanwhile: it is there.
     this.#body.wrote(offset, bytes);
     this.#listener.wrote(this, offset, offset + bytes.length);

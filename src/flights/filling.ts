@@ -172,6 +172,15 @@ export class Filling implements FeedListener {
     this.#host.received(bytes);
   }
 
+  /** A write of another feed is under way in between (FeedListener). */
+  writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined {
+    for (const other of this.#feeds) {
+      const writing = other === feed ? undefined : other.writing(start, end);
+      if (writing !== undefined) return writing;
+    }
+    return undefined;
+  }
+
   /** Decides from what is there what comes next. */
   #look(): void {
     if (this.#over) return;

@@ -216,6 +216,7 @@ class History {
     }
     const bodies = this.#sources.flatMap((source) => source.attempts).filter((attempt) => !attempt.isOver);
     assert.ok(bodies.length <= (this.#options.maxRanges ?? 1), `${bodies.length} requests at once`);
+    assert.equal(this.#world.store.writtenTwiceBytes, 0, 'P4: bytes were written over that may have been hashed');
     assert.ok(this.#world.table.size <= 1, 'P1: more than one flight for a digest');
     const { corrupts, ignoresRanges, liesAboutSize, hidesSize } = this.#weather;
     const isCalm = !corrupts && !ignoresRanges && !liesAboutSize && !hidesSize && this.#options.abandon !== 'discard';

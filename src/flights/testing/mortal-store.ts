@@ -1,6 +1,7 @@
 import type { Interval } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
+import { IntervalSet } from '../../core/interval-set.ts';
 import type { ContentStore, PartialBlob, StoredBlob } from '../../store/content-store.ts';
 
 /**
@@ -20,6 +21,10 @@ export class MortalStore implements ContentStore {
   /** Holds that were not released. */
   holds = 0;
   failWrites: AppError | undefined;
+  /** Bytes that were written although they had been written before, in the same fill. */
+  writtenTwiceBytes = 0;
+  /** Waited for before a write reaches the file, not counting as under way: a test chooses the order of writes. */
+  beforeWrite: ((offset: number, bytes: number) => Promise<void>) | undefined;
 
   constructor(store: ContentStore) {
     this.#store = store;
@@ -53,11 +58,16 @@ export class MortalStore implements ContentStore {
   async openPartial(digest: Digest): Promise<PartialBlob> {
     const partial = await this.#count(() => this.#store.openPartial(digest));
     this.#partials.add(partial);
+    const written = new IntervalSet(partial.resumed.filled);
     return {
       digest,
       fd: partial.fd,
       resumed: partial.resumed,
-      write: (bytes, offset) => this.#count(() => this.#write(partial, bytes, offset)),
+      write: (bytes, offset) =>
+        this.#count(() => {
+          this.writtenTwiceBytes += bytes.length - written.add(offset, offset + bytes.length);
+          return this.#write(partial, bytes, offset);
+        }),
       record: (filled: readonly Interval[], sizeBytes) => this.#count(() => partial.record(filled, sizeBytes)),
       commit: (sizeBytes) => this.#count(() => partial.commit(sizeBytes)),
       discard: () => this.#count(() => partial.discard()),
@@ -79,6 +89,10 @@ export class MortalStore implements ContentStore {
 
   async #write(partial: PartialBlob, bytes: Uint8Array, offset: number): Promise<void> {
     if (this.failWrites !== undefined) throw this.failWrites;
+    if (this.beforeWrite !== undefined) {
+      this.pending--;
+      await this.beforeWrite(offset, bytes.length).finally(() => this.pending++);
+    }
     await partial.write(bytes, offset);
   }
 
