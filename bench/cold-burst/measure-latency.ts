@@ -10,6 +10,8 @@ export interface LatencySample {
   readonly waiterMs: readonly number[];
   /** The whole answer to a range that is on disk while the upstream stands still. */
   readonly rangeMs: readonly number[];
+  /** The longest time that an event loop stood still while pieces went out: latencies beyond both come from the disk. */
+  readonly pauses: { readonly clientsMs: number; readonly cacheMs: number };
 }
 
 export const latencySetup = {
@@ -62,12 +64,21 @@ async function measureOnce(
   await upstream.calls.call('standsAt', prefixBytes);
   await fleet.first.call('followed');
   const rangeMs = await fleet.first.call('ranges', { ...place, ...rangesWithin(prefixBytes) });
+  const pausesMs = () => Promise.all([fleet.first.call('longestPauseMs'), cache.longestPauseMs()]);
+  await pausesMs(); // Forgets those before.
   const begun = await upstream.calls.call('walk', { offsets: marks, pauseMs });
   const arrivals = await following;
+  const [clientsMs, cacheMs] = await pausesMs();
   const waiterMs = arrivals.flatMap((times) => {
     return times.slice(1).map((arrivedNs, n) => (arrivedNs - (begun[n] ?? Number.NaN)) / 1e6);
   });
-  return { repeat, waiters, waiterMs: waiterMs.map(hundredths), rangeMs: rangeMs.map(hundredths) };
+  return {
+    repeat,
+    waiters,
+    waiterMs: waiterMs.map(hundredths),
+    rangeMs: rangeMs.map(hundredths),
+    pauses: { clientsMs: hundredths(clientsMs), cacheMs: hundredths(cacheMs) },
+  };
 }
 
 function rangesWithin(prefixBytes: number) {

@@ -55,7 +55,8 @@ ${markdownTable(latencyColumns, latencyRows(latencies))}
 
 The upstream stands still at marks and writes ${latencySetup.pieces} pieces of ${formatSize(latencySetup.pieceBytes)}, one at a time. A piece's time runs from right before
 upstream writes it until a waiter has all of it, so that it includes upstream's write, the cache's read and its write to
-disk. Ranges lie on disk already and are asked while upstream stands still.
+disk. Ranges lie on disk already and are asked while upstream stands still. The longest that an event loop stood still
+(in steps of 5 to 10 ms), per repeat: ${pausesText(latencies)}.
 
 ## Warm pulls
 
@@ -171,6 +172,13 @@ function latencyRows(latencies: readonly LatencySample[]): LatencyRow[] {
       values: latencies.flatMap(({ rangeMs }) => rangeMs),
     },
   ];
+}
+
+/** What a latency cannot be less than is seen here; what exceeds both is the disk, or another program's time slice. */
+function pausesText(latencies: readonly LatencySample[]): string {
+  const list = (figure: (sample: LatencySample) => number) =>
+    latencies.map((sample) => figure(sample).toFixed(0)).join(', ');
+  return `clients ${list(({ pauses }) => pauses.clientsMs)} ms, cache ${list(({ pauses }) => pauses.cacheMs)} ms`;
 }
 
 function requestsText({ headManifest, getManifest, headBlob, getBlob, bodyBytes }: WarmSample['fresh']): string {

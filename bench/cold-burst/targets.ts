@@ -58,26 +58,19 @@ function judgeBurst(row: Row): Verdict[] {
 }
 
 function judgeLatency(latencies: readonly LatencySample[]): Verdict[] {
-  const waiterP99 = quantile(
-    latencies.flatMap(({ waiterMs }) => waiterMs),
-    0.99,
-  );
-  const rangeP99 = quantile(
-    latencies.flatMap(({ rangeMs }) => rangeMs),
-    0.99,
-  );
   const waiters = Math.max(...latencies.map((sample) => sample.waiters));
+  const verdict = (target: string, values: (sample: LatencySample) => readonly number[]): Verdict => {
+    const p99 = quantile(latencies.flatMap(values), 0.99);
+    // Of each repeat as well: one pause of the machine spoils one of them, a slow cache all.
+    const each = latencies.map((sample) => quantile(values(sample), 0.99).toFixed(1)).join(', ');
+    return { target, measured: `${p99.toFixed(2)} ms (of each repeat: ${each})`, met: p99 <= 10 };
+  };
   return [
-    {
-      target: `a new byte is with each of ${waiters} waiters within 10 ms, p99`,
-      measured: `${waiterP99.toFixed(2)} ms`,
-      met: waiterP99 <= 10,
-    },
-    {
-      target: 'a range on disk is answered within 10 ms while the rest is awaited, p99',
-      measured: `${rangeP99.toFixed(2)} ms`,
-      met: rangeP99 <= 10,
-    },
+    verdict(
+      `a new byte is with each of ${waiters} waiters within 10 ms, p99 of all repeats`,
+      ({ waiterMs }) => waiterMs,
+    ),
+    verdict('a range on disk is answered within 10 ms while the rest is awaited, p99', ({ rangeMs }) => rangeMs),
   ];
 }
 

@@ -7,7 +7,8 @@ import { burstSample, directSample } from './burst-sample.ts';
 
 const none = { ...burstSample().upstream, headManifest: 0, getManifest: 0, getBlob: 0, bodyBytes: 0 };
 const warm = { clients: 16, fresh: none, expired: { ...none, headManifest: 1 }, failed: 0 };
-const latencies = [{ repeat: 1, waiters: 64, waiterMs: [1, 2], rangeMs: [1] }];
+const pauses = { clientsMs: 1, cacheMs: 1 };
+const latencies = [{ repeat: 1, waiters: 64, waiterMs: [1, 2], rangeMs: [1], pauses }];
 
 function missed(sample: BurstSample, others: Partial<Parameters<typeof judge>[0]> = {}): string[] {
   const rows = summarise([directSample(1, 100), sample]);
@@ -47,7 +48,10 @@ test('warm pulls may ask for the tag once, and for nothing else', () => {
 
 test('latency is judged at the 99th percentile', () => {
   const waiterMs = [...Array.from({ length: 99 }, () => 1), 50];
-  assert.deepEqual(missed(burstSample(), { latencies: [{ repeat: 1, waiters: 64, waiterMs, rangeMs: [1] }] }), []);
-  const slow = [{ repeat: 1, waiters: 64, waiterMs: [...waiterMs, 50], rangeMs: [1] }];
+  assert.deepEqual(
+    missed(burstSample(), { latencies: [{ repeat: 1, waiters: 64, waiterMs, rangeMs: [1], pauses }] }),
+    [],
+  );
+  const slow = [{ repeat: 1, waiters: 64, waiterMs: [...waiterMs, 50], rangeMs: [1], pauses }];
   assert.equal(missed(burstSample(), { latencies: slow }).length, 1);
 });

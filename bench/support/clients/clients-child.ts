@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { monotonicNs } from '../monotonic.ts';
 import { serveCalls } from '../remote-calls.ts';
 import { LeanConnection } from './lean-connection.ts';
@@ -25,6 +26,8 @@ export interface RangesRequest {
   readonly sizeBytes: number;
 }
 
+const pauses = monitorEventLoopDelay({ resolution: 5 });
+pauses.enable();
 let following: Promise<unknown> = Promise.resolve();
 
 const methods = {
@@ -59,6 +62,13 @@ const methods = {
   /** Resolves once every waiter has passed the first mark. */
   async followed(): Promise<void> {
     await following;
+  },
+
+  /** The longest time that this process's event loop stood still since this was last asked. */
+  longestPauseMs(): number {
+    const longest = pauses.max / 1e6;
+    pauses.reset();
+    return longest;
   },
 
   /** Latencies in ms, from the request to the last byte, of ranges asked one after the other. */

@@ -10,7 +10,17 @@ export const onepull: Subject = {
   start: (upstreamUrl) => startOnepull(upstreamUrl),
 };
 
-export async function startOnepull(upstreamUrl: string, tagTtl = '60s'): Promise<RunningSubject> {
+export interface RunningOnepull extends RunningSubject {
+  /** The longest time that its event loop stood still since this was last asked. */
+  longestPauseMs(): Promise<number>;
+}
+
+export async function startOnepull(upstreamUrl: string, tagTtl = '60s'): Promise<RunningOnepull> {
   const cache = await OnepullProcess.start({ upstreams: { 'registry.example': { url: upstreamUrl, tagTtl } } });
-  return { origin: cache.url, pid: cache.pid, [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose]() };
+  return {
+    origin: cache.url,
+    pid: cache.pid,
+    longestPauseMs: async () => 1000 * (await cache.admin.metric('nodejs_eventloop_lag_max_seconds')),
+    [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
+  };
 }
