@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { access, mkdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
-import { reasonOf } from './storage-error.ts';
+import { errnoOf, isMissing, reasonOf } from './storage-error.ts';
 
 export const digestAlgorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512'];
 
@@ -77,7 +77,7 @@ export function digestOfFileName(name: string): Digest | undefined {
 export async function prepareLayout(layout: Layout): Promise<void> {
   try {
     // Private content of several registries stands here: what we create is ours alone to read.
-    await mkdir(layout.root, { recursive: true, mode: 0o700 });
+    await makeFolders(layout.root, 0o700);
     await access(layout.root, constants.R_OK | constants.W_OK | constants.X_OK);
     for (const algorithm of digestAlgorithms) await mkdir(layout.blobFolder(algorithm), { recursive: true });
     await mkdir(layout.ingest, { recursive: true });
@@ -89,5 +89,25 @@ export async function prepareLayout(layout: Layout): Promise<void> {
     }
   } catch (cause) {
     throw new AppError('STORAGE_FAILED', `cannot use the data directory ${layout.root}: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** As `mkdir -p`. Node's own goes round for ever where the parent is there and yet has no room for folders, as in /proc. */
+async function makeFolders(path: string, mode: number): Promise<void> {
+  try {
+    await makeFolder(path, mode);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    await makeFolders(dirname(path), mode);
+    await makeFolder(path, mode);
+  }
+}
+
+async function makeFolder(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    const isThere = errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory();
+    if (!isThere) throw error;
   }
 }
