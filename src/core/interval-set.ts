@@ -17,6 +17,11 @@ export class IntervalSet {
     return this.#bytes;
   }
 
+  /** Where its last byte ends; 0 while it is empty. */
+  get end(): number {
+    return this.#intervals.at(-1)?.end ?? 0;
+  }
+
   /** Adds [start, end); returns how many of its bytes were new. */
   add(start: number, end: number): number {
     if (end <= start) return 0;

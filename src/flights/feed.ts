@@ -46,7 +46,6 @@ export interface FeedListener {
 export class Feed {
   readonly source: Source;
   readonly start: number;
-  readonly end: number | undefined;
   /** No byte of the body has come yet. */
   asking = true;
   readonly #body: FillBody;
@@ -56,6 +55,8 @@ export class Feed {
   readonly #abort = new AbortController();
   readonly #meter: RateMeter;
   readonly #ended: PromiseWithResolvers<FeedOutcome> = Promise.withResolvers();
+  readonly #askedEnd: number | undefined;
+  #end: number | undefined;
   #position: number;
   #over = false;
   #writing: Promise<void> | undefined;
@@ -79,8 +80,14 @@ export class Feed {
     this.#options = options;
     this.source = source;
     this.start = range.start;
-    this.end = range.end;
+    this.#askedEnd = range.end;
+    this.#end = range.end;
     this.#position = range.start;
+  }
+
+  /** Where it stops at the latest (excluded); undefined: with the blob. */
+  get end(): number | undefined {
+    return this.#end;
   }
 
   /** The next byte it will bring. */
@@ -125,6 +132,8 @@ export class Feed {
       return void discard(answer);
     }
     this.#position = answer.start;
+    // It does not serve ranges: what comes is the whole blob, and the rest of it would cost the same way again.
+    if (answer.start < this.start) this.#end = undefined;
     this.#waitingSinceMs = this.#clock.monotonic();
     for await (const chunk of answer.chunks) {
       if (this.#over) return;
@@ -177,7 +186,8 @@ export class Feed {
 
   /** Whether the rest of the range is there already, or so much of it that reading through would cost more. */
   #hasMet(): boolean {
-    const position = this.#position;
+    // What comes before the start is there, or else passing by: that there is much of it is no reason to stop.
+    const position = this.nextOffset;
     const end = this.end ?? this.#body.sizeBytes;
     if (end !== undefined && position >= end) return true;
     const there = this.#body.filled.endFrom(position);
@@ -186,7 +196,7 @@ export class Feed {
 
   /** The source has ended its body without an error. */
   #checkEnd(answer: SourceBody): void {
-    const end = this.end ?? this.#body.sizeBytes;
+    const end = this.#askedEnd ?? this.#body.sizeBytes;
     if (end === undefined && answer.blobSizeBytes === undefined) {
       // Nobody said how long it is: then it ends here, and the digest tells whether that is so.
       this.#body.setSize(this.#position);

@@ -27,8 +27,8 @@ export interface FillingHost {
   completed(): void;
   /** No source can bring what is missing. Said once. */
   gaveUp(error: AppError): void;
-  /** A source has another size than the body was opened for; the filling has ended. */
-  contradicted(error: AppError, sizeBytes: number): void;
+  /** A source has another size than the body was opened for, or has already; the filling has ended. */
+  contradicted(error: AppError, sizeBytes: number | undefined): void;
   /** Bytes came from a source, wanted or not. */
   received(bytes: number): void;
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;
@@ -60,6 +60,7 @@ export class Filling implements FeedListener {
   readonly #contributors = new Set<Source>();
   #over = false;
   #maxFeeds: number;
+  #ignoresRanges = false;
   #failuresInRow = 0;
   #rangeFailures = 0;
   #plannedAtMs = 0;
@@ -137,20 +138,21 @@ export class Filling implements FeedListener {
     if (answer.start < feed.start) {
       // It does not serve ranges: one feed at a time, from the start, and only if that is the one we have.
       this.#maxFeeds = 1;
+      this.#ignoresRanges = true;
       if (this.#feeds.size > 1) return false;
     }
     this.#contributors.add(feed.source);
     const saidBytes = answer.blobSizeBytes;
     const knownBytes = this.#body.sizeBytes;
     if (saidBytes === undefined || saidBytes === knownBytes) return true;
-    if (knownBytes === undefined) {
+    if (knownBytes === undefined && saidBytes >= this.#body.filled.end) {
       this.#body.setSize(saidBytes);
       this.#host.progressed();
       return true;
     }
-    this.#over = true;
-    const message = `${feed.source.name} has ${saidBytes} bytes where ${knownBytes} were expected`;
-    this.#host.contradicted(new AppError('CONTENT_MISMATCH', message), saidBytes);
+    const expected = knownBytes ?? `at least ${this.#body.filled.end}`;
+    const message = `${feed.source.name} has ${saidBytes} bytes where ${expected} were expected`;
+    this.#contradict(new AppError('CONTENT_MISMATCH', message), saidBytes);
     return false;
   }
 
@@ -207,7 +209,8 @@ export class Filling implements FeedListener {
       if (range === undefined || source === undefined) return;
       if (this.#feeds.size > 0) this.#host.noted('range-opened', source, undefined);
       const deps = { body: this.#body, listener: this, clock: this.#clock };
-      this.#run(new Feed(deps, source, range, this.#options));
+      const asked = this.#ignoresRanges ? { start: range.start, end: undefined } : range;
+      this.#run(new Feed(deps, source, asked, this.#options));
     }
   }
 
@@ -223,14 +226,29 @@ export class Filling implements FeedListener {
         this.#feeds.delete(feed);
         if (this.#over) return;
         if (outcome.kind === 'failed') this.#failed(feed, outcome.error);
+        else this.#checkSize(feed);
+        if (this.#over) return;
         this.#host.progressed();
         this.#look();
       });
     this.#running.add(run);
   }
 
+  /** A body of unknown size has ended: perhaps before what came of it earlier. */
+  #checkSize(feed: Feed): void {
+    const { sizeBytes, filled } = this.#body;
+    if (sizeBytes === undefined || filled.end <= sizeBytes) return;
+    const message = `${feed.source.name} ended after ${sizeBytes} bytes where ${filled.end} had come before`;
+    this.#contradict(new AppError('CONTENT_MISMATCH', message), undefined);
+  }
+
   #failed(feed: Feed, error: AppError): void {
     this.#host.noted('source-failed', feed.source, error);
+    if (error.code === 'UPSTREAM_INVALID' && feed.start > 0 && this.#body.sizeBytes === undefined) {
+      // There may be nothing at this start (416): what is there is all of it, or too much. Only the whole can tell.
+      const message = `${feed.source.name} has no more after ${feed.start} bytes, or does not say so`;
+      return this.#contradict(new AppError('CONTENT_MISMATCH', message, { cause: error }), undefined);
+    }
     if (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED') return this.#giveUp(error);
     if (this.#feeds.size > 0 && this.#isOnlyThisRange(error)) {
       this.#maxFeeds = this.#feeds.size;
@@ -268,6 +286,11 @@ export class Filling implements FeedListener {
       this.#look();
     });
     this.#pause = { timer, reason };
+  }
+
+  #contradict(error: AppError, sizeBytes: number | undefined): void {
+    this.#over = true;
+    this.#host.contradicted(error, sizeBytes);
   }
 
   #giveUp(error: AppError): void {

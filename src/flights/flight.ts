@@ -244,7 +244,7 @@ export class Flight implements FillingHost, ReaderHost {
     this.#fail(error);
   }
 
-  contradicted(error: AppError, sizeBytes: number): void {
+  contradicted(error: AppError, sizeBytes: number | undefined): void {
     const body = this.body;
     if (body !== undefined && this.#state.phase === 'filling') this.#startOver(body, error, sizeBytes);
   }
