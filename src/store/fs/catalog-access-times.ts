@@ -6,14 +6,12 @@ import { digestIn } from './catalog-rows.ts';
 const flushAfterMs = 5000;
 const maxPending = 4096;
 
-// A layer that many images share says nothing about which of them is in use; raising them all would cost much and
-// make eviction blind.
-const maxRaisedParents = 32;
-
 /**
  * When content was last used. Uses gather in memory (a map entry each) and are written together, a few seconds later,
  * when there are many, when somebody asks, or at the end; a crash loses those seconds. A use of a child is one of the
- * manifests that reference it: an image whose layers are being pulled is recent, whoever has its manifest already.
+ * manifest that references it: an image whose layers are being pulled is recent, whoever has its manifest already. But a
+ * layer that several images share says nothing about which of them is in use: were it one of each, no image on a base
+ * that is pulled would ever be older than another.
  */
 export class AccessTimes implements Disposable {
   readonly #clock: Clock;
@@ -31,7 +29,7 @@ export class AccessTimes implements Disposable {
     this.#clock = deps.clock;
     this.#database = deps.database;
     this.#raise = deps.database.prepare('UPDATE blob SET accessed = ?2 WHERE digest = ?1 AND accessed < ?2');
-    this.#parents = deps.database.prepare('SELECT manifest FROM reference WHERE child = ? LIMIT ?');
+    this.#parents = deps.database.prepare('SELECT manifest FROM reference WHERE child = ? LIMIT 2');
   }
 
   touch(digest: Digest): void {
@@ -69,8 +67,7 @@ export class AccessTimes implements Disposable {
     if ((raised.get(digest) ?? 0) >= atMs) return;
     raised.set(digest, atMs);
     this.#raise.run(digest, atMs);
-    const parents = this.#parents.all(digest, maxRaisedParents + 1);
-    if (parents.length > maxRaisedParents) return;
-    for (const row of parents) this.#raiseWithParents(digestIn(row, 'manifest'), atMs, raised);
+    const [parent, other] = this.#parents.all(digest);
+    if (parent !== undefined && other === undefined) this.#raiseWithParents(digestIn(parent, 'manifest'), atMs, raised);
   }
 }
