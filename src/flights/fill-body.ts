@@ -30,8 +30,11 @@ export class FillBody {
   readonly #holdBackBytes: number;
   readonly #verifier: DigestVerifier;
   #sizeBytes: number | undefined;
+  #sizeIsConfirmed = false;
   #hashedTo = 0;
   #readingBack = false;
+  #readingBackEnds: Promise<void> = Promise.resolve();
+  #ended = false;
   #verified: boolean;
   #broken: AppError | undefined;
   #hashed: PromiseWithResolvers<Digest> | undefined;
@@ -57,8 +60,15 @@ export class FillBody {
     return this.#sizeBytes;
   }
 
+  /** Whether the size is a source's word, not only a manifest's claim. */
+  get sizeIsConfirmed(): boolean {
+    return this.#sizeIsConfirmed;
+  }
+
+  /** A source says the size, or has ended there. */
   setSize(sizeBytes: number): void {
     this.#sizeBytes = sizeBytes;
+    this.#sizeIsConfirmed = true;
   }
 
   /** Every byte is there. */
@@ -110,13 +120,20 @@ export class FillBody {
     return this.#hashed.promise;
   }
 
+  /** Hashes no more. Resolves when nothing is being read back. */
+  end(): Promise<void> {
+    this.#ended = true;
+    return this.#readingBackEnds;
+  }
+
   /** Hashes what the prefix has reached but was written out of order, or by an earlier process. */
   #readBack(): void {
     if (this.#readingBack) return;
     const isThere = this.filled.endFrom(this.#hashedTo) > this.#hashedTo;
-    if (!isThere || this.#broken !== undefined || this.#hashFailure !== undefined) return this.#settleHash();
+    if (!isThere || this.#ended || this.#broken !== undefined || this.#hashFailure !== undefined)
+      return this.#settleHash();
     this.#readingBack = true;
-    this.#readBackAll()
+    this.#readingBackEnds = this.#readBackAll()
       .catch((error) => {
         this.#hashFailure = error;
       })
@@ -133,7 +150,7 @@ export class FillBody {
     try {
       for (;;) {
         const end = this.filled.endFrom(this.#hashedTo);
-        if (end === this.#hashedTo || this.#broken !== undefined) return;
+        if (end === this.#hashedTo || this.#ended || this.#broken !== undefined) return;
         const block = buffer.subarray(0, Math.min(buffer.length, end - this.#hashedTo));
         await readAt(this.view, block, this.#hashedTo);
         this.#verifier.update(block);

@@ -144,7 +144,11 @@ export class Filling implements FeedListener {
     this.#contributors.add(feed.source);
     const saidBytes = answer.blobSizeBytes;
     const knownBytes = this.#body.sizeBytes;
-    if (saidBytes === undefined || saidBytes === knownBytes) return true;
+    if (saidBytes === undefined) return true;
+    if (saidBytes === knownBytes) {
+      this.#body.setSize(saidBytes);
+      return true;
+    }
     if (knownBytes === undefined && saidBytes >= this.#body.filled.end) {
       this.#body.setSize(saidBytes);
       this.#host.progressed();

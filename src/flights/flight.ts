@@ -55,7 +55,8 @@ export class Flight implements FillingHost, ReaderHost {
   readonly settled: Promise<void>;
   readonly #deps: FlightDeps;
   readonly #options: FlightOptions;
-  readonly #claimedSizeBytes: number | undefined;
+  /** What a manifest says; forgotten once a body of that size was wrong and no source had said the same. */
+  #claimedSizeBytes: number | undefined;
   readonly #startedAtMs: number;
   readonly #startedMs: number;
   readonly #roster = new SourceRoster();
@@ -233,6 +234,7 @@ export class Flight implements FillingHost, ReaderHost {
       (digest) => {
         if (this.#state.phase !== 'verifying') return;
         if (digest === this.digest) return this.#matched(body);
+        if (!body.sizeIsConfirmed) this.#claimedSizeBytes = undefined;
         const message = `what ${this.#roster.names.join(', ')} sent hashes to ${digest}`;
         this.#startOver(body, new AppError('CONTENT_MISMATCH', message));
       },
@@ -317,6 +319,7 @@ export class Flight implements FillingHost, ReaderHost {
   async #closeBody(body: FillBody, discard: boolean): Promise<void> {
     try {
       if (this.#filling?.body === body) await this.#filling.stop(!discard && !body.verified);
+      await body.end();
       if (discard) await body.storage.discard();
     } catch (error) {
       this.#deps.channels.notice.publish({ level: 'warn', message: 'a fill did not end cleanly', error });
