@@ -9,7 +9,7 @@ const bytes = sampleBytes(1, 100);
 const digest = digestOf(bytes);
 
 /** A body in memory of which an earlier process left the first `leftBytes`. */
-function resumedBody(leftBytes: number): FillBody {
+function resumedBody(leftBytes: number, hold: () => () => void = () => () => {}): FillBody {
   const storage: FillStorage = {
     view: { kind: 'memory', bytes },
     resumed: { filled: [{ start: 0, end: leftBytes }], sizeBytes: bytes.length },
@@ -17,7 +17,7 @@ function resumedBody(leftBytes: number): FillBody {
     async record() {},
     async commit() {},
     async discard() {},
-    hold: () => () => {},
+    hold,
     async close() {},
   };
   return new FillBody(storage, { digest, sizeBytes: bytes.length, holdBackBytes: 10 });
@@ -41,6 +41,23 @@ describe('the hash of a body', () => {
     body.wrote(20, bytes.subarray(20, 60));
     body.wrote(0, bytes.subarray(0, 20));
     assert.equal(await body.hashed(), digest);
+  });
+});
+
+describe('a body that has ended', () => {
+  it('lets go of the storage before it says so, with most of it still to be hashed', async () => {
+    let holds = 0;
+    const body = resumedBody(100, () => {
+      holds++;
+      return () => {
+        holds--;
+      };
+    });
+    assert.equal(holds, 1);
+    await body.end();
+    assert.equal(holds, 0);
+    body.wrote(0, bytes.subarray(0, 10));
+    assert.equal(holds, 0);
   });
 });
 
