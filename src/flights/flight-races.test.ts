@@ -116,3 +116,48 @@ describe('two feeds of one body', () => {
     await finish();
   });
 });
+
+describe('a reader that has not begun to read when the flight ends', () => {
+  const request = { digest, sizeBytes: undefined, range: undefined };
+  const { signal } = new AbortController();
+
+  it('keeps what was found in the store open', async () => {
+    await using store = new MemoryContentStore();
+    const world = new FlightWorld(store, digest);
+    await store.put(digest, content);
+    const source = new ScriptedSource('up', content);
+    const { reader } = await world.table.join({ ...request, source }, signal);
+    assert.equal(await reader.whenSized(signal), size);
+    await world.quiet();
+    assert.equal(world.table.size, 0);
+    assert.equal(world.store.openBlobs, 1);
+    assert.equal(reader.readableTo(0), size);
+    reader.close();
+    world.assertNothingLeft();
+  });
+
+  it('keeps what was filled open, whether it came before or after the digest was right', async () => {
+    await using store = new MemoryContentStore();
+    const world = new FlightWorld(store, digest);
+    const source = new ScriptedSource('up', content);
+    const early = await world.table.join({ ...request, source }, signal);
+    await world.quiet();
+    const commit = Promise.withResolvers<void>();
+    world.store.beforeCommit = () => commit.promise;
+    source.attempts[0]?.answer();
+    await world.quiet();
+    source.attempts[0]?.deliver(all);
+    await world.quiet();
+    const late = await world.table.join({ ...request, source }, signal);
+    assert.equal(late.led, false);
+    commit.resolve();
+    await world.quiet();
+    assert.equal(world.table.size, 0);
+    assert.equal(world.store.holds, 2);
+    for (const { reader } of [early, late]) {
+      assert.equal(reader.readableTo(0), size);
+      reader.close();
+    }
+    world.assertNothingLeft();
+  });
+});

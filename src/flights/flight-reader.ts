@@ -87,11 +87,18 @@ export class FlightReader {
     if (body === undefined) return offset;
     const to = Math.min(body.readableTo(offset), this.end ?? Number.POSITIVE_INFINITY);
     if (to <= offset) return offset;
-    if (this.#body === undefined) {
-      this.#body = body;
-      this.#release = body.storage.hold();
-    }
+    this.readOf(body);
     return to;
+  }
+
+  /**
+   * Reads of `body` from now on, which stays open for it. Called by the flight once the body is verified: after that it is
+   * closed for all who have not begun to read by then.
+   */
+  readOf(body: FillBody): void {
+    if (this.#body !== undefined || this.#closed) return;
+    this.#body = body;
+    this.#release = body.storage.hold();
   }
 
   async whenReadable(offset: number, signal: AbortSignal): Promise<number> {

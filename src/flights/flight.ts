@@ -114,7 +114,14 @@ export class Flight implements FillingHost, ReaderHost {
     this.#roster.add(source);
     const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range);
     this.#readers.add(reader);
+    if (this.body?.verified === true) reader.readOf(this.body);
     return reader;
+  }
+
+  /** What is verified stays open for every reader of this flight, whenever it begins to read. */
+  #keepOpen(): void {
+    const { body } = this;
+    if (body?.verified === true) for (const reader of this.#readers) reader.readOf(body);
   }
 
   /** A reader sleeps on the byte at `offset` (ReaderHost). */
@@ -208,6 +215,7 @@ export class Flight implements FillingHost, ReaderHost {
   /** Moves the state and lets the readers look at it. */
   #move(event: FlightEvent): void {
     this.#state = nextState(this.#state, event);
+    this.#keepOpen();
     this.progressed();
   }
 

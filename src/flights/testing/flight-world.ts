@@ -75,6 +75,7 @@ export class FlightWorld {
     assert.equal(this.table.size, 0, 'flights left');
     assert.equal(this.clock.pending, 0, 'timers left');
     assert.equal(this.store.openPartials, 0, 'partial files left open');
+    assert.equal(this.store.openBlobs, 0, 'content left open');
     assert.equal(this.store.holds, 0, 'holds left');
   }
 }

@@ -18,6 +18,8 @@ export class MortalStore implements ContentStore {
   get openPartials(): number {
     return this.#partials.size;
   }
+  /** Committed content that is open for reading. */
+  openBlobs = 0;
   /** Holds that were not released. */
   holds = 0;
   failWrites: AppError | undefined;
@@ -25,6 +27,8 @@ export class MortalStore implements ContentStore {
   writtenTwiceBytes = 0;
   /** Waited for before a write reaches the file, not counting as under way: a test chooses the order of writes. */
   beforeWrite: ((offset: number, bytes: number) => Promise<void>) | undefined;
+
+  beforeCommit: (() => Promise<void>) | undefined;
 
   constructor(store: ContentStore) {
     this.#store = store;
@@ -39,8 +43,17 @@ export class MortalStore implements ContentStore {
     return this.#count(() => this.#store.sizeOf(digest));
   }
 
-  open(digest: Digest): Promise<StoredBlob | undefined> {
-    return this.#count(() => this.#store.open(digest));
+  async open(digest: Digest): Promise<StoredBlob | undefined> {
+    const blob = await this.#count(() => this.#store.open(digest));
+    if (blob === undefined) return undefined;
+    this.openBlobs++;
+    return {
+      ...blob,
+      close: () => {
+        this.openBlobs--;
+        blob.close();
+      },
+    };
   }
 
   read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -69,7 +82,10 @@ export class MortalStore implements ContentStore {
           return this.#write(partial, bytes, offset);
         }),
       record: (filled: readonly Interval[], sizeBytes) => this.#count(() => partial.record(filled, sizeBytes)),
-      commit: (sizeBytes) => this.#count(() => partial.commit(sizeBytes)),
+      commit: async (sizeBytes) => {
+        await this.beforeCommit?.();
+        await this.#count(() => partial.commit(sizeBytes));
+      },
       discard: () => this.#count(() => partial.discard()),
       hold: () => {
         const release = partial.hold();
