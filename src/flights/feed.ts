@@ -204,7 +204,7 @@ export class Feed {
     }
     if (end !== undefined && this.#position < end) {
       const missingBytes = end - this.#position;
-      throw new AppError('UPSTREAM_INTERRUPTED', `${this.source.name} ended ${missingBytes} bytes too early`);
+      throw new AppError('UPSTREAM_INTERRUPTED', `${this.source.origin} ended ${missingBytes} bytes too early`);
     }
   }
 
@@ -214,7 +214,7 @@ export class Feed {
       const limitMs = this.asking ? this.#options.askTimeoutMs : this.#options.stallTimeoutMs;
       const waitedMs = now - (this.#waitingSinceMs ?? now);
       if (waitedMs < limitMs) return this.#guard(limitMs - waitedMs);
-      const message = `${this.source.name} sent nothing for ${Math.round(waitedMs / 1000)} s`;
+      const message = `${this.source.origin} sent nothing for ${Math.round(waitedMs / 1000)} s`;
       this.#finish({ kind: 'failed', error: new AppError('UPSTREAM_STALLED', message) });
     });
   }
@@ -222,5 +222,9 @@ export class Feed {
 
 /** Ends a transfer whose body nobody reads. */
 async function discard(answer: SourceBody): Promise<void> {
-  await answer.chunks[Symbol.asyncIterator]().return?.();
+  try {
+    await answer.chunks[Symbol.asyncIterator]().return?.();
+  } catch {
+    // It is over, however it ended.
+  }
 }
