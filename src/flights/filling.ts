@@ -115,6 +115,14 @@ export class Filling implements FeedListener {
     this.#look();
   }
 
+  /** There is another source: a pause is for the sake of those that failed. */
+  sourceAdded(source: Source): void {
+    if (this.#pause === undefined || this.#roster.next() !== source) return;
+    this.#pause.timer.clear();
+    this.#pause = undefined;
+    this.#look();
+  }
+
   /** Those who brought bytes of this body have a fault: it is wrong. */
   blame(error: AppError): void {
     for (const source of this.#contributors) this.#roster.failed(source, error);
@@ -155,7 +163,7 @@ export class Filling implements FeedListener {
       return true;
     }
     const expected = knownBytes ?? `at least ${this.#body.filled.end}`;
-    const message = `${feed.source.name} has ${saidBytes} bytes where ${expected} were expected`;
+    const message = `${feed.source.origin} has ${saidBytes} bytes where ${expected} were expected`;
     this.#contradict(new AppError('CONTENT_MISMATCH', message), saidBytes);
     return false;
   }
@@ -242,7 +250,7 @@ export class Filling implements FeedListener {
   #checkSize(feed: Feed): void {
     const { sizeBytes, filled } = this.#body;
     if (sizeBytes === undefined || filled.end <= sizeBytes) return;
-    const message = `${feed.source.name} ended after ${sizeBytes} bytes where ${filled.end} had come before`;
+    const message = `${feed.source.origin} ended after ${sizeBytes} bytes where ${filled.end} had come before`;
     this.#contradict(new AppError('CONTENT_MISMATCH', message), undefined);
   }
 
@@ -250,7 +258,7 @@ export class Filling implements FeedListener {
     this.#host.noted('source-failed', feed.source, error);
     if (error.code === 'UPSTREAM_INVALID' && feed.start > 0 && this.#body.sizeBytes === undefined) {
       // There may be nothing at this start (416): what is there is all of it, or too much. Only the whole can tell.
-      const message = `${feed.source.name} has no more after ${feed.start} bytes, or does not say so`;
+      const message = `${feed.source.origin} has no more after ${feed.start} bytes, or does not say so`;
       return this.#contradict(new AppError('CONTENT_MISMATCH', message, { cause: error }), undefined);
     }
     if (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED') return this.#giveUp(error);
@@ -275,11 +283,10 @@ export class Filling implements FeedListener {
     const next = this.#roster.next();
     if (next === undefined) return undefined;
     this.#failuresInRow++;
-    const isSame = next === source;
     return this.#retry({
-      retryable: error.retryable || !isSame,
+      retryable: error.retryable || next !== source,
       attempt: this.#failuresInRow,
-      retryAfterMs: isSame ? error.retryAfterMs : undefined,
+      retryAfterMs: this.#roster.restMs(next) || undefined,
     });
   }
 

@@ -4,6 +4,8 @@ import { digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
 import { sampleBytes } from '../store/testing/sample-content.ts';
+import type { FlightTableOptions } from './flight-table.ts';
+import type { SourceBody } from './source.ts';
 import { FlightWorld } from './testing/flight-world.ts';
 import type { FollowingReader } from './testing/following-reader.ts';
 import { type AnswerScript, type Attempt, ScriptedSource } from './testing/scripted-source.ts';
@@ -12,6 +14,7 @@ const size = 10_000;
 const content = sampleBytes(1, size);
 const digest = digestOf(content);
 const all = 1_000_000;
+const never = () => new Promise<never>(() => {});
 
 describe('a flight with odd sources', () => {
   let store: MemoryContentStore;
@@ -21,8 +24,12 @@ describe('a flight with odd sources', () => {
   beforeEach(() => {
     store = new MemoryContentStore();
     source = new ScriptedSource('up', content);
-    world = new FlightWorld(store, digest);
+    start();
   });
+
+  function start(options: Partial<FlightTableOptions> = {}): void {
+    world = new FlightWorld(store, digest, options);
+  }
 
   afterEach(() => store[Symbol.asyncDispose]());
 
@@ -84,6 +91,77 @@ describe('a flight with odd sources', () => {
     assert.equal(part.received.length, 100);
     assert.equal(await store.sizeOf(digest), size);
     assert.equal(source.attempts.length, 1);
+  });
+
+  it('asks a source that comes along while it waits out the pause of another', async () => {
+    const waiting = await joined();
+    (await attempt(0, 'unanswered')).refuse(new AppError('UPSTREAM_RATE_LIMITED', 'later', { retryAfterMs: 30_000 }));
+    await world.quiet();
+    const other = new ScriptedSource('other', content);
+    const reader = await joined(other);
+    await deliver(await attempt(0, {}, other));
+    await readToEnd(reader);
+    await readToEnd(waiting);
+    world.assertNothingLeft();
+  });
+
+  it('does not ask the one that wants a pause any sooner because somebody joins', async () => {
+    await joined();
+    (await attempt(0, 'unanswered')).refuse(new AppError('UPSTREAM_RATE_LIMITED', 'later', { retryAfterMs: 30_000 }));
+    await world.quiet();
+    await joined();
+    await later(29_999);
+    assert.equal(source.attempts.length, 1);
+    await later(1);
+    assert.equal(source.attempts.length, 2);
+  });
+
+  it('leaves a source alone for as long as it asked, whatever another one does meanwhile', async () => {
+    await joined();
+    (await attempt(0, 'unanswered')).refuse(new AppError('UPSTREAM_RATE_LIMITED', 'later', { retryAfterMs: 30_000 }));
+    await world.quiet();
+    const other = new ScriptedSource('other', content);
+    await joined(other);
+    for (let index = 0; index < 3; index++) {
+      (await attempt(index, 'unanswered', other)).refuse(new AppError('UPSTREAM_FAILED', 'broken'));
+      await world.quiet();
+      await later(200);
+    }
+    assert.equal(source.attempts.length, 1);
+    await deliver(await attempt(3, {}, other));
+    assert.equal(await store.sizeOf(digest), size);
+  });
+
+  it('keeps the names of repositories from readers that come by another one', async () => {
+    const lying = new ScriptedSource('corp.example/secret/app', sampleBytes(2, size));
+    const reader = await joined(lying);
+    for (let turn = 0; turn < 3; turn++) await deliver(await attempt(turn, {}, lying));
+    reader.read(all);
+    assert.ok(reader.outcome instanceof AppError);
+    assert.equal(reader.outcome.code, 'CONTENT_MISMATCH');
+    assert.doesNotMatch(reader.outcome.message, /secret/);
+    const stalling = await joined(new ScriptedSource('corp.example/secret/app', content));
+    await later(3_600_000);
+    stalling.read(all);
+    assert.ok(stalling.outcome instanceof AppError);
+    assert.doesNotMatch(stalling.outcome.message, /secret/);
+  });
+
+  it('lives through one that fails to end what is not needed', async () => {
+    start({ abandon: 'keep' });
+    const reader = await joined();
+    const late = Promise.withResolvers<SourceBody>();
+    source.open = () => late.promise;
+    await later(20_000);
+    await later(200);
+    reader.leave();
+    await world.quiet();
+    const chunks = {
+      [Symbol.asyncIterator]: () => ({ next: never, return: () => Promise.reject(new Error('cannot end')) }),
+    };
+    late.resolve({ start: 0, blobSizeBytes: size, chunks });
+    await world.quiet();
+    world.assertNothingLeft();
   });
 
   describe('that do not say how long it is', () => {

@@ -59,7 +59,7 @@ export class Flight implements FillingHost, ReaderHost {
   #claimedSizeBytes: number | undefined;
   readonly #startedAtMs: number;
   readonly #startedMs: number;
-  readonly #roster = new SourceRoster();
+  readonly #roster: SourceRoster;
   readonly #readers = new Set<FlightReader>();
   readonly #meter: RateMeter;
   readonly #deadline: Timer;
@@ -83,6 +83,7 @@ export class Flight implements FillingHost, ReaderHost {
     this.#startedAtMs = deps.clock.now();
     this.#startedMs = deps.clock.monotonic();
     this.#meter = new RateMeter(deps.clock);
+    this.#roster = new SourceRoster(deps.clock);
     this.settled = this.#settle.promise;
     this.#deadline = deps.clock.after(options.deadlineMs, () => {
       const message = `the pull took longer than ${formatDuration(options.deadlineMs)}`;
@@ -111,10 +112,11 @@ export class Flight implements FillingHost, ReaderHost {
 
   /** Adds a reader, and where the content can be had on that reader's behalf. Only while the flight is not over. */
   join(source: Source, range: Interval | undefined): FlightReader {
-    this.#roster.add(source);
+    const isNew = this.#roster.add(source);
     const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range);
     this.#readers.add(reader);
     if (this.body?.verified === true) reader.readOf(this.body);
+    if (isNew && this.#state.phase === 'filling') this.#filling?.sourceAdded(source);
     return reader;
   }
 
@@ -243,7 +245,7 @@ export class Flight implements FillingHost, ReaderHost {
         if (this.#state.phase !== 'verifying') return;
         if (digest === this.digest) return this.#matched(body);
         if (!body.sizeIsConfirmed) this.#claimedSizeBytes = undefined;
-        const message = `what ${this.#roster.names.join(', ')} sent hashes to ${digest}`;
+        const message = `what ${this.#roster.origins} sent hashes to ${digest}`;
         this.#startOver(body, new AppError('CONTENT_MISMATCH', message));
       },
       (error) => this.#fail(asAppError(error)),
