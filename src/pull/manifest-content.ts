@@ -20,6 +20,11 @@ export interface Manifest {
   readonly bytes: Uint8Array;
 }
 
+interface KeptManifest extends Manifest {
+  /** The blobs that it references and whoever has it has too. */
+  readonly proven: readonly LinkRecord[];
+}
+
 export interface ManifestContentDeps extends AttemptDeps {
   readonly store: ContentStore;
   readonly catalog: Catalog;
@@ -41,9 +46,10 @@ export class ManifestContent {
   readonly #deps: ManifestContentDeps;
   readonly #boundMs: number;
   readonly #calls = new SharedCalls<{ manifest: Manifest; fetched: boolean }>();
-  readonly #memory = new LRUCache<Digest, Manifest>({
+  readonly #memory = new LRUCache<Digest, KeptManifest>({
     maxSize: 64 * 2 ** 20,
-    sizeCalculation: ({ bytes }) => bytes.length + 1024,
+    // What is known of its references takes about as much again.
+    sizeCalculation: ({ bytes }) => 2 * bytes.length + 1024,
   });
 
   constructor(deps: ManifestContentDeps, options: { boundMs: number }) {
@@ -53,7 +59,10 @@ export class ManifestContent {
 
   /** The manifest, if it is here and the scope is known to have it. */
   async held(scope: Scope, digest: Digest): Promise<Manifest | undefined> {
-    return this.#deps.catalog.linked(scope, digest) === undefined ? undefined : this.#stored(digest);
+    if (this.#deps.catalog.linked(scope, digest) === undefined) return undefined;
+    const stored = await this.#stored(digest);
+    if (stored !== undefined) this.#linkProven(scope, stored);
+    return stored;
   }
 
   /** What is known of a manifest without fetching it: enough for an answer to HEAD. */
@@ -82,11 +91,11 @@ export class ManifestContent {
   async keep(scope: Scope, mediaType: string, bytes: Uint8Array, digest: Digest): Promise<Manifest> {
     const references = manifestReferences(bytes, mediaType);
     await this.#deps.store.put(digest, bytes);
-    const manifest = { digest, mediaType: references.mediaType, bytes };
+    const manifest = { digest, mediaType: references.mediaType, bytes, proven: proven(references) };
     this.#record(manifest, references);
     const self = { digest, sizeBytes: bytes.length, mediaType: manifest.mediaType };
     this.#deps.catalog.link(scope, [self], 'confirmed');
-    this.#deps.catalog.link(scope, proven(references), 'manifest');
+    this.#deps.catalog.link(scope, manifest.proven, 'manifest');
     return manifest;
   }
 
@@ -95,10 +104,11 @@ export class ManifestContent {
     const stored = await this.#stored(digest);
     if (stored === undefined) return { manifest: await this.#fetch(scope, digest), fetched: true };
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const { mediaType } = await withAttempts(this.#deps, this.#boundMs, (signal) =>
+    const head = await withAttempts(this.#deps, this.#boundMs, (signal) =>
       registry.headManifest(scope.repository, digest, acceptVariant(undefined).header, signal),
     );
-    return { manifest: await this.keep(scope, mediaType, stored.bytes, digest), fetched: false };
+    if (head === undefined) return { manifest: await this.#fetch(scope, digest), fetched: true };
+    return { manifest: await this.keep(scope, head.mediaType, stored.bytes, digest), fetched: false };
   }
 
   async #fetch(scope: Scope, digest: Digest): Promise<Manifest> {
@@ -114,7 +124,7 @@ export class ManifestContent {
     });
   }
 
-  async #stored(digest: Digest): Promise<Manifest | undefined> {
+  async #stored(digest: Digest): Promise<KeptManifest | undefined> {
     const known = this.#memory.get(digest);
     if (known !== undefined) {
       this.#deps.catalog.touch(digest);
@@ -125,13 +135,19 @@ export class ManifestContent {
     this.#deps.catalog.touch(digest);
     const recorded = this.#deps.catalog.manifest(digest)?.mediaType;
     const references = manifestReferences(bytes, recorded ?? '');
-    const manifest = { digest, mediaType: references.mediaType, bytes };
+    const manifest = { digest, mediaType: references.mediaType, bytes, proven: proven(references) };
     if (recorded === undefined) this.#record(manifest, references);
     else this.#memory.set(digest, manifest);
     return manifest;
   }
 
-  #record(manifest: Manifest, references: ManifestReferences): void {
+  /** Where upstream only confirmed the manifest (a HEAD), its content came by another scope: its blobs are not linked yet. */
+  #linkProven(scope: Scope, { proven: blobs }: KeptManifest): void {
+    const { catalog } = this.#deps;
+    if (blobs.some(({ digest }) => catalog.linked(scope, digest) === undefined)) catalog.link(scope, blobs, 'manifest');
+  }
+
+  #record(manifest: KeptManifest, references: ManifestReferences): void {
     const { digest, mediaType, bytes } = manifest;
     const all = [...references.children, ...references.blobs].map((reference) => reference.digest);
     this.#deps.catalog.addManifest({ digest, mediaType, sizeBytes: bytes.length, references: all });
