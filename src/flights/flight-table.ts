@@ -62,8 +62,9 @@ export class FlightTable implements AsyncDisposable {
     }
   }
 
+  /** Whether there is a flight that can be joined now: one that is over only has not been put away yet. */
   has(digest: Digest): boolean {
-    return this.#flights.has(digest);
+    return this.#flights.get(digest)?.over === false;
   }
 
   get size(): number {
