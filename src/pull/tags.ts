@@ -112,7 +112,7 @@ export class Tags {
       const head = await withAttempts(once, this.#options.boundMs, (signal) =>
         registry.headManifest(scope.repository, tag, variant.header, signal),
       );
-      if (head.digest === undefined) return await this.#fetch(scope, tag, variant);
+      if (head?.digest === undefined) return await this.#fetch(scope, tag, variant);
       this.#note(scope, tag, variant, head.digest);
       const described = head.digest === known.digest ? {} : { mediaType: head.mediaType, sizeBytes: head.sizeBytes };
       return { ...resolution(head.digest, 'revalidated'), ...described };
@@ -129,7 +129,7 @@ export class Tags {
     const head = await withAttempts(this.#deps, this.#options.boundMs, (signal) =>
       registry.headManifest(scope.repository, tag, variant.header, signal),
     );
-    if (head.digest === undefined) return this.#fetch(scope, tag, variant);
+    if (head?.digest === undefined) return this.#fetch(scope, tag, variant);
     this.#note(scope, tag, variant, head.digest);
     const { digest, mediaType, sizeBytes } = head;
     this.#deps.catalog.link(scope, [{ digest, mediaType, sizeBytes }], 'confirmed');

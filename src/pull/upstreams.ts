@@ -12,12 +12,13 @@ export interface Registry {
     maxBytes: number,
     signal: AbortSignal,
   ): Promise<{ digest: Digest | undefined; mediaType: string; bytes: Uint8Array }>;
+  /** Undefined: this registry does not do HEAD, which says nothing of the manifest. */
   headManifest(
     repository: RepositoryName,
     reference: string,
     accept: string,
     signal: AbortSignal,
-  ): Promise<{ digest: Digest | undefined; mediaType: string; sizeBytes: number | undefined }>;
+  ): Promise<{ digest: Digest | undefined; mediaType: string; sizeBytes: number | undefined } | undefined>;
   headBlob(
     repository: RepositoryName,
     digest: Digest,

@@ -46,6 +46,7 @@ interface Ask {
 }
 
 const maxListBytes = 8 * 1024 * 1024;
+const withoutHead: readonly number[] = [405, 501];
 const lacking: readonly number[] = [404, 405, 410, 501];
 
 /**
@@ -95,17 +96,23 @@ export class RegistryClient implements AsyncDisposable {
     return { digest: contentDigest(response.headers), mediaType, bytes };
   }
 
+  /** Undefined where upstream does not do HEAD: that says nothing of the manifest. */
   async headManifest(
     repository: RepositoryName,
     reference: string,
     accept: string,
     signal: AbortSignal,
-  ): Promise<UpstreamManifestHead> {
+  ): Promise<UpstreamManifestHead | undefined> {
     const path = `manifests/${pathSegment(reference)}`;
-    const response = await this.#ok(
+    const answer = await this.#send(
       { kind: 'manifest', method: 'HEAD', repository, path, headers: { accept } },
       signal,
     );
+    if (withoutHead.includes(answer.status)) {
+      answer.body.discard();
+      return undefined;
+    }
+    const response = await this.#succeeded(answer);
     response.body.discard();
     const { headers } = response;
     return {
@@ -119,7 +126,8 @@ export class RegistryClient implements AsyncDisposable {
     const ask: Ask = { kind: 'blob', method: 'HEAD', repository, path: `blobs/${digest}` };
     const response = await this.#send(ask, signal);
     // A storage service that was asked to allow a GET refuses a HEAD.
-    const unsupported = [405, 501].includes(response.status) || (!response.own && [400, 403].includes(response.status));
+    const unsupported =
+      withoutHead.includes(response.status) || (!response.own && [400, 403].includes(response.status));
     if (!unsupported) {
       const { headers, body } = await this.#succeeded(response);
       body.discard();
