@@ -99,6 +99,7 @@ test('a path keeps no query but ns', () => {
   assert.equal(pathForLog('/v2/x/blobs/y?sig=1'), '/v2/x/blobs/y');
   assert.equal(pathForLog('/v2/x?a=1&ns=ghcr.io&b=2'), '/v2/x?ns=ghcr.io');
   assert.equal(pathForLog('/v2/x?ns=a%0Ab'), '/v2/x?ns=a%0Ab');
+  assert.equal(pathForLog('/v2/x?ns=user:hunter2@ghcr.io'), '/v2/x?ns=ghcr.io');
 });
 
 test('fields of a notice override its event', () => {

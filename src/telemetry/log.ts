@@ -99,11 +99,11 @@ export class Log implements AsyncDisposable {
   }
 }
 
-/** The path without its query, which may hold anything; `ns` is a registry's name and stays. */
+/** The path without its query, which may hold anything; `ns` is a registry's name and stays, without a user in it. */
 export function pathForLog(path: string): string {
   const [bare = '', query] = path.split('?', 2);
   const ns = query === undefined ? null : new URLSearchParams(query).get('ns');
-  return ns === null ? bare : `${bare}?ns=${encodeURIComponent(ns)}`;
+  return ns === null ? bare : `${bare}?ns=${encodeURIComponent(ns.slice(ns.lastIndexOf('@') + 1))}`;
 }
 
 /** Code, message and the messages of what led here; the stack only where nobody foresaw the error. */
