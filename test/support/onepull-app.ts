@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type App, startApp } from '../../src/app.ts';
@@ -98,7 +97,10 @@ export class OnepullApp implements AsyncDisposable {
   /** Nothing is in progress and nothing half-done is on disk. Waits a moment for what is just ending. */
   async assertIdle(): Promise<void> {
     await this.admin.assertIdle();
-    assert.deepEqual(await readdir(join(this.dataFolder, 'ingest')), []);
+    await this.admin.until(
+      () => readdir(join(this.dataFolder, 'ingest')),
+      (files) => files.length === 0,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
