@@ -39,11 +39,20 @@ export async function withAttempts<T>(
 
 /** Sleeps; if there is no time for it, the failure that it would have slept on is the honest one to tell. */
 async function sleepOrThrow(clock: Clock, delayMs: number, signal: AbortSignal, failure: AppError): Promise<void> {
+  const sinceMs = clock.monotonic();
   try {
     await sleep(clock, delayMs, signal);
   } catch {
-    throw failure;
+    throw laterBy(failure, clock.monotonic() - sinceMs);
   }
+}
+
+/** The same failure, told so much later: of its Retry-After only the rest is left. */
+function laterBy(failure: AppError, elapsedMs: number): AppError {
+  const { code, message, status, details, retryAfterMs } = failure;
+  if (retryAfterMs === undefined) return failure;
+  const leftMs = Math.max(0, retryAfterMs - elapsedMs);
+  return new AppError(code, message, { cause: failure, status, details, retryAfterMs: leftMs });
 }
 
 /** Waits for `work` no longer than `boundMs`: then rejects with `late`, while the work, if it can be shared, goes on. */

@@ -1,0 +1,131 @@
+import { type Digest, parseDigest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
+import type { RepositoryName } from '../../core/repository-name.ts';
+import type { SourceBody } from '../../flights/source.ts';
+import type { Registry, UpstreamList } from '../upstreams.ts';
+import type { TestImage, TestManifest } from './test-image.ts';
+
+interface Repository {
+  readonly manifests: Map<string, TestManifest>;
+  readonly blobs: Map<Digest, Uint8Array>;
+}
+
+type ReferrersAnswer = Awaited<ReturnType<Registry['referrers']>>;
+
+/**
+ * An upstream under a test's control: it has what was pushed to it, notes every call as `METHOD kind repository what`,
+ * and does first whatever `before` does: wait, or throw.
+ */
+export class TestRegistry implements Registry {
+  readonly calls: string[] = [];
+  /** Queries of lists, in order. */
+  readonly queries: string[] = [];
+  before: (call: string, signal: AbortSignal) => Promise<void> | void = () => {};
+  /** Whether HEAD says the digest of a manifest. */
+  saysDigest = true;
+  /** Whether anything says sizes. */
+  saysSize = true;
+  referrersAnswer: ReferrersAnswer;
+  tagsAnswer: UpstreamList = {
+    body: Buffer.from('{"name":"app","tags":["latest"]}'),
+    mediaType: 'application/json',
+    nextQuery: undefined,
+  };
+  readonly #repositories = new Map<string, Repository>();
+
+  /** Adds an image, all of it, under a tag. */
+  push(repository: string, tag: string, image: TestImage): void {
+    this.pushManifest(repository, tag, image.manifest);
+    for (const blob of image.blobs) this.#repository(repository).blobs.set(blob.digest, blob.bytes);
+  }
+
+  pushManifest(repository: string, tag: string, manifest: TestManifest): void {
+    const { manifests } = this.#repository(repository);
+    manifests.set(tag, manifest);
+    manifests.set(manifest.digest, manifest);
+  }
+
+  pushBlob(repository: string, digest: Digest, bytes: Uint8Array): void {
+    this.#repository(repository).blobs.set(digest, bytes);
+  }
+
+  remove(repository: string, reference: string): void {
+    this.#repository(repository).manifests.delete(reference);
+  }
+
+  /** The calls so far that begin with `prefix`. */
+  count(prefix: string): number {
+    return this.calls.filter((call) => call.startsWith(prefix)).length;
+  }
+
+  async getManifest(repository: RepositoryName, reference: string, _: string, __: number, signal: AbortSignal) {
+    await this.#asked('GET manifest', repository, reference, signal);
+    const { digest, mediaType, bytes } = this.#manifest(repository, reference);
+    return { digest, mediaType, bytes };
+  }
+
+  async headManifest(repository: RepositoryName, reference: string, _: string, signal: AbortSignal) {
+    await this.#asked('HEAD manifest', repository, reference, signal);
+    const { digest, mediaType, bytes } = this.#manifest(repository, reference);
+    return { digest: this.saysDigest ? digest : undefined, mediaType, sizeBytes: bytes.length };
+  }
+
+  async headBlob(repository: RepositoryName, digest: Digest, signal: AbortSignal) {
+    await this.#asked('HEAD blob', repository, digest, signal);
+    return { sizeBytes: this.saysSize ? this.#blob(repository, digest).length : undefined, mediaType: undefined };
+  }
+
+  async openBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    start: number,
+    end: number | undefined,
+    signal: AbortSignal,
+  ): Promise<SourceBody> {
+    await this.#asked('GET blob', repository, digest, signal);
+    const bytes = this.#blob(repository, digest);
+    const part = bytes.subarray(start, end);
+    const chunks = (async function* () {
+      yield part;
+    })();
+    return { start, blobSizeBytes: this.saysSize ? bytes.length : undefined, chunks };
+  }
+
+  async listTags(repository: RepositoryName, page: unknown, signal: AbortSignal): Promise<UpstreamList> {
+    this.queries.push(JSON.stringify(page));
+    await this.#asked('GET tags', repository, 'list', signal);
+    return this.tagsAnswer;
+  }
+
+  async referrers(repository: RepositoryName, digest: Digest, page: unknown, signal: AbortSignal) {
+    this.queries.push(JSON.stringify(page ?? null));
+    await this.#asked('GET referrers', repository, digest, signal);
+    return this.referrersAnswer;
+  }
+
+  async #asked(what: string, repository: string, reference: string, signal: AbortSignal): Promise<void> {
+    const call = `${what} ${repository} ${reference}`;
+    this.calls.push(call);
+    await this.before(call, signal);
+  }
+
+  #manifest(repository: string, reference: string): TestManifest {
+    const found = this.#repository(repository).manifests.get(reference);
+    if (found !== undefined) return found;
+    throw new AppError('MANIFEST_UNKNOWN', `no ${parseDigest(reference) === undefined ? 'tag' : 'manifest'} here`);
+  }
+
+  #blob(repository: string, digest: Digest): Uint8Array {
+    const found = this.#repository(repository).blobs.get(digest);
+    if (found === undefined) throw new AppError('BLOB_UNKNOWN', 'no such blob here');
+    return found;
+  }
+
+  #repository(name: string): Repository {
+    const known = this.#repositories.get(name);
+    if (known !== undefined) return known;
+    const repository: Repository = { manifests: new Map(), blobs: new Map() };
+    this.#repositories.set(name, repository);
+    return repository;
+  }
+}
