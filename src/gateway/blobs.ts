@@ -4,15 +4,15 @@ import type { Scope } from '../core/scope.ts';
 import { abandonable } from '../core/shared-calls.ts';
 import type { BlobAnswer, BlobRequest, Depot } from '../pull/depot.ts';
 import { BodyWriter } from './body-writer.ts';
-import type { BufferPool } from './buffer-pool.ts';
 import { applicableRange, noneMatchNames } from './conditional.ts';
 import { type Content, contentHeaders, validatorHeaders } from './content-headers.ts';
 import type { Exchange } from './exchange.ts';
 import type { BlobRoute } from './route.ts';
+import type { SharedReads } from './shared-reads.ts';
 
 export interface BlobDeps {
   readonly depot: Pick<Depot, 'blob'>;
-  readonly pool: BufferPool;
+  readonly reads: SharedReads;
   readonly clock: Clock;
 }
 

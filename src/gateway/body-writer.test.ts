@@ -5,6 +5,7 @@ import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import type { BlobBody } from '../pull/depot.ts';
 import { type BodyTarget, BodyWriter } from './body-writer.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { SharedReads } from './shared-reads.ts';
 import { TestContent } from './testing/test-content.ts';
 import { until } from './testing/test-gateway.ts';
 
@@ -56,7 +57,7 @@ class Setup implements Disposable {
   constructor(bytes: Buffer | string, options: { filled?: number; sizeKnown?: boolean; end?: number } = {}) {
     this.content = new TestContent(Buffer.from(bytes), options);
     this.#body = this.content.body(options.end === undefined ? undefined : { start: 0, end: options.end });
-    this.writer = new BodyWriter({ pool: this.pool, clock: this.clock }, this.target, this.#body);
+    this.writer = new BodyWriter({ reads: new SharedReads(this.pool), clock: this.clock }, this.target, this.#body);
   }
 
   /** Takes every block until the writer is through. */

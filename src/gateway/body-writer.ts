@@ -1,8 +1,7 @@
-import { read } from 'node:fs';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { BlobBody } from '../pull/depot.ts';
-import type { BufferPool } from './buffer-pool.ts';
+import type { LentBlock, SharedReads } from './shared-reads.ts';
 
 /** The response as the byte path needs it. */
 export interface BodyTarget {
@@ -17,7 +16,7 @@ export interface BodyTarget {
 }
 
 export interface BodyWriterDeps {
-  readonly pool: BufferPool;
+  readonly reads: SharedReads;
   readonly clock: Clock;
 }
 
@@ -47,7 +46,7 @@ export class BodyWriter {
   #offset: number;
   #begun = false;
   #failure: unknown;
-  #block: Buffer | undefined;
+  #block: LentBlock | undefined;
   #blockBytes = smallestBlockBytes;
   #sentBytes = 0;
   #handedMs = 0;
@@ -129,22 +128,23 @@ export class BodyWriter {
     if (storage.kind === 'memory') {
       return this.#write(storage.bytes.subarray(offset, offset + Math.min(bytes, largestBlockBytes)));
     }
-    const block = this.#deps.pool.take(Math.min(bytes, this.#blockBytes));
-    this.#block = block;
-    read(storage.fd, block, 0, Math.min(bytes, block.length), offset, this.#onRead);
     this.#state = 'reading';
+    this.#deps.reads.read(storage.fd, offset, Math.min(bytes, this.#blockBytes), this.#onRead);
   }
 
-  readonly #onRead = (error: Error | null, bytes: number): void => {
-    const block = this.#block;
-    if (this.#state === 'done' || block === undefined) return this.#release();
+  readonly #onRead = (error: Error | null, block: LentBlock | undefined): void => {
+    this.#block = block;
+    if (this.#state === 'done') return this.#release();
     this.#state = 'ready';
-    if (error !== null) {
+    if (block === undefined) {
       return this.#settle(new AppError('STORAGE_FAILED', 'cannot read the blob from disk', { cause: error }));
     }
-    if (bytes === 0) return this.#settle(new AppError('STORAGE_FAILED', 'the blob on disk is shorter than it says'));
+    const { bytes } = block;
+    if (bytes.length === 0) {
+      return this.#settle(new AppError('STORAGE_FAILED', 'the blob on disk is shorter than it says'));
+    }
     try {
-      this.#write(bytes === block.length ? block : block.subarray(0, bytes));
+      this.#write(bytes);
     } catch (failure) {
       this.#settle(failure);
     }
@@ -161,8 +161,7 @@ export class BodyWriter {
   readonly #onTaken = (error?: Error | null): void => {
     if (this.#state !== 'writing') return;
     if (error) return this.#settle(error);
-    if (this.#block !== undefined) this.#deps.pool.give(this.#block);
-    this.#block = undefined;
+    this.#letGo(false);
     this.#offset += this.#sentBytes;
     const quick = this.#deps.clock.monotonic() - this.#handedMs < quickMs;
     this.#blockBytes = quick ? largestBlockBytes : smallestBlockBytes;
@@ -183,18 +182,19 @@ export class BodyWriter {
     this.#state = 'done';
     this.#failure = failure;
     this.#target.signal.removeEventListener('abort', this.#onAbort);
-    if (state === 'writing' && this.#block !== undefined) {
-      // The socket may refer to the block for as long as it lives.
-      this.#deps.pool.drop(this.#block);
-      this.#block = undefined;
-    }
-    // While the disk reads, descriptor and block stay: #onRead releases them.
+    // The socket may refer to the block for as long as it lives.
+    if (state === 'writing') this.#letGo(true);
+    // While the disk reads, the descriptor stays: #onRead releases it, and the block.
     if (state !== 'reading') this.#release();
   }
 
-  #release(): void {
-    if (this.#block !== undefined) this.#deps.pool.give(this.#block);
+  #letGo(spoiled: boolean): void {
+    this.#block?.release(spoiled);
     this.#block = undefined;
+  }
+
+  #release(): void {
+    this.#letGo(false);
     this.#body.close();
     if (this.#failure === undefined) this.#settled.resolve();
     else this.#settled.reject(this.#failure);

@@ -3,18 +3,18 @@ import { AppError } from '../core/errors.ts';
 import { referenceText } from '../core/reference.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
 import { serveBlob } from './blobs.ts';
-import type { BufferPool } from './buffer-pool.ts';
 import { revalidated } from './content-headers.ts';
 import { serveCatalog, serveReferrers, serveTags } from './discovery.ts';
 import type { Exchange } from './exchange.ts';
 import { serveManifest } from './manifests.ts';
 import { type RepositoryRoute, routeOf } from './route.ts';
+import type { SharedReads } from './shared-reads.ts';
 import { apiVersion } from './wire-errors.ts';
 
 export interface RequestHandlerDeps {
   readonly depot: Depot;
   readonly names: NameResolver;
-  readonly pool: BufferPool;
+  readonly reads: SharedReads;
   readonly clock: Clock;
 }
 

@@ -10,6 +10,7 @@ import { Connection } from './connection.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
 import { Refusals } from './refusals.ts';
 import { RequestHandler } from './request-handler.ts';
+import { SharedReads } from './shared-reads.ts';
 
 export interface GatewayDeps {
   readonly depot: Depot;
@@ -76,7 +77,7 @@ export class GatewayServer implements AsyncDisposable {
   constructor(deps: GatewayDeps, options: GatewayOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#handler = new RequestHandler({ ...deps, pool: deps.pool ?? new BufferPool() });
+    this.#handler = new RequestHandler({ ...deps, reads: new SharedReads(deps.pool ?? new BufferPool()) });
     this.#refusals = new Refusals(deps.clock);
     this.#exchangeDeps = {
       clock: deps.clock,
