@@ -116,7 +116,7 @@ test('a far range is fetched beside the fill, and no byte of it twice', () =>
     hold.release();
     for (const download of await everyone) assertWhole(download, layer);
     // What upstream had put on its way when the fill met the range does not count: it was not taken.
-    assert.ok((await world.metric('onepull_upstream_bytes_total')) <= sizeBytes * 1.02 + 512 * 1024);
+    assert.ok((await world.admin.metric('onepull_upstream_bytes_total')) <= sizeBytes * 1.02 + 512 * 1024);
   }));
 
 test('an upstream that goes away in the middle of a pull and comes back is noticed by no client', () =>

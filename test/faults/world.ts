@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { startApp } from '../../src/app.ts';
 import type { Content } from '../../src/cli/demo/image.ts';
@@ -8,10 +7,10 @@ import type { DemoRegistryOptions } from '../../src/cli/demo/registry.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { algorithmOf, type Digest, digestOf, hexOf } from '../../src/core/digest.ts';
 import { Channels, type FlightEvent, type NoticeEvent, type RequestEvent } from '../../src/telemetry/channels.ts';
+import { AdminApi } from '../support/admin-api.ts';
 import { type Download, PullClient } from '../support/client.ts';
 import { Leaks } from '../support/leaks.ts';
 import { TemporaryDirectory, untilUp } from '../support/loopback.ts';
-import { readAll } from '../support/registry-session.ts';
 import { ScriptedRegistry } from '../support/scripted-registry.ts';
 
 type Section = Readonly<Record<string, unknown>>;
@@ -49,7 +48,7 @@ export interface World {
   until(condition: () => boolean): Promise<void>;
   /** Resolves when no flight is under way. */
   landed(): Promise<void>;
-  metric(name: string): Promise<number>;
+  readonly admin: AdminApi;
   /** Ends onepull as SIGTERM does and starts it again on the same data, at other ports. */
   restart(): Promise<void>;
 }
@@ -123,17 +122,11 @@ class FaultWorld implements World, AsyncDisposable {
   }
 
   landed(): Promise<void> {
-    return untilUp(async () => (await this.metric('onepull_flights')) === 0, 'the last flight has landed: it');
+    return untilUp(async () => (await this.admin.metric('onepull_flights')) === 0, 'the last flight has landed: it');
   }
 
-  async metric(name: string): Promise<number> {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      get(`http://127.0.0.1:${this.#running.admin.port}/metrics`, { agent: false }, resolve).once('error', reject);
-    });
-    const samples = (await readAll(response)).toString().split('\n');
-    return samples
-      .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  get admin(): AdminApi {
+    return new AdminApi(`http://127.0.0.1:${this.#running.admin.port}`);
   }
 
   async restart(): Promise<void> {
