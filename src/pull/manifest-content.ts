@@ -73,7 +73,7 @@ export class ManifestContent {
   }
 
   /** The manifest from here, or else from upstream. */
-  async get(scope: Scope, digest: Digest, signal: AbortSignal): Promise<{ manifest: Manifest; served: Served }> {
+  async get(scope: Scope, digest: Digest, signal?: AbortSignal): Promise<{ manifest: Manifest; served: Served }> {
     const held = await this.held(scope, digest);
     if (held !== undefined) return { manifest: held, served: 'hit' };
     const key = `${scopeKey(scope)} ${digest}`;

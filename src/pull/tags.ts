@@ -33,15 +33,17 @@ export interface TagOptions {
  * Invariants
  * - One upstream request per (scope, tag, accepted types) at a time; GET and HEAD share it.
  * - A tag is taken as known for its upstream's TTL; then revalidated by HEAD, and a manifest is only fetched when the
- *   digest is one that is not here.
+ *   digest is one that is not here. It points elsewhere only once that manifest is here: who limits GETs may allow HEADs.
  * - A known tag is served stale when upstream is away, limits us or is slow (P7), never when upstream says that it is
- *   gone or not ours to read (P6, P9).
+ *   gone or not ours to read (P6, P9). A slow upstream is waited for once: who comes later waits a tenth of that.
  */
 export class Tags {
   readonly #deps: ManifestContentDeps;
   readonly #manifests: ManifestContent;
   readonly #options: TagOptions;
   readonly #calls = new SharedCalls<Resolution>();
+  /** Since when each call runs. */
+  readonly #askedSinceMs = new Map<string, number>();
 
   constructor(deps: ManifestContentDeps, manifests: ManifestContent, options: TagOptions) {
     this.#deps = deps;
@@ -78,8 +80,21 @@ export class Tags {
   async #ask(key: string, call: () => Promise<Resolution>, signal: AbortSignal): Promise<Resolution> {
     const joined = this.#calls.has(key);
     if (joined) this.#deps.channels.coalesced.publish({ kind: 'manifest' });
-    const answer = await this.#calls.run(key, () => this.#deps.failures.guard(key, call), signal);
+    const answer = await this.#calls.run(
+      key,
+      () => this.#deps.failures.guard(key, () => this.#timed(key, call)),
+      signal,
+    );
     return joined ? { ...answer, served: 'joined' } : answer;
+  }
+
+  async #timed(key: string, call: () => Promise<Resolution>): Promise<Resolution> {
+    this.#askedSinceMs.set(key, this.#deps.clock.monotonic());
+    try {
+      return await call();
+    } finally {
+      this.#askedSinceMs.delete(key);
+    }
   }
 
   /** Revalidates, unless that takes too long for someone who could have the stale answer. */
@@ -91,8 +106,12 @@ export class Tags {
     known: TagRecord,
     signal: AbortSignal,
   ): Promise<Resolution> {
+    const nowMs = this.#deps.clock.monotonic();
+    const askedForMs = nowMs - (this.#askedSinceMs.get(key) ?? nowMs);
+    const { staleAfterMs } = this.#options;
+    const patienceMs = Math.max(staleAfterMs - askedForMs, staleAfterMs / 10);
     const { promise: late, resolve } = Promise.withResolvers<Resolution>();
-    const timer = this.#deps.clock.after(this.#options.staleAfterMs, () => resolve(resolution(known.digest, 'stale')));
+    const timer = this.#deps.clock.after(patienceMs, () => resolve(resolution(known.digest, 'stale')));
     try {
       const asked = this.#ask(key, () => this.#check(scope, tag, variant, known), signal);
       return await abandonable(Promise.race([asked, late]), signal);
@@ -113,12 +132,25 @@ export class Tags {
         registry.headManifest(scope.repository, tag, variant.header, signal),
       );
       if (head?.digest === undefined) return await this.#fetch(scope, tag, variant);
+      const manifest = head.digest === known.digest ? undefined : await this.#fetchNew(scope, head.digest);
       this.#note(scope, tag, variant, head.digest);
-      const described = head.digest === known.digest ? {} : { mediaType: head.mediaType, sizeBytes: head.sizeBytes };
-      return { ...resolution(head.digest, 'revalidated'), ...described };
+      return { ...resolution(head.digest, 'revalidated'), manifest };
     } catch (error) {
       this.#forgetIfGone(scope, tag, variant, asAppError(error));
       throw error;
+    }
+  }
+
+  /** The manifest that a tag points to now. That it is missing is a fault of upstream's: the tag itself is there. */
+  async #fetchNew(scope: Scope, digest: Digest): Promise<Manifest> {
+    try {
+      return (await this.#manifests.get(scope, digest)).manifest;
+    } catch (thrown) {
+      const error = asAppError(thrown);
+      if (error.status !== 404) throw error;
+      throw new AppError('UPSTREAM_FAILED', `upstream does not have the manifest that ${digest} names`, {
+        cause: error,
+      });
     }
   }
 
