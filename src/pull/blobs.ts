@@ -122,5 +122,5 @@ export class Blobs {
 }
 
 function failureKey(scope: Scope, digest: Digest): string {
-  return `${scopeKey(scope)} ${digest}`;
+  return `blob ${scopeKey(scope)} ${digest}`;
 }

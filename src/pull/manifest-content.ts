@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { algorithmOf, type Digest, digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { type ManifestReferences, manifestReferences, maxManifestBytes } from '../core/manifest-references.ts';
+import { isManifestMediaType } from '../core/media-types.ts';
 import { type Scope, scopeKey, scopeName } from '../core/scope.ts';
 import { SharedCalls } from '../core/shared-calls.ts';
 import type { Catalog, LinkRecord } from '../store/catalog.ts';
@@ -76,7 +77,7 @@ export class ManifestContent {
   async get(scope: Scope, digest: Digest, signal?: AbortSignal): Promise<{ manifest: Manifest; served: Served }> {
     const held = await this.held(scope, digest);
     if (held !== undefined) return { manifest: held, served: 'hit' };
-    const key = `${scopeKey(scope)} ${digest}`;
+    const key = `manifest ${scopeKey(scope)} ${digest}`;
     const joined = this.#calls.has(key);
     if (joined) this.#deps.channels.coalesced.publish({ kind: 'manifest' });
     const { manifest, fetched } = await this.#calls.run(
@@ -87,12 +88,16 @@ export class ManifestContent {
     return { manifest, served: joined ? 'joined' : fetched ? 'led' : 'revalidated' };
   }
 
-  /** Keeps a manifest that upstream gave for this scope, and links what it proves that the repository has. */
+  /**
+   * Keeps a manifest that upstream gave for this scope, and links what it proves that the repository has. Where the store
+   * fails it is still a good answer, and not asked for again while the memory has it.
+   */
   async keep(scope: Scope, mediaType: string, bytes: Uint8Array, digest: Digest): Promise<Manifest> {
     const references = manifestReferences(bytes, mediaType);
-    await this.#deps.store.put(digest, bytes);
+    const isStored = await this.#put(digest, bytes);
     const manifest = { digest, mediaType: references.mediaType, bytes, proven: proven(references) };
-    this.#record(manifest, references);
+    if (isStored) this.#record(manifest, references);
+    this.#memory.set(digest, manifest);
     const self = { digest, sizeBytes: bytes.length, mediaType: manifest.mediaType };
     this.#deps.catalog.link(scope, [self], 'confirmed');
     this.#deps.catalog.link(scope, manifest.proven, 'manifest');
@@ -130,15 +135,47 @@ export class ManifestContent {
       this.#deps.catalog.touch(digest);
       return known;
     }
-    const bytes = await this.#deps.store.read(digest, maxManifestBytes);
+    const bytes = await this.#read(digest);
     if (bytes === undefined) return undefined;
-    this.#deps.catalog.touch(digest);
     const recorded = this.#deps.catalog.manifest(digest)?.mediaType;
-    const references = manifestReferences(bytes, recorded ?? '');
+    const references = referencesOf(bytes, recorded ?? '');
+    // A blob is no manifest, whoever asks for it as one.
+    if (references === undefined || (recorded === undefined && !isManifestMediaType(references.mediaType)))
+      return undefined;
+    this.#deps.catalog.touch(digest);
     const manifest = { digest, mediaType: references.mediaType, bytes, proven: proven(references) };
     if (recorded === undefined) this.#record(manifest, references);
-    else this.#memory.set(digest, manifest);
+    this.#memory.set(digest, manifest);
     return manifest;
+  }
+
+  /**
+   * What is here under the digest, if it can be a manifest. A failure is none: upstream may have what our disk has not,
+   * and who asks by a repository that does not have it must not learn that another one does (P9).
+   */
+  async #read(digest: Digest): Promise<Uint8Array | undefined> {
+    const { store, channels } = this.#deps;
+    try {
+      const sizeBytes = await store.sizeOf(digest);
+      return sizeBytes === undefined || sizeBytes > maxManifestBytes
+        ? undefined
+        : await store.read(digest, maxManifestBytes);
+    } catch (error) {
+      channels.notice.publish({ level: 'warn', message: 'a manifest cannot be read', error, fields: { digest } });
+      return undefined;
+    }
+  }
+
+  /** Whether the store has it now. */
+  async #put(digest: Digest, bytes: Uint8Array): Promise<boolean> {
+    try {
+      await this.#deps.store.put(digest, bytes);
+      return true;
+    } catch (error) {
+      const message = 'a manifest cannot be kept';
+      this.#deps.channels.notice.publish({ level: 'warn', message, error, fields: { digest } });
+      return false;
+    }
   }
 
   /** Where upstream only confirmed the manifest (a HEAD), its content came by another scope: its blobs are not linked yet. */
@@ -151,7 +188,15 @@ export class ManifestContent {
     const { digest, mediaType, bytes } = manifest;
     const all = [...references.children, ...references.blobs].map((reference) => reference.digest);
     this.#deps.catalog.addManifest({ digest, mediaType, sizeBytes: bytes.length, references: all });
-    this.#memory.set(digest, manifest);
+  }
+}
+
+/** What content that is here references, or undefined where it is no manifest. */
+function referencesOf(bytes: Uint8Array, mediaType: string): ManifestReferences | undefined {
+  try {
+    return manifestReferences(bytes, mediaType);
+  } catch {
+    return undefined;
   }
 }
 

@@ -61,7 +61,7 @@ export class Tags {
     const known = this.#deps.catalog.tag(scope, tag, variant.key);
     const ttlMs = this.#deps.upstreams.get(scope.registry).tagTtlMs;
     if (known !== undefined && this.#ageMs(known) < ttlMs) return resolution(known.digest, 'hit');
-    const key = `${scopeKey(scope)} ${tag} ${variant.key}`;
+    const key = `tag ${scopeKey(scope)} ${tag} ${variant.key}`;
     if (known === undefined) {
       return this.#ask(key, () => this.#discover(scope, tag, variant, method), signal);
     }

@@ -23,6 +23,8 @@ export class MortalStore implements ContentStore {
   /** Holds that were not released. */
   holds = 0;
   failWrites: AppError | undefined;
+  failPuts: AppError | undefined;
+  failReads: AppError | undefined;
   /** Bytes that were written although they had been written before, in the same fill. */
   writtenTwiceBytes = 0;
   /** Waited for before a write reaches the file, not counting as under way: a test chooses the order of writes. */
@@ -57,11 +59,17 @@ export class MortalStore implements ContentStore {
   }
 
   read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
-    return this.#count(() => this.#store.read(digest, maxBytes));
+    return this.#count(async () => {
+      if (this.failReads !== undefined) throw this.failReads;
+      return this.#store.read(digest, maxBytes);
+    });
   }
 
   put(digest: Digest, bytes: Uint8Array): Promise<void> {
-    return this.#count(() => this.#store.put(digest, bytes));
+    return this.#count(async () => {
+      if (this.failPuts !== undefined) throw this.failPuts;
+      return this.#store.put(digest, bytes);
+    });
   }
 
   makeRoom(sizeBytes: number): Promise<void> {
