@@ -115,10 +115,14 @@ export class PullWorld implements AsyncDisposable {
       isSettled = true;
     });
     settled.catch(() => {});
-    for (let leftMs = withinMs; ; ) {
+    let leftMs = withinMs;
+    for (let idleTurns = 0; !isSettled && idleTurns < 20; ) {
       await this.quiet();
-      const stepMs = this.clock.nextDueInMs;
-      if (isSettled || stepMs === undefined || stepMs > leftMs) break;
+      const stepMs = this.clock.nextDueInMs ?? Number.POSITIVE_INFINITY;
+      if (isSettled || stepMs > leftMs) {
+        idleTurns++;
+        continue;
+      }
       leftMs -= stepMs;
       this.clock.advance(stepMs);
     }
