@@ -18,12 +18,26 @@ describe('tags, referrers and the catalog', () => {
     assert.equal(answer.headers['cache-control'], 'no-cache');
     assert.equal(answer.headers.link, `<${list}?n=1&last=x%3Ey&ns=ghcr.io>; rel="next"`);
     const [request] = gateway.depot.tagsRequests;
-    assert.deepEqual([request?.limit, request?.last, request?.scope.registry], [1, 'w', 'ghcr.io']);
+    assert.deepEqual([request?.query, request?.scope.registry], ['n=1&last=w', 'ghcr.io']);
   });
 
-  it('gives no link that we would not understand when it comes back', async () => {
+  it('hands the tokens that upstream pages with back to it', async () => {
     await using gateway = await TestGateway.start();
-    gateway.depot.list = { ...gateway.depot.list, nextQuery: 'token=abc' };
+    gateway.depot.list = { ...gateway.depot.list, nextQuery: 'n=2&next_page=gAA+/%3D%3D' };
+    const first = await ask(gateway.port, `${list}?n=2`);
+    const next = '?n=2&next_page=gAA%2B/%3D%3D';
+    assert.equal(first.headers.link, `<${list}${next}>; rel="next"`);
+    await ask(gateway.port, `${list}${next}`);
+    assert.equal(gateway.depot.tagsRequests[1]?.query, next.slice(1));
+    const referrers = `/v2/a/referrers/${digest}`;
+    assert.equal((await ask(gateway.port, referrers)).headers.link, `<${referrers}${next}>; rel="next"`);
+  });
+
+  it('bounds what goes on to upstream, in both directions', async () => {
+    await using gateway = await TestGateway.start();
+    const long = `last=${'x'.repeat(2100)}`;
+    assert.equal((await ask(gateway.port, `${list}?${long}`)).status, 400);
+    gateway.depot.list = { ...gateway.depot.list, nextQuery: long };
     assert.equal((await ask(gateway.port, list)).headers.link, undefined);
   });
 

@@ -3,6 +3,7 @@ import { abandonable } from '../core/shared-calls.ts';
 import type { Depot, ListAnswer } from '../pull/depot.ts';
 import { revalidated } from './content-headers.ts';
 import type { Exchange } from './exchange.ts';
+import { maxPassedOn, withoutNamespace } from './query.ts';
 import type { CatalogRoute, ReferrersRoute, TagsRoute } from './route.ts';
 import { apiVersion } from './wire-errors.ts';
 
@@ -16,8 +17,8 @@ export async function serveTags(
   depot: Pick<Depot, 'tags'>,
 ): Promise<void> {
   const { signal } = exchange;
-  const answer = await abandonable(depot.tags({ scope, limit: route.limit, last: route.last }, signal), signal);
-  sendList(exchange, answer, nextLink(`/v2/${route.name}/tags/list`, answer.nextQuery, ['n', 'last'], route.ns));
+  const answer = await abandonable(depot.tags({ scope, query: route.query }, signal), signal);
+  sendList(exchange, answer, nextLink(`/v2/${route.name}/tags/list`, answer.nextQuery, route.ns));
 }
 
 /** GET `/v2/<name>/referrers/<digest>` (distribution-spec "Listing Referrers"). */
@@ -28,9 +29,9 @@ export async function serveReferrers(
   depot: Pick<Depot, 'referrers'>,
 ): Promise<void> {
   const { signal } = exchange;
-  const { digest, artifactType } = route;
-  const answer = await abandonable(depot.referrers({ scope, digest, artifactType }, signal), signal);
-  sendList(exchange, answer, undefined);
+  const { digest, query, artifactType } = route;
+  const answer = await abandonable(depot.referrers({ scope, digest, query, artifactType }, signal), signal);
+  sendList(exchange, answer, nextLink(`/v2/${route.name}/referrers/${digest}`, answer.nextQuery, route.ns));
 }
 
 /** GET `/v2/_catalog`: the repositories that have content here. */
@@ -47,7 +48,7 @@ export async function serveCatalog(
   const last = names.at(-1);
   const next = more && last !== undefined ? `n=${limit}&last=${encodeURIComponent(last)}` : undefined;
   const body = Buffer.from(JSON.stringify({ repositories: names }));
-  sendJson(exchange, 'application/json', body, ['Link', nextLink('/v2/_catalog', next, ['n', 'last'], undefined)]);
+  sendJson(exchange, 'application/json', body, ['Link', nextLink('/v2/_catalog', next, undefined)]);
 }
 
 function sendList(exchange: Exchange, answer: ListAnswer, link: string | undefined): void {
@@ -68,24 +69,12 @@ function sendJson(exchange: Exchange, type: string, body: Uint8Array, extra: rea
 }
 
 /**
- * The Link to the next page, at ourselves, with the names that the client used. `nextQuery` is upstream's, so it is made
- * safe for a header; and where it holds a parameter that we would not understand when it came back, there is no Link:
- * a client that followed it would get the same page for ever.
+ * The Link to the next page, at ourselves, with the names that the client used. What upstream says of it comes back to
+ * upstream as it is; of what is too long to come back, there is no Link.
  */
-function nextLink(
-  path: string,
-  nextQuery: string | undefined,
-  understood: readonly string[],
-  ns: string | undefined,
-): string | undefined {
-  if (nextQuery === undefined || nextQuery === '') return undefined;
-  const pairs: string[] = [];
-  for (const pair of nextQuery.split('&')) {
-    const key = pair.split('=', 1)[0] ?? '';
-    if (key === 'ns') continue;
-    if (!understood.includes(key)) return undefined;
-    pairs.push(pair.replaceAll(/[^A-Za-z0-9\-._~%=!$'()*+,;:@/?]/gu, encodeURIComponent));
-  }
-  if (ns !== undefined) pairs.push(`ns=${encodeURIComponent(ns)}`);
-  return `<${encodeURI(path)}?${pairs.join('&')}>; rel="next"`;
+function nextLink(path: string, nextQuery: string | undefined, ns: string | undefined): string | undefined {
+  const query = withoutNamespace(nextQuery ?? '');
+  if (query === '' || query.length > maxPassedOn) return undefined;
+  const named = ns === undefined ? query : `${query}&ns=${encodeURIComponent(ns)}`;
+  return `<${encodeURI(path)}?${named}>; rel="next"`;
 }

@@ -13,7 +13,7 @@ const byTag = (name: string, tag: string, ns?: string) => ({
   ns,
   reference: { kind: 'tag', tag },
 });
-const tags = (name: string) => ({ kind: 'tags', name, ns: undefined, limit: undefined, last: undefined });
+const tags = (name: string) => ({ kind: 'tags', name, ns: undefined, query: '' });
 const blob = (name: string, digest = sha256, ns?: string) => ({ kind: 'blob', name, ns, digest });
 
 const routed: [target: string, route: unknown][] = [
@@ -34,17 +34,36 @@ const routed: [target: string, route: unknown][] = [
   [`/v2/a/blobs/sha256%3A${hex}`, blob('a')],
   [`/v2/a/blobs/${sha512}?ns=quay.io`, blob('a', sha512, 'quay.io')],
   ['/v2/a/tags/list', tags('a')],
-  ['/v2/a/tags/list?n=10&last=v1', { ...tags('a'), limit: 10, last: 'v1' }],
-  ['/v2/a/tags/list?n=0', { ...tags('a'), limit: 0 }],
+  ['/v2/a/tags/list?n=10&last=v1', { ...tags('a'), query: 'n=10&last=v1' }],
+  [
+    '/v2/a/tags/list?ns=quay.io&next_page=gAAAA%3D%3D&n=2',
+    { ...tags('a'), ns: 'quay.io', query: 'next_page=gAAAA%3D%3D&n=2' },
+  ],
+  ['/v2/a/tags/list?%6Es=quay.io&last="<x>"', { ...tags('a'), ns: 'quay.io', query: 'last=%22%3Cx%3E%22' }],
+  ['/v2/a/tags/list?n=0', { ...tags('a'), query: 'n=0' }],
   ['/v2/_catalog', { kind: 'catalog', limit: undefined, last: undefined }],
   ['/v2/_catalog?n=5&last=a%2Fb', { kind: 'catalog', limit: 5, last: 'a/b' }],
   [
     `/v2/a/referrers/${sha256}?artifactType=application/vnd.x+json`,
-    { kind: 'referrers', name: 'a', ns: undefined, digest: sha256, artifactType: 'application/vnd.x+json' },
+    {
+      kind: 'referrers',
+      name: 'a',
+      ns: undefined,
+      digest: sha256,
+      query: 'artifactType=application/vnd.x%2Bjson',
+      artifactType: 'application/vnd.x+json',
+    },
   ],
   [
     `/v2/a/referrers/${sha256}?artifactType=a&artifactType=b`,
-    { kind: 'referrers', name: 'a', ns: undefined, digest: sha256, artifactType: undefined },
+    {
+      kind: 'referrers',
+      name: 'a',
+      ns: undefined,
+      digest: sha256,
+      query: 'artifactType=a&artifactType=b',
+      artifactType: undefined,
+    },
   ],
   // Repositories whose names look like endpoints.
   ['/v2/manifests/manifests/manifests', byTag('manifests', 'manifests')],

@@ -1,6 +1,7 @@
 import { type Digest, looksLikeDigest, parseDigest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { parseReference, type Reference } from '../core/reference.ts';
+import { decodePercent, Query } from './query.ts';
 
 /** Which repository a request names: `ns` and `name` as the client wrote them, for the resolver to judge. */
 interface Named {
@@ -13,12 +14,13 @@ export type ManifestRoute = Named & { readonly kind: 'manifest'; readonly refere
 export type BlobRoute = Named & { readonly kind: 'blob'; readonly digest: Digest };
 export type TagsRoute = Named & {
   readonly kind: 'tags';
-  readonly limit: number | undefined;
-  readonly last: string | undefined;
+  /** What goes on to upstream: the client's query without `ns`. */
+  readonly query: string;
 };
 export type ReferrersRoute = Named & {
   readonly kind: 'referrers';
   readonly digest: Digest;
+  readonly query: string;
   readonly artifactType: string | undefined;
 };
 export type CatalogRoute = {
@@ -54,10 +56,17 @@ function repositoryRoute(endpoint: string | undefined, last: string, named: Name
     case 'blobs':
       return { kind: 'blob', ...named, digest: digestOrThrow(last) };
     case 'referrers':
-      return { kind: 'referrers', ...named, digest: digestOrThrow(last), artifactType: query.only('artifactType') };
+      return {
+        kind: 'referrers',
+        ...named,
+        digest: digestOrThrow(last),
+        query: query.passedOn(),
+        artifactType: query.only('artifactType'),
+      };
     case 'tags':
-      if (last === 'list') return { kind: 'tags', ...named, limit: query.count('n'), last: query.first('last') };
-      throw pathUnknown();
+      if (last !== 'list') throw pathUnknown();
+      query.count('n');
+      return { kind: 'tags', ...named, query: query.passedOn() };
     default:
       throw pathUnknown();
   }
@@ -101,15 +110,6 @@ function hasForbidden(segment: string): boolean {
   return false;
 }
 
-function decodePercent(raw: string): string | undefined {
-  if (!raw.includes('%')) return raw;
-  try {
-    return decodeURIComponent(raw);
-  } catch {
-    return undefined;
-  }
-}
-
 function digestOrThrow(text: string): Digest {
   const digest = parseDigest(text);
   if (digest !== undefined) return digest;
@@ -134,49 +134,4 @@ function pathUnknown(): AppError {
       hint: 'GET or HEAD /v2/, /v2/_catalog, /v2/<name>/{manifests,blobs,referrers}/<reference>, /v2/<name>/tags/list',
     },
   });
-}
-
-/** A query string. A plus is a plus (RFC 3986), as in media types: no value here can hold the space of web forms. */
-class Query {
-  readonly #values = new Map<string, string[]>();
-
-  constructor(text: string) {
-    if (text === '') return;
-    for (const pair of text.split('&')) {
-      const mark = pair.indexOf('=');
-      const key = decodePercent(mark === -1 ? pair : pair.slice(0, mark));
-      const value = decodePercent(mark === -1 ? '' : pair.slice(mark + 1));
-      if (key === undefined || value === undefined) {
-        throw new AppError('REQUEST_MALFORMED', 'the query has a broken percent-encoding');
-      }
-      const values = this.#values.get(key);
-      if (values === undefined) this.#values.set(key, [value]);
-      else values.push(value);
-    }
-  }
-
-  /** The first value of `key`, where it is not empty. */
-  first(key: string): string | undefined {
-    return this.#values.get(key)?.[0] || undefined;
-  }
-
-  /** The value of `key` where it has exactly one: a filter that we may leave out is not guessed. */
-  only(key: string): string | undefined {
-    return this.#values.get(key)?.length === 1 ? this.first(key) : undefined;
-  }
-
-  /** containerd's namespace. Two of them would mean one registry to us and another to someone in between. */
-  ns(): string | undefined {
-    if ((this.#values.get('ns')?.length ?? 0) > 1) {
-      throw new AppError('NAME_INVALID', 'the query has more than one "ns"');
-    }
-    return this.first('ns');
-  }
-
-  count(key: string): number | undefined {
-    const text = this.first(key);
-    if (text === undefined) return undefined;
-    if (!/^\d{1,9}$/.test(text)) throw new AppError('REQUEST_MALFORMED', `"${key}" must be a number of entries`);
-    return Number(text);
-  }
 }

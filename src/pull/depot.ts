@@ -100,13 +100,15 @@ export type BlobStorage =
 
 export interface TagsRequest {
   readonly scope: Scope;
-  readonly limit: number | undefined;
-  readonly last: string | undefined;
+  /** The client's query without `ns`, for upstream: registries page with parameters of their own. */
+  readonly query: string;
 }
 
 export interface ReferrersRequest {
   readonly scope: Scope;
   readonly digest: Digest;
+  readonly query: string;
+  /** The filter that `query` holds, where it is one: for a registry that cannot filter. */
   readonly artifactType: string | undefined;
 }
 

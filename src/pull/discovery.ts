@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Digest, hexOf } from '../core/digest.ts';
-import { asAppError } from '../core/errors.ts';
+import { AppError, asAppError } from '../core/errors.ts';
 import { maxManifestBytes } from '../core/manifest-references.ts';
 import { ociIndex } from '../core/media-types.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
@@ -41,20 +41,20 @@ export class Discovery {
     this.#boundMs = options.boundMs;
   }
 
-  tags({ scope, limit, last }: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
+  tags({ scope, query }: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const key = `tags ${scopeKey(scope)} ${limit ?? ''} ${last ?? ''}`;
+    const key = `tags ${scopeKey(scope)} ${query}`;
     return this.#list('tags', key, signal, async (bounded) => ({
-      ...(await registry.listTags(scope.repository, { limit, last }, bounded)),
+      ...(await registry.listTags(scope.repository, query, bounded)),
       filtersApplied: undefined,
     }));
   }
 
-  referrers({ scope, digest, artifactType }: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
+  referrers({ scope, digest, query, artifactType }: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const key = `referrers ${scopeKey(scope)} ${digest} ${artifactType ?? ''}`;
+    const key = `referrers ${scopeKey(scope)} ${digest} ${query}`;
     return this.#list('referrers', key, signal, async (bounded) => {
-      const list = await registry.referrers(scope.repository, digest, artifactType, bounded);
+      const list = await registry.referrers(scope.repository, digest, query, bounded);
       return list ?? this.#referrersByTag(scope, digest, artifactType, bounded);
     });
   }
@@ -95,15 +95,14 @@ export class Discovery {
   ): Promise<List> {
     const { registry } = this.#deps.upstreams.get(scope.registry);
     const tag = `${digest.slice(0, digest.indexOf(':'))}-${hexOf(digest)}`.slice(0, 128);
-    let index: { manifests?: unknown } = emptyIndex;
+    let manifests: readonly unknown[] = [];
     try {
       const { bytes } = await registry.getManifest(scope.repository, tag, ociIndex, maxManifestBytes, signal);
-      index = JSON.parse(Buffer.from(bytes).toString('utf8')) as { manifests?: unknown };
+      manifests = manifestsOf(bytes);
     } catch (error) {
       if (asAppError(error).status !== 404) throw error;
     }
-    const manifests = Array.isArray(index.manifests) ? (index.manifests as { artifactType?: unknown }[]) : [];
-    const wanted = manifests.filter((entry) => artifactType === undefined || entry?.artifactType === artifactType);
+    const wanted = manifests.filter((entry) => artifactType === undefined || artifactTypeOf(entry) === artifactType);
     return {
       body: Buffer.from(JSON.stringify({ ...emptyIndex, manifests: wanted })),
       mediaType: ociIndex,
@@ -111,4 +110,20 @@ export class Discovery {
       filtersApplied: artifactType === undefined ? undefined : 'artifactType',
     };
   }
+}
+
+/** The list in an index that anybody may have pushed. */
+function manifestsOf(bytes: Uint8Array): readonly unknown[] {
+  let index: unknown;
+  try {
+    index = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new AppError('UPSTREAM_INVALID', 'the index of referrers is not JSON', { cause });
+  }
+  const isObject = typeof index === 'object' && index !== null;
+  return isObject && 'manifests' in index && Array.isArray(index.manifests) ? index.manifests : [];
+}
+
+function artifactTypeOf(entry: unknown): unknown {
+  return typeof entry === 'object' && entry !== null && 'artifactType' in entry ? entry.artifactType : undefined;
 }

@@ -31,16 +31,13 @@ export interface Registry {
     end: number | undefined,
     signal: AbortSignal,
   ): Promise<SourceBody>;
-  listTags(
-    repository: RepositoryName,
-    page: { limit: number | undefined; last: string | undefined },
-    signal: AbortSignal,
-  ): Promise<UpstreamList>;
+  /** `query`, of this and the next: the query string without `?`, in upstream's own terms. */
+  listTags(repository: RepositoryName, query: string, signal: AbortSignal): Promise<UpstreamList>;
   /** Undefined: this registry has no referrers API. */
   referrers(
     repository: RepositoryName,
     digest: Digest,
-    artifactType: string | undefined,
+    query: string,
     signal: AbortSignal,
   ): Promise<(UpstreamList & { filtersApplied: string | undefined }) | undefined>;
 }

@@ -24,9 +24,10 @@ export class Endpoint {
   }
 
   /** The address of a path of the distribution API, such as `/v2/a/tags/list`. */
-  resolve(path: string, query: URLSearchParams = new URLSearchParams()): URL {
-    const text = query.size === 0 ? '' : `?${query}`;
-    return new URL(`${this.#base}${path}${text}`);
+  resolve(path: string, query = ''): URL {
+    const url = new URL(`${this.#base}${path}`);
+    url.search = query;
+    return url;
   }
 }
 

@@ -14,10 +14,10 @@ describe('tags', () => {
     });
     const { client } = makeClient(server.url);
     await using _ = client;
-    const list = await client.listTags(repository, { limit: 1, last: 'x/y' }, never);
+    const list = await client.listTags(repository, 'n=1&last=x%2Fy&next_page=gA%3D', never);
     assert.deepEqual(list, { body: Buffer.from(body), mediaType: 'application/json', nextQuery: 'n=1&last=a' });
-    assert.equal(server.requests[0]?.url, '/v2/library/app/tags/list?n=1&last=x%2Fy');
-    await client.listTags(repository, {}, never);
+    assert.equal(server.requests[0]?.url, '/v2/library/app/tags/list?n=1&last=x%2Fy&next_page=gA%3D');
+    await client.listTags(repository, '', never);
     assert.equal(server.requests[1]?.url, '/v2/library/app/tags/list');
   });
 
@@ -25,7 +25,7 @@ describe('tags', () => {
     await using server = await TestServer.start((_, response) => answer(response, 404));
     const { client } = makeClient(server.url);
     await using _ = client;
-    await failure(client.listTags(repository, {}, never), 'NAME_UNKNOWN');
+    await failure(client.listTags(repository, '', never), 'NAME_UNKNOWN');
   });
 
   it('that are a web page fail', async () => {
@@ -34,7 +34,7 @@ describe('tags', () => {
     });
     const { client } = makeClient(server.url);
     await using _ = client;
-    await failure(client.listTags(repository, {}, never), 'UPSTREAM_INVALID');
+    await failure(client.listTags(repository, '', never), 'UPSTREAM_INVALID');
   });
 });
 
@@ -45,14 +45,14 @@ describe('referrers', () => {
     });
     const { client } = makeClient(server.url);
     await using _ = client;
-    const list = await client.referrers(repository, someDigest, 'application/x+y', never);
+    const list = await client.referrers(repository, someDigest, 'artifactType=application%2Fx%2By&page=2', never);
     assert.deepEqual(list, {
       body: Buffer.from('{}'),
       mediaType: ociIndex,
       nextQuery: undefined,
       filtersApplied: 'artifactType',
     });
-    const url = `/v2/library/app/referrers/${someDigest}?artifactType=application%2Fx%2By`;
+    const url = `/v2/library/app/referrers/${someDigest}?artifactType=application%2Fx%2By&page=2`;
     assert.equal(server.requests[0]?.url, url);
   });
 
@@ -68,7 +68,7 @@ describe('referrers', () => {
       await using server = await TestServer.start((_, response) => answer(response, status, headers, 'x'));
       const { client } = makeClient(server.url);
       await using _ = client;
-      assert.equal(await client.referrers(repository, someDigest, undefined, never), undefined);
+      assert.equal(await client.referrers(repository, someDigest, '', never), undefined);
     }
   });
 
@@ -76,6 +76,6 @@ describe('referrers', () => {
     await using server = await TestServer.start((_, response) => answer(response, 403));
     const { client } = makeClient(server.url);
     await using _ = client;
-    await failure(client.referrers(repository, someDigest, undefined, never), 'UPSTREAM_DENIED');
+    await failure(client.referrers(repository, someDigest, '', never), 'UPSTREAM_DENIED');
   });
 });

@@ -40,7 +40,7 @@ interface Ask {
   readonly repository: RepositoryName;
   /** What follows `/v2/<repository>/`. */
   readonly path: string;
-  readonly query?: URLSearchParams;
+  readonly query?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly lane?: Lane;
 }
@@ -160,14 +160,8 @@ export class RegistryClient implements AsyncDisposable {
     return toSourceBody(response, start, end);
   }
 
-  async listTags(
-    repository: RepositoryName,
-    page: { readonly limit?: number | undefined; readonly last?: string | undefined },
-    signal: AbortSignal,
-  ): Promise<UpstreamList> {
-    const query = new URLSearchParams();
-    if (page.limit !== undefined) query.set('n', String(page.limit));
-    if (page.last !== undefined) query.set('last', page.last);
+  /** `query` goes to upstream as it is: registries page with parameters of their own. */
+  async listTags(repository: RepositoryName, query: string, signal: AbortSignal): Promise<UpstreamList> {
     const response = await this.#ok({ kind: 'tags', method: 'GET', repository, path: 'tags/list', query }, signal);
     return this.#list(response);
   }
@@ -176,10 +170,9 @@ export class RegistryClient implements AsyncDisposable {
   async referrers(
     repository: RepositoryName,
     digest: Digest,
-    artifactType: string | undefined,
+    query: string,
     signal: AbortSignal,
   ): Promise<UpstreamReferrers | undefined> {
-    const query = new URLSearchParams(artifactType === undefined ? {} : { artifactType });
     const headers = { accept: ociIndex };
     const ask: Ask = { kind: 'referrers', method: 'GET', repository, path: `referrers/${digest}`, query, headers };
     const response = await this.#send(ask, signal);

@@ -91,14 +91,14 @@ export class TestRegistry implements Registry {
     return { start, blobSizeBytes: this.saysSize ? bytes.length : undefined, chunks };
   }
 
-  async listTags(repository: RepositoryName, page: unknown, signal: AbortSignal): Promise<UpstreamList> {
-    this.queries.push(JSON.stringify(page));
+  async listTags(repository: RepositoryName, query: string, signal: AbortSignal): Promise<UpstreamList> {
+    this.queries.push(query);
     await this.#asked('GET tags', repository, 'list', signal);
     return this.tagsAnswer;
   }
 
-  async referrers(repository: RepositoryName, digest: Digest, page: unknown, signal: AbortSignal) {
-    this.queries.push(JSON.stringify(page ?? null));
+  async referrers(repository: RepositoryName, digest: Digest, query: string, signal: AbortSignal) {
+    this.queries.push(query);
     await this.#asked('GET referrers', repository, digest, signal);
     return this.referrersAnswer;
   }
