@@ -49,11 +49,12 @@ test('after SIGTERM running responses finish, new connections are refused, and r
     const { whole } = await begin();
     assert.equal((await onepull.admin.get('/readyz')).status, 200);
     const ended = onepull.terminate();
-    await onepull.logged({ event: 'stopping' });
+    const readiness = await onepull.admin.until(
+      (admin) => admin.get('/readyz'),
+      ({ status }) => status === 503,
+    );
     await using newcomer = new PullClient(onepull.url);
     await assert.rejects(newcomer.manifest('org/app', 'v1'), /ECONNREFUSED/);
-    const readiness = await onepull.admin.get('/readyz');
-    assert.equal(readiness.status, 503);
     assert.deepEqual(JSON.parse(readiness.text).reasons, ['shutting down']);
     assert.equal((await onepull.admin.get('/healthz')).status, 200);
     hold.release();
