@@ -114,14 +114,17 @@ export class Discovery {
 
 /** The list in an index that anybody may have pushed. */
 function manifestsOf(bytes: Uint8Array): readonly unknown[] {
-  let index: unknown;
+  const index = parseJson(bytes);
+  const isObject = typeof index === 'object' && index !== null;
+  return isObject && 'manifests' in index && Array.isArray(index.manifests) ? index.manifests : [];
+}
+
+function parseJson(bytes: Uint8Array): unknown {
   try {
-    index = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
     throw new AppError('UPSTREAM_INVALID', 'the index of referrers is not JSON', { cause });
   }
-  const isObject = typeof index === 'object' && index !== null;
-  return isObject && 'manifests' in index && Array.isArray(index.manifests) ? index.manifests : [];
 }
 
 function artifactTypeOf(entry: unknown): unknown {

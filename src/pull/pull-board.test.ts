@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { AppError } from '../core/errors.ts';
+import { PullWorld } from './testing/pull-world.ts';
+import { testImage, testIndex } from './testing/test-image.ts';
+
+const image = testImage(1);
+
+describe('the board of pulls', () => {
+  let world: PullWorld;
+
+  beforeEach(() => {
+    world = new PullWorld();
+    world.hub.push('library/app', 'latest', image);
+  });
+
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  async function only() {
+    const [pull, ...others] = await world.board.snapshots();
+    assert.ok(pull);
+    assert.equal(others.length, 0);
+    return pull;
+  }
+
+  it('shows an image with its layers, by the name it was asked by', async () => {
+    await world.soon(world.manifest('latest'));
+    const pull = await only();
+    assert.deepEqual([pull.image, pull.state], ['docker.io/library/app:latest', 'waiting']);
+    assert.deepEqual(
+      pull.layers.map((layer) => [layer.digest, layer.state]),
+      [
+        [image.config.digest, 'missing'],
+        [image.layer.digest, 'missing'],
+      ],
+    );
+    world.clock.advance(1000);
+    await world.soon(world.manifest('latest'));
+    assert.deepEqual([(await only()).pulls, (await only()).lastAskedAtMs - pull.firstAskedAtMs], [2, 1000]);
+  });
+
+  it('calls the image of an index by the tag of the index', async () => {
+    world.hub.pushManifest('library/app', 'multi', testIndex(image.manifest));
+    await world.soon(world.manifest('multi'));
+    assert.deepEqual(await world.board.snapshots(), []);
+    await world.soon(world.manifest(image.manifest.digest));
+    assert.equal((await only()).image, 'docker.io/library/app:multi');
+  });
+
+  it('shows who waits while a layer comes, what it cost, and that it is done', async () => {
+    await world.soon(world.manifest('latest'));
+    const gate = Promise.withResolvers<void>();
+    world.hub.before = () => gate.promise;
+    const asked = ['node-1', 'node-2', 'node-2'].map((client) => world.blob(image.layer.digest, { client }));
+    await world.quiet();
+    const waiting = await only();
+    assert.deepEqual([waiting.state, waiting.waiters, waiting.clients], ['waiting', 3, ['node-1', 'node-2']]);
+    gate.resolve();
+    for (const answer of asked) await world.bytesOf(await answer);
+    await world.bytesOf(await world.soon(world.blob(image.config.digest)));
+    await world.quiet();
+    const done = await only();
+    assert.deepEqual([done.state, done.waiters, done.clients], ['done', 0, []]);
+    assert.deepEqual([done.upstreamRequests, done.upstreamBytes], [2, done.sizeBytes]);
+    assert.equal(done.filledBytes, done.sizeBytes);
+  });
+
+  it('shows what failed, and why', async () => {
+    await world.soon(world.manifest('latest'));
+    world.hub.before = () => {
+      throw new AppError('UPSTREAM_DENIED', 'not for you');
+    };
+    const answer = await world.soon(world.blob(image.layer.digest));
+    await assert.rejects(world.bytesOf(answer), { code: 'UPSTREAM_DENIED' });
+    await world.quiet();
+    const pull = await only();
+    assert.deepEqual([pull.state, pull.layers[1]?.error, pull.waiters], ['failed', 'not for you', 0]);
+  });
+
+  it('forgets the oldest of many', async () => {
+    for (let seed = 10; seed < 215; seed++) {
+      world.hub.push('library/app', `v${seed}`, testImage(seed, 10));
+      await world.manifest(`v${seed}`);
+    }
+    const pulls = await world.board.snapshots();
+    assert.equal(pulls.length, 200);
+    assert.equal(pulls[0]?.image, 'docker.io/library/app:v214');
+  });
+});
