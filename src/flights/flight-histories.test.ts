@@ -4,7 +4,7 @@ import { type Digest, digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
 import type { FlightTableOptions } from './flight-table.ts';
-import { FlightWorld } from './testing/flight-world.ts';
+import { FlightWorld, testOptions } from './testing/flight-world.ts';
 import type { FollowingReader } from './testing/following-reader.ts';
 import { Random } from './testing/random.ts';
 import { type Attempt, ScriptedSource } from './testing/scripted-source.ts';
@@ -28,6 +28,10 @@ interface Weather {
   readonly liesAboutSize: boolean;
   readonly hidesSize: boolean;
   readonly refuses: boolean;
+  /** Sources that never answer, or ask for a rest. */
+  readonly hangs: boolean;
+  /** Writes and records fail now and then. */
+  readonly diskFails: boolean;
 }
 
 class History {
@@ -60,10 +64,19 @@ class History {
       liesAboutSize: may(0.2),
       hidesSize: may(0.25),
       refuses: may(0.25),
+      hangs: may(0.2),
+      diskFails: may(0.15),
     };
     this.#options = {
       abandon: random.pick(['finish', 'finish', 'keep', 'discard']) ?? 'finish',
-      maxRanges: 1 + random.below(4),
+      maxRanges: 1 + random.below(random.chance(0.2) ? 8 : 4),
+      smallBlobBytes: random.pick([0, 500, 500, 12_000]) ?? 0,
+      deadlineMs: random.chance(0.15) ? 15_000 : testOptions.deadlineMs,
+      plan: {
+        patienceBytes: random.pick([0, 1000, 1000]) ?? 0,
+        leastRangeBytes: random.pick([1, 200, 200]) ?? 1,
+        readThroughBytes: random.pick([0, 0, 50, 700]) ?? 0,
+      },
     };
     this.#world = this.#newWorld();
   }
@@ -85,7 +98,9 @@ class History {
 
   #newWorld(): FlightWorld {
     this.#sources = ['a', 'b'].map((name) => new ScriptedSource(name, this.#content, this.#sent));
-    return new FlightWorld(this.#store, this.#digest, this.#options);
+    const world = new FlightWorld(this.#store, this.#digest, this.#options);
+    if (this.#weather.diskFails) world.store.failsNow = () => this.#random.chance(0.02);
+    return world;
   }
 
   async #settle(): Promise<void> {
@@ -140,6 +155,13 @@ class History {
 
   #answer(attempt: Attempt): void {
     const random = this.#random;
+    if (this.#weather.hangs && random.chance(0.3)) {
+      if (random.chance(0.5)) return;
+      this.#log.push('  refuse, with a rest');
+      return attempt.refuse(
+        new AppError('UPSTREAM_RATE_LIMITED', 'later', { retryAfterMs: 1000 + random.below(8000) }),
+      );
+    }
     if (random.chance(0.15)) {
       const code = this.#weather.refuses && random.chance(0.4) ? 'BLOB_UNKNOWN' : 'UPSTREAM_FAILED';
       this.#log.push(`  refuse ${code}`);
@@ -218,9 +240,12 @@ class History {
     assert.ok(bodies.length <= (this.#options.maxRanges ?? 1), `${bodies.length} requests at once`);
     assert.equal(this.#world.store.writtenTwiceBytes, 0, 'P4: bytes were written over that may have been hashed');
     assert.ok(this.#world.table.size <= 1, 'P1: more than one flight for a digest');
-    const { corrupts, ignoresRanges, liesAboutSize, hidesSize } = this.#weather;
-    const isCalm = !corrupts && !ignoresRanges && !liesAboutSize && !hidesSize && this.#options.abandon !== 'discard';
-    if (!isCalm || this.#content.length <= 500) return;
+    const { corrupts, ignoresRanges, liesAboutSize, hidesSize, diskFails } = this.#weather;
+    const isCalm = !corrupts && !ignoresRanges && !liesAboutSize && !hidesSize && !diskFails;
+    const isForgotten =
+      this.#options.abandon === 'discard' || this.#content.length <= (this.#options.smallBlobBytes ?? 0);
+    // What is read through on purpose is fetched twice.
+    if (!isCalm || isForgotten || this.#options.plan?.readThroughBytes !== 0) return;
     const twice = this.#sent.reduce((sum, times) => sum + Math.max(0, times - 1), 0);
     const excused = this.#excusedBytes;
     assert.ok(twice <= excused, `P1: ${twice} bytes were fetched twice, ${excused} excused`);
@@ -239,6 +264,7 @@ class History {
   /** From here on nothing goes wrong any more: every reader ends, and the next one gets what it asks for (P6). */
   async #comeRight(): Promise<void> {
     this.#log.push('come right');
+    this.#world.store.failsNow = undefined;
     await this.#untilIdle(() => this.#following().length === 0 && this.#world.table.size === 0);
     const last = new ScriptedSource('last', this.#content, this.#sent);
     this.#sources = [last];

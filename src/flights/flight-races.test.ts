@@ -161,3 +161,27 @@ describe('a reader that has not begun to read when the flight ends', () => {
     world.assertNothingLeft();
   });
 });
+
+describe('a reader that was told a wrong size', () => {
+  it('gets less than that from a body whose size nobody knows, until it is cut', async () => {
+    await using store = new MemoryContentStore();
+    const world = new FlightWorld(store, digest);
+    const source = new ScriptedSource('up', content);
+    const { reader } = await world.join(source, 4000);
+    for (const bytes of [4000, 6000]) {
+      await world.quiet();
+      source.attempts.at(-1)?.answer({ sizeBytes: null });
+      await world.quiet();
+      source.attempts.at(-1)?.deliver(bytes);
+      await world.quiet();
+    }
+    assert.equal(reader.readableTo(0), 3999);
+    source.attempts.at(-1)?.deliver(all);
+    await world.quiet();
+    source.attempts.at(-1)?.finish();
+    await world.quiet();
+    assert.throws(() => reader.readableTo(3999), { code: 'CONTENT_MISMATCH' });
+    reader.close();
+    world.assertNothingLeft();
+  });
+});

@@ -17,7 +17,8 @@ export interface ReaderHost {
  * Invariants
  * - It reads of one body only: the one that gave it its first byte. If that one turns out wrong, it is cut; a reader that has
  *   had no byte yet goes on with the next body.
- * - A reader whose part ends with the blob reaches that end only once the body is verified (P4), an empty blob included.
+ * - A reader whose part ends with the blob, or where the client was told that it ends, reaches that end only once the body
+ *   is verified (P4), an empty blob included.
  * - It sleeps in at most one wait. Its signal ends that wait and nothing else; `close` ends everything.
  */
 export class FlightReader {
@@ -85,7 +86,7 @@ export class FlightReader {
   readableTo(offset: number): number {
     const body = this.#currentBody();
     if (body === undefined) return offset;
-    const to = Math.min(body.readableTo(offset), this.end ?? Number.POSITIVE_INFINITY);
+    const to = Math.min(body.readableTo(offset), this.#readableEnd(body));
     if (to <= offset) return offset;
     this.readOf(body);
     return to;
@@ -159,6 +160,12 @@ export class FlightReader {
     const end = this.end;
     if (body === undefined || end === undefined || offset < end) return false;
     return body.verified || (body.sizeBytes !== undefined && end < body.sizeBytes);
+  /** Where it may read to. Of a body of unknown size, the end that the client was told is no end yet: not all of it goes out. */
+  #readableEnd(body: FillBody): number {
+    const end = this.end ?? Number.POSITIVE_INFINITY;
+    return body.sizeBytes === undefined && end === this.#announcedBytes ? end - 1 : end;
+  }
+
   }
 
   #sleep(ready: () => boolean, signal: AbortSignal): Promise<void> {

@@ -23,6 +23,8 @@ export class MortalStore implements ContentStore {
   /** Holds that were not released. */
   holds = 0;
   failWrites: AppError | undefined;
+  /** Asked at every write, record, commit and put: whether it fails. */
+  failsNow: (() => boolean) | undefined;
   failPuts: AppError | undefined;
   failReads: AppError | undefined;
   /** Bytes that were written although they had been written before, in the same fill. */
@@ -67,6 +69,7 @@ export class MortalStore implements ContentStore {
 
   put(digest: Digest, bytes: Uint8Array): Promise<void> {
     return this.#count(async () => {
+      this.#failPerhaps();
       if (this.failPuts !== undefined) throw this.failPuts;
       return this.#store.put(digest, bytes);
     });
@@ -85,13 +88,18 @@ export class MortalStore implements ContentStore {
       fd: partial.fd,
       resumed: partial.resumed,
       write: (bytes, offset) =>
-        this.#count(() => {
+        this.#count(async () => {
+          await this.#write(partial, bytes, offset);
           this.writtenTwiceBytes += bytes.length - written.add(offset, offset + bytes.length);
-          return this.#write(partial, bytes, offset);
         }),
-      record: (filled: readonly Interval[], sizeBytes) => this.#count(() => partial.record(filled, sizeBytes)),
+      record: (filled: readonly Interval[], sizeBytes) =>
+        this.#count(async () => {
+          this.#failPerhaps();
+          await partial.record(filled, sizeBytes);
+        }),
       commit: async (sizeBytes) => {
         await this.beforeCommit?.();
+        this.#failPerhaps();
         await this.#count(() => partial.commit(sizeBytes));
       },
       discard: () => this.#count(() => partial.discard()),
@@ -111,7 +119,12 @@ export class MortalStore implements ContentStore {
     };
   }
 
+  #failPerhaps(): void {
+    if (this.failsNow?.() === true) throw new AppError('STORAGE_FAILED', 'failed by the test');
+  }
+
   async #write(partial: PartialBlob, bytes: Uint8Array, offset: number): Promise<void> {
+    this.#failPerhaps();
     if (this.failWrites !== undefined) throw this.failWrites;
     if (this.beforeWrite !== undefined) {
       this.pending--;
