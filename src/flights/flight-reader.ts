@@ -61,6 +61,11 @@ export class FlightReader {
     return body?.verified === true ? undefined : (body?.broken ?? this.#host.error);
   }
 
+  /** Why the flight ended without the content, once that is so; a wrong body that it made good is no such thing. */
+  get flightFailure(): AppError | undefined {
+    return this.#host.error;
+  }
+
   /** Takes only a part. Before anything is read. */
   setRange(range: Interval): void {
     this.#range = range;
@@ -155,17 +160,17 @@ export class FlightReader {
     return body;
   }
 
-  #isAtEnd(offset: number): boolean {
-    const body = this.#currentBody();
-    const end = this.end;
-    if (body === undefined || end === undefined || offset < end) return false;
-    return body.verified || (body.sizeBytes !== undefined && end < body.sizeBytes);
   /** Where it may read to. Of a body of unknown size, the end that the client was told is no end yet: not all of it goes out. */
   #readableEnd(body: FillBody): number {
     const end = this.end ?? Number.POSITIVE_INFINITY;
     return body.sizeBytes === undefined && end === this.#announcedBytes ? end - 1 : end;
   }
 
+  #isAtEnd(offset: number): boolean {
+    const body = this.#currentBody();
+    const end = this.end;
+    if (body === undefined || end === undefined || offset < end) return false;
+    return body.verified || (body.sizeBytes !== undefined && end < body.sizeBytes);
   }
 
   #sleep(ready: () => boolean, signal: AbortSignal): Promise<void> {

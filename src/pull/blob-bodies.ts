@@ -28,7 +28,7 @@ export function storedBody(blob: StoredBlob, part: Interval | undefined, onClose
 export function flightBody(reader: FlightReader, onFailure: (error: AppError) => void, onClose: () => void): BlobBody {
   let closed = false;
   const telling = (error: unknown): unknown => {
-    if (error instanceof AppError && error === reader.failure) onFailure(error);
+    if (error instanceof AppError && error === reader.flightFailure) onFailure(error);
     return error;
   };
   return {

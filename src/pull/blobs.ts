@@ -92,7 +92,7 @@ export class Blobs {
       if (part !== undefined) reader.setRange(part);
       return { kind: 'body', sizeBytes: size, part, body, served: led ? 'led' : 'joined' };
     } catch (error) {
-      if (error === reader.failure) remember(asAppError(error));
+      if (error === reader.flightFailure) remember(asAppError(error));
       body.close();
       throw error;
     }
