@@ -54,17 +54,13 @@ export interface World {
 }
 
 /** Runs `body`; afterwards no flight, descriptor, timer or file of a fill may be left. */
-export async function inWorld(
-  options: WorldOptions & { readonly keepsPartials?: boolean },
-  body: (world: World) => Promise<void>,
-): Promise<void> {
+export async function inWorld(options: WorldOptions, body: (world: World) => Promise<void>): Promise<void> {
   const leaks = await Leaks.watch();
   {
     await using world = await FaultWorld.open(options);
     await body(world);
     await world.landed();
-    if (options.keepsPartials !== true)
-      assert.deepEqual(await fillsIn(world.dataFolder), [], 'files of fills are left');
+    assert.deepEqual(await fillsIn(world.dataFolder), [], 'files of fills are left');
   }
   await leaks.assertNone();
 }
