@@ -58,6 +58,8 @@ interface Image {
 }
 
 const imagesShown = 200;
+/** No image that runs has more than 127; a manifest may list tens of thousands. */
+const layersShown = 200;
 const clientsNamed = 20;
 
 /**
@@ -94,7 +96,7 @@ export class PullBoard {
     this.#images.set(key, {
       name,
       manifest: digest,
-      layers: blobs,
+      layers: blobs.slice(0, layersShown),
       firstAskedAtMs: nowMs,
       lastAskedAtMs: nowMs,
       pulls: 1,
