@@ -61,11 +61,6 @@ export class FlightReader {
     return body?.verified === true ? undefined : (body?.broken ?? this.#host.error);
   }
 
-  /** Why the flight ended without the content, once that is so; a wrong body that it made good is no such thing. */
-  get flightFailure(): AppError | undefined {
-    return this.#host.error;
-  }
-
   /** Takes only a part. Before anything is read. */
   setRange(range: Interval): void {
     this.#range = range;

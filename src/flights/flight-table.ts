@@ -22,6 +22,15 @@ export interface JoinRequest {
   readonly range: Interval | undefined;
 }
 
+export interface Joined {
+  /** Must be closed by the caller in every case. */
+  readonly reader: FlightReader;
+  /** The flight was started for this reader. */
+  readonly led: boolean;
+  /** Resolves if the flight ends without the content, also when this reader has left by then. */
+  readonly failed: Promise<AppError>;
+}
+
 const endedShown = 100;
 
 /**
@@ -45,20 +54,20 @@ export class FlightTable implements AsyncDisposable {
 
   /**
    * Joins the flight for the digest, or starts it (`led`). Rejects with OVERLOADED where there are too many flights, and
-   * with SHUTTING_DOWN. The reader must be closed by the caller in every case.
+   * with SHUTTING_DOWN.
    */
-  async join(request: JoinRequest, signal: AbortSignal): Promise<{ reader: FlightReader; led: boolean }> {
+  async join(request: JoinRequest, signal: AbortSignal): Promise<Joined> {
     for (;;) {
       if (this.#closed) throw new AppError('SHUTTING_DOWN', 'onepull is shutting down', { retryAfterMs: 1000 });
-      const flight = this.#flights.get(request.digest);
-      if (flight === undefined) {
-        return { reader: this.#start(request).join(request.source, request.range), led: true };
+      const known = this.#flights.get(request.digest);
+      if (known?.over === true) {
+        await abandonable(known.settled, signal);
+        continue;
       }
-      if (!flight.over) {
-        this.#deps.channels.coalesced.publish({ kind: 'blob' });
-        return { reader: flight.join(request.source, request.range), led: false };
-      }
-      await abandonable(flight.settled, signal);
+      if (known !== undefined) this.#deps.channels.coalesced.publish({ kind: 'blob' });
+      const flight = known ?? this.#start(request);
+      const reader = flight.join(request.source, request.range);
+      return { reader, led: known === undefined, failed: flight.failed };
     }
   }
 

@@ -53,6 +53,8 @@ export interface FlightOptions extends FillingOptions {
 export class Flight implements FillingHost, ReaderHost {
   readonly digest: Digest;
   readonly settled: Promise<void>;
+  /** Resolves if it ends without the content, readers or none. Wrong bodies that it makes good, and parking, are no such end. */
+  readonly failed: Promise<AppError>;
   readonly #deps: FlightDeps;
   readonly #options: FlightOptions;
   /** What a manifest says; forgotten once a body of that size was wrong and no source had said the same. */
@@ -64,6 +66,7 @@ export class Flight implements FillingHost, ReaderHost {
   readonly #meter: RateMeter;
   readonly #deadline: Timer;
   readonly #settle: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #failure: PromiseWithResolvers<AppError> = Promise.withResolvers();
   #state: FlightState = { phase: 'opening' };
   /** Brings the bytes of the present body, or brought them. */
   #filling: Filling | undefined;
@@ -85,6 +88,7 @@ export class Flight implements FillingHost, ReaderHost {
     this.#meter = new RateMeter(deps.clock);
     this.#roster = new SourceRoster(deps.clock);
     this.settled = this.#settle.promise;
+    this.failed = this.#failure.promise;
     this.#deadline = deps.clock.after(options.deadlineMs, () => {
       const message = `the pull took longer than ${formatDuration(options.deadlineMs)}`;
       this.#fail(new AppError('PULL_DEADLINE', message));
@@ -313,6 +317,7 @@ export class Flight implements FillingHost, ReaderHost {
     if (!isOpenEnded(this.#state)) return;
     const body = this.body;
     this.#move({ type: 'failed', error });
+    this.#failure.resolve(error);
     this.#publish('failed', undefined, error);
     void this.#end(body, discard);
   }

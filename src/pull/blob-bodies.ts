@@ -1,5 +1,4 @@
 import type { Interval } from '../core/byte-range.ts';
-import { AppError } from '../core/errors.ts';
 import type { FlightReader } from '../flights/flight-reader.ts';
 import type { StoredBlob } from '../store/content-store.ts';
 import type { BlobBody } from './depot.ts';
@@ -24,13 +23,9 @@ export function storedBody(blob: StoredBlob, part: Interval | undefined, onClose
   };
 }
 
-/** The body of a fill in progress. `onFailure` hears of the flight's failure, not of what the client does. */
-export function flightBody(reader: FlightReader, onFailure: (error: AppError) => void, onClose: () => void): BlobBody {
+/** The body of a fill in progress. */
+export function flightBody(reader: FlightReader, onClose: () => void): BlobBody {
   let closed = false;
-  const telling = (error: unknown): unknown => {
-    if (error instanceof AppError && error === reader.flightFailure) onFailure(error);
-    return error;
-  };
   return {
     get start() {
       return reader.start;
@@ -41,20 +36,8 @@ export function flightBody(reader: FlightReader, onFailure: (error: AppError) =>
     get storage() {
       return reader.storage;
     },
-    readableTo(offset) {
-      try {
-        return reader.readableTo(offset);
-      } catch (error) {
-        throw telling(error);
-      }
-    },
-    async whenReadable(offset, signal) {
-      try {
-        return await reader.whenReadable(offset, signal);
-      } catch (error) {
-        throw telling(error);
-      }
-    },
+    readableTo: (offset) => reader.readableTo(offset),
+    whenReadable: (offset, signal) => reader.whenReadable(offset, signal),
     close() {
       if (closed) return;
       closed = true;

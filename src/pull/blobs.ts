@@ -1,6 +1,6 @@
 import { decideRange } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
-import { AppError, asAppError } from '../core/errors.ts';
+import { AppError } from '../core/errors.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
 import { SharedCalls } from '../core/shared-calls.ts';
 import type { FlightReader } from '../flights/flight-reader.ts';
@@ -77,9 +77,11 @@ export class Blobs {
     const { registry } = this.#deps.upstreams.get(scope.registry);
     const source = upstreamSource(registry, scope, digest);
     const { sizeBytes } = link;
-    const { reader, led } = await this.#deps.flights.join({ digest, sizeBytes, source, range: undefined }, signal);
-    const remember = (error: AppError) => this.#deps.failures.remember(key, error);
-    const body = flightBody(reader, remember, this.#deps.board.reading(digest, request.client));
+    const joining = this.#deps.flights.join({ digest, sizeBytes, source, range: undefined }, signal);
+    const { reader, led, failed } = await joining;
+    // Told to whoever still reads then, or to nobody: remembered it is, for those who would start it all over.
+    void failed.then((error) => this.#deps.failures.remember(key, error));
+    const body = flightBody(reader, this.#deps.board.reading(digest, request.client));
     try {
       const size = reader.sizeBytes ?? (await this.#whenSized(reader, signal));
       // Nothing is read before this: the range is set in the same turn in which the size is known.
@@ -92,7 +94,6 @@ export class Blobs {
       if (part !== undefined) reader.setRange(part);
       return { kind: 'body', sizeBytes: size, part, body, served: led ? 'led' : 'joined' };
     } catch (error) {
-      if (error === reader.flightFailure) remember(asAppError(error));
       body.close();
       throw error;
     }
