@@ -18,7 +18,9 @@ export async function withAttempts<T>(
   attempt: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const abort = new AbortController();
-  const timeout = new AppError('UPSTREAM_TIMEOUT', `upstream gave no answer within ${boundMs / 1000} s`);
+  const timeout = new AppError('UPSTREAM_TIMEOUT', `upstream gave no answer within ${boundMs / 1000} s`, {
+    retryAfterMs: 1000,
+  });
   const timer = deps.clock.after(boundMs, () => abort.abort(timeout));
   try {
     for (let failed = 1; ; failed++) {
