@@ -23,6 +23,8 @@ export interface ExchangeOptions {
 
 /** What a response of known bytes is handed to the socket in: what the client's patience is measured by. */
 const sliceBytes = 256 * 1024;
+/** Sent bytes are counted whenever so many more have gone out, and at the end. */
+const countEveryBytes = 1024 * 1024;
 /** After the header timeout a client may come back soon: the pull goes on meanwhile. */
 const headerRetryAfterMs = 5_000;
 /** What is logged for a client that left before it had an answer; never sent. */
@@ -61,6 +63,7 @@ export class Exchange {
   #errorCode: ErrorCode | undefined;
   #firstByteMs: number | undefined;
   #bytes = 0;
+  #countedBytes = 0;
   #handedBytes = 0;
   #taken: ((error?: Error | null) => void) | undefined;
   #complete = false;
@@ -190,8 +193,18 @@ export class Exchange {
     this.#left ||= Boolean(error) || this.request.socket.destroyed;
     if (this.#left) return taken?.(new AppError('CANCELLED', 'the client has left', { cause: error }));
     this.#bytes += this.#handedBytes;
+    if (this.#bytes - this.#countedBytes >= countEveryBytes) this.#countServed();
     taken?.();
   };
+
+  /** Says how much more was sent. Now and then, so that a rate shows while a long body goes out. */
+  #countServed(): void {
+    const bytes = this.#bytes - this.#countedBytes;
+    if (this.served === undefined || bytes === 0) return;
+    this.#countedBytes = this.#bytes;
+    const fromFlight = this.served === 'joined' || this.served === 'led';
+    this.#deps.channels.servedBytes.publish({ from: fromFlight ? 'flight' : 'cache', bytes });
+  }
 
   #finished(): void {
     this.#complete = !this.request.socket.destroyed;
@@ -228,8 +241,6 @@ export class Exchange {
       firstByteMs: this.#firstByteMs,
       durationMs: this.#elapsedMs(),
     });
-    if (this.served === undefined || this.#bytes === 0) return;
-    const fromFlight = this.served === 'joined' || this.served === 'led';
-    channels.servedBytes.publish({ from: fromFlight ? 'flight' : 'cache', bytes: this.#bytes });
+    this.#countServed();
   }
 }

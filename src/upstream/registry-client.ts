@@ -265,7 +265,7 @@ export class RegistryClient implements AsyncDisposable {
 
   #count(response: TransportResponse): void {
     const { upstreamBytes } = this.#channels;
-    response.body.onClosed((bytes) => upstreamBytes.publish({ upstream: this.name, bytes }));
+    response.body.countWith((bytes) => upstreamBytes.publish({ upstream: this.name, bytes }));
   }
 }
 

@@ -2,6 +2,9 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { type ErrorContext, interruptedError } from './upstream-errors.ts';
 
+/** Received bytes are told of whenever so many more have come. */
+const countEveryBytes = 1024 * 1024;
+
 /**
  * One response's body on its way from the connection to its one reader.
  *
@@ -27,7 +30,9 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
   #limitBytes: number | undefined;
   #exact = false;
   #finished = false;
-  #onClosed: ((receivedBytes: number) => void)[] = [];
+  #onClosed: (() => void)[] = [];
+  #onCounted: ((bytes: number) => void) | undefined;
+  #countedBytes = 0;
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -39,9 +44,15 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
   }
 
   /** Calls back once nothing more will come, at once if that is so already. */
-  onClosed(callback: (receivedBytes: number) => void): void {
+  onClosed(callback: () => void): void {
     if (this.#open) this.#onClosed.push(callback);
-    else callback(this.#receivedBytes);
+    else callback();
+  }
+
+  /** Tells how many bytes came since it last did: now and then, so that a rate shows, and when nothing more will come. */
+  countWith(callback: (bytes: number) => void): void {
+    this.#onCounted = callback;
+    if (!this.#open) this.#count();
   }
 
   /** No more than these many bytes are handed out. Before the first read, as `expect`. */
@@ -58,6 +69,7 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
   receive(chunk: Uint8Array): void {
     if (!this.#open) return;
     this.#receivedBytes += chunk.length;
+    if (this.#receivedBytes - this.#countedBytes >= countEveryBytes) this.#count();
     if (this.#discardBudgetBytes !== undefined) {
       this.#discardBudgetBytes -= chunk.length;
       if (this.#discardBudgetBytes < 0) this.#cut();
@@ -199,7 +211,15 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
     this.#open = false;
     this.#stallTimer?.clear();
     this.#stallTimer = undefined;
-    for (const callback of this.#onClosed.splice(0)) callback(this.#receivedBytes);
+    this.#count();
+    for (const callback of this.#onClosed.splice(0)) callback();
+  }
+
+  #count(): void {
+    const bytes = this.#receivedBytes - this.#countedBytes;
+    if (this.#onCounted === undefined || bytes === 0) return;
+    this.#countedBytes = this.#receivedBytes;
+    this.#onCounted(bytes);
   }
 
   #drop(): void {
