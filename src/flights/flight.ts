@@ -77,6 +77,7 @@ export class Flight implements FillingHost, ReaderHost {
   #badBodies = 0;
   #receivedBytes = 0;
   #earlierAttempts = 0;
+  #readersEver = 0;
 
   constructor(deps: FlightDeps, options: FlightOptions, digest: Digest, claimedSizeBytes: number | undefined) {
     this.#deps = deps;
@@ -119,6 +120,7 @@ export class Flight implements FillingHost, ReaderHost {
     const isNew = this.#roster.add(source);
     const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range);
     this.#readers.add(reader);
+    this.#readersEver++;
     if (this.body?.verified === true) reader.readOf(this.body);
     if (isNew && this.#state.phase === 'filling') this.#filling?.sourceAdded(source);
     return reader;
@@ -286,7 +288,7 @@ export class Flight implements FillingHost, ReaderHost {
     this.#move({ type: 'matched' });
     this.#commit(body)
       .then(
-        () => this.#publish('done'),
+        () => this.#publish('done', this.#roster.names.join(', ')),
         (error) => this.#publish('failed', undefined, asAppError(error)),
       )
       .then(() => {
@@ -380,6 +382,7 @@ export class Flight implements FillingHost, ReaderHost {
       sizeBytes: this.body?.sizeBytes ?? this.#expectedSizeBytes,
       filledBytes: this.body?.filled.bytes ?? 0,
       waiters: this.#readers.size,
+      readers: this.#readersEver,
       source,
       errorCode: error?.code,
       message: error?.message,

@@ -47,6 +47,12 @@ describe('the board of pulls', () => {
     assert.equal((await only()).image, 'docker.io/library/app:multi');
   });
 
+  it('calls an image by its tag where a client asks where the tag points and then for the digest', async () => {
+    await world.soon(world.manifest('latest', { method: 'HEAD' }));
+    await world.soon(world.manifest(image.manifest.digest));
+    assert.equal((await only()).image, 'docker.io/library/app:latest');
+  });
+
   it('shows who waits while a layer comes, what it cost, and that it is done', async () => {
     await world.soon(world.manifest('latest'));
     const gate = Promise.withResolvers<void>();

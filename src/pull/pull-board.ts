@@ -49,7 +49,8 @@ export interface PullBoardDeps {
 }
 
 interface Image {
-  readonly name: string;
+  /** As it was last asked for, by its tag where one is known. */
+  name: string;
   readonly manifest: Digest;
   readonly layers: readonly Descriptor[];
   readonly firstAskedAtMs: number;
@@ -69,7 +70,7 @@ const clientsNamed = 20;
 export class PullBoard {
   readonly #deps: PullBoardDeps;
   readonly #images = new LRUCache<string, Image>({ max: imagesShown });
-  /** The name by which an index was asked for, for its children. */
+  /** The name by which a manifest, or the index that lists it, was asked for. */
   readonly #names = new LRUCache<string, string>({ max: 2000 });
   readonly #readers = new Map<Digest, Map<string, number>>();
 
@@ -77,22 +78,27 @@ export class PullBoard {
     this.#deps = deps;
   }
 
-  /** A manifest was served. */
-  served(scope: Scope, reference: Reference, answer: ManifestAnswer): void {
-    if (answer.bytes === undefined) return;
+  /** A manifest was served, or told of (HEAD): containerd asks where a tag points, then for the manifest by its digest. */
+  served(scope: Scope, reference: Reference, answer: ManifestAnswer, method: 'GET' | 'HEAD'): void {
     const key = `${scopeKey(scope)} ${answer.digest}`;
+    if (reference.kind === 'tag') this.#names.set(key, this.#nameOf(scope, reference));
+    if (method === 'GET' && answer.bytes !== undefined) this.#pulled(scope, reference, answer.bytes, answer);
+  }
+
+  #pulled(scope: Scope, reference: Reference, bytes: Uint8Array, { digest, mediaType }: ManifestAnswer): void {
+    const key = `${scopeKey(scope)} ${digest}`;
     const nowMs = this.#deps.clock.now();
     const known = this.#images.get(key);
     if (known !== undefined) {
+      known.name = this.#nameOf(scope, reference);
       known.lastAskedAtMs = nowMs;
       known.pulls++;
       return;
     }
     const name = this.#nameOf(scope, reference);
-    const { children, blobs } = manifestReferences(answer.bytes, answer.mediaType);
+    const { children, blobs } = manifestReferences(bytes, mediaType);
     for (const child of children) this.#names.set(`${scopeKey(scope)} ${child.digest}`, name);
     if (blobs.length === 0) return;
-    const { digest } = answer;
     this.#images.set(key, {
       name,
       manifest: digest,

@@ -66,7 +66,7 @@ export class PullDepot implements Depot {
 
   async manifest(request: ManifestRequest, signal: AbortSignal): Promise<ManifestAnswer> {
     const answer = await this.#bounded(signal, (bounded) => this.#manifests.answer(request, bounded));
-    if (request.method === 'GET') this.#deps.board.served(request.scope, request.reference, answer);
+    this.#deps.board.served(request.scope, request.reference, answer, request.method);
     return answer;
   }
 

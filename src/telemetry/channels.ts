@@ -30,7 +30,7 @@ export interface UpstreamRequestEvent {
   readonly durationMs: number;
 }
 
-/** Body bytes received from an upstream: once per stream, at its end. */
+/** More body bytes came from an upstream: every mebibyte or so, and at the end of each body. */
 export interface UpstreamBytesEvent {
   readonly upstream: string;
   readonly bytes: number;
@@ -65,7 +65,7 @@ export interface RequestEvent {
   readonly durationMs: number;
 }
 
-/** Body bytes sent to a client: once per response, at its end. */
+/** More body bytes were sent to a client: every mebibyte or so, and at the end of each response. */
 export interface ServedBytesEvent {
   readonly from: 'cache' | 'flight' | 'peer';
   readonly bytes: number;
@@ -89,7 +89,9 @@ export interface FlightEvent {
     | 'range-opened';
   readonly sizeBytes: number | undefined;
   readonly filledBytes: number;
+  /** Responses that follow it now, and all that ever did. */
   readonly waiters: number;
+  readonly readers: number;
   readonly source: string | undefined;
   readonly errorCode: ErrorCode | undefined;
   readonly message: string | undefined;

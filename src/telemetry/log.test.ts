@@ -49,6 +49,7 @@ const flight: FlightEvent = {
   sizeBytes: 10,
   filledBytes: 10,
   waiters: 2,
+  readers: 3,
   source: undefined,
   errorCode: undefined,
   message: undefined,

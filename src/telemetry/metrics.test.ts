@@ -42,6 +42,7 @@ const flight: FlightEvent = {
   sizeBytes: 10,
   filledBytes: 10,
   waiters: 2,
+  readers: 3,
   source: 'secret-source',
   errorCode: undefined,
   message: undefined,
@@ -81,7 +82,7 @@ test('counts and times what clients get', async () => {
   channels.servedBytes.publish({ from: 'flight', bytes: 512 });
   await has(
     metrics,
-    'onepull_requests_total{route="blob",method="GET",status="200"} 1',
+    'onepull_requests_total{route="blob",method="GET",status="200",served="joined"} 1',
     'onepull_request_errors_total{code="BLOB_UNKNOWN"} 1',
     'onepull_requests_incomplete_total{route="blob"} 1',
     'onepull_served_bytes_total{from="flight"} 512',

@@ -86,7 +86,12 @@ export class Metrics {
   }
 
   #countRequests({ request, servedBytes }: Channels): void {
-    const requests = this.#counter('requests_total', 'Requests of clients.', ['route', 'method', 'status']);
+    const requests = this.#counter('requests_total', 'Requests of clients, by how they were served.', [
+      'route',
+      'method',
+      'status',
+      'served',
+    ]);
     const errors = this.#counter('request_errors_total', 'Requests of clients that failed, by error code.', ['code']);
     const broken = this.#counter(
       'requests_incomplete_total',
@@ -108,11 +113,12 @@ export class Metrics {
     );
     request.subscribe((event: RequestEvent) => {
       const { route } = event;
-      requests.inc({ route, method: methodLabel(event.method), status: statusLabel(event.status) });
+      const served = event.served ?? 'none';
+      requests.inc({ route, method: methodLabel(event.method), status: statusLabel(event.status), served });
       if (event.errorCode !== undefined) errors.inc({ code: event.errorCode });
       if (!event.complete) broken.inc({ route });
       if (event.firstByteMs !== undefined) {
-        firstByte.observe({ route, served: event.served ?? 'none' }, event.firstByteMs / 1000);
+        firstByte.observe({ route, served }, event.firstByteMs / 1000);
       }
       duration.observe({ route }, event.durationMs / 1000);
     });
