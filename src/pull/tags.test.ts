@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
-import { dockerManifest, ociManifest } from '../core/media-types.ts';
+import { dockerManifest, ociIndex, ociManifest } from '../core/media-types.ts';
 import { PullWorld, staleAfterMs, tagTtlMs } from './testing/pull-world.ts';
 import { testImage } from './testing/test-image.ts';
 
@@ -168,6 +168,18 @@ describe('a tag', () => {
       assert.deepEqual((await world.soon(world.manifest('latest'))).bytes, first.manifest.bytes);
     });
   }
+
+  it('is served stale to clients that take other types, where they take what it last was', async () => {
+    await known();
+    world.hub.before = failing('UPSTREAM_UNREACHABLE');
+    const only = (mediaType: string) => world.soon(world.manifest('latest', { accept: mediaType }));
+    const answer = await only(first.manifest.mediaType);
+    assert.deepEqual([answer.served, answer.bytes], ['stale', first.manifest.bytes]);
+    await assert.rejects(only(ociIndex), { code: 'UPSTREAM_UNREACHABLE' });
+    world.hub.before = failing('UPSTREAM_DENIED');
+    world.clock.advance(5000);
+    await assert.rejects(only(first.manifest.mediaType), { code: 'UPSTREAM_DENIED' });
+  });
 
   it('is served stale while upstream is slow, and revalidated in the background', async () => {
     await known();

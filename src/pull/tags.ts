@@ -5,7 +5,7 @@ import type { Tag } from '../core/reference.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
 import { abandonable, SharedCalls } from '../core/shared-calls.ts';
 import type { TagRecord } from '../store/catalog.ts';
-import type { AcceptVariant } from './accept.ts';
+import { type AcceptVariant, variantKeys } from './accept.ts';
 import { withAttempts } from './attempts.ts';
 import type { Served } from './depot.ts';
 import type { Manifest, ManifestContent, ManifestContentDeps } from './manifest-content.ts';
@@ -63,7 +63,12 @@ export class Tags {
     if (known !== undefined && this.#ageMs(known) < ttlMs) return resolution(known.digest, 'hit');
     const key = `tag ${scopeKey(scope)} ${tag} ${variant.key}`;
     if (known === undefined) {
-      return this.#ask(key, () => this.#discover(scope, tag, variant, method), signal);
+      try {
+        return await this.#ask(key, () => this.#discover(scope, tag, variant, method), signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        return this.#staleOfOther(scope, tag, variant, asAppError(error));
+      }
     }
     const failure = this.#deps.failures.recall(key);
     if (failure !== undefined) return staleOrThrow(known, failure);
@@ -95,6 +100,18 @@ export class Tags {
     } finally {
       this.#askedSinceMs.delete(key);
     }
+  }
+
+  /** What the tag last meant to clients that accept other types, where this one accepts that as well (P7). */
+  async #staleOfOther(scope: Scope, tag: Tag, variant: AcceptVariant, error: AppError): Promise<Resolution> {
+    for (const key of variantKeys) {
+      const known = this.#deps.catalog.tag(scope, tag, key);
+      if (known === undefined) continue;
+      const stale = staleOrThrow(known, error);
+      const manifest = await this.#manifests.held(scope, known.digest);
+      if (manifest !== undefined && variant.types.includes(manifest.mediaType)) return { ...stale, manifest };
+    }
+    throw error;
   }
 
   /** Revalidates, unless that takes too long for someone who could have the stale answer. */
