@@ -40,13 +40,11 @@ export class RegistryNames implements NameResolver {
   }
 
   #unknown(registry: string): AppError {
-    return new AppError(
-      'REGISTRY_UNKNOWN',
-      'this registry is not configured here: add it under "upstreams" to cache it',
-      {
-        details: { registry: clipped(registry) },
-      },
-    );
+    // What is no name of a host is told in the details only: it may hold anything, a password too.
+    const what = /^[a-z0-9.:-]{1,100}$/i.test(registry) ? `the registry ${registry}` : 'this registry';
+    return new AppError('REGISTRY_UNKNOWN', `${what} is not configured here: add it under "upstreams" to cache it`, {
+      details: { registry: clipped(registry) },
+    });
   }
 }
 
