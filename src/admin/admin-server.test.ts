@@ -124,7 +124,7 @@ test('a taken port is one clear LISTEN_FAILED', async (context) => {
   await assert.rejects(server.listen(), (error) => {
     assert(error instanceof AppError);
     assert.equal(error.code, 'LISTEN_FAILED');
-    assert.equal(error.message, `cannot listen on 127.0.0.1:${port} (admin): another program uses it`);
+    assert.equal(error.message, `cannot listen on 127.0.0.1:${port}: another program uses it; change "admin"`);
     return true;
   });
   await server[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { AppError } from '../core/errors.ts';
+import { listenFailure } from '../core/listen-failure.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { Channels } from '../telemetry/channels.ts';
@@ -66,7 +66,7 @@ export class AdminServer implements AsyncDisposable {
       this.#server.listen({ host, port });
       await once(this.#server, 'listening');
     } catch (cause) {
-      throw listenFailure(host, port, cause);
+      throw listenFailure('admin', { host, port }, cause);
     }
     const address = this.#server.address();
     return { host, port: typeof address === 'object' && address !== null ? address.port : port };
@@ -132,17 +132,4 @@ function json(status: number, value: unknown): Answer {
 /** In the form of the OCI distribution API's errors (distribution-spec, "Error Codes"). */
 function failure(status: number, code: string, message: string): Answer {
   return json(status, { errors: [{ code, message, detail: {} }] });
-}
-
-function listenFailure(host: string, port: number, cause: unknown): AppError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  const place = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'another program uses it',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    EACCES: 'this user may not listen there',
-    ENOTFOUND: 'the name is not known',
-  };
-  const reason = reasons[String(code)] ?? (cause instanceof Error ? cause.message : String(cause));
-  return new AppError('LISTEN_FAILED', `cannot listen on ${place} (admin): ${reason}`, { cause });
 }

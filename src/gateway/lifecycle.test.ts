@@ -12,7 +12,10 @@ describe('listening', () => {
     await using gateway = await TestGateway.start();
     await assert.rejects(TestGateway.start({ port: gateway.port }), (error) => {
       assert.ok(error instanceof AppError && error.code === 'LISTEN_FAILED');
-      assert.equal(error.message, `cannot listen on 127.0.0.1:${gateway.port}: the address is in use`);
+      assert.equal(
+        error.message,
+        `cannot listen on 127.0.0.1:${gateway.port}: another program uses it; change "listen"`,
+      );
       return true;
     });
   });

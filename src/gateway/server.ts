@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { listenFailure } from '../core/listen-failure.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -91,7 +92,7 @@ export class GatewayServer implements AsyncDisposable {
   listen(): Promise<{ host: string; port: number }> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException) => reject(listenFailed(host, port, error));
+      const onError = (error: Error) => reject(listenFailure('listen', { host, port }, error));
       this.#server.once('error', onError);
       this.#server.listen({ host, port, backlog: 4096 }, () => {
         this.#server.off('error', onError);
@@ -231,17 +232,4 @@ function clientErrorOf({ code, message }: NodeJS.ErrnoException): AppError {
   if (code === 'HPE_HEADER_OVERFLOW') return new AppError('HEADERS_TOO_LARGE', 'the request headers are too large');
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new AppError('REQUEST_TIMEOUT', 'the request did not arrive in time');
   return new AppError('REQUEST_MALFORMED', `not an HTTP request: ${message.replace(/^Parse Error: /, '')}`);
-}
-
-const listenReasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use',
-  EACCES: 'no permission for this port',
-  EADDRNOTAVAIL: 'this machine does not have the address',
-  ENOTFOUND: 'the host name is unknown',
-};
-
-function listenFailed(host: string, port: number, error: NodeJS.ErrnoException): AppError {
-  const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  const reason = listenReasons[error.code ?? ''] ?? error.message;
-  return new AppError('LISTEN_FAILED', `cannot listen on ${where}: ${reason}`, { cause: error });
 }
