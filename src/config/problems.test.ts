@@ -175,18 +175,23 @@ for (const [what, content, expected] of wrongFiles) {
     const all = problemsIn(await loadYaml(context, content));
     assert.equal(all.length, 1, JSON.stringify(all));
     assert.match(all[0]?.problem ?? '', expected);
+    assert.ok(all[0]?.hint, 'a hint');
     assert.doesNotMatch(JSON.stringify(all), /hunter2/);
   });
 }
 
 test('a file that is missing and a folder are one clear problem each', async (context) => {
   const folder = await folderWith(context, {});
-  for (const [file, expected] of [
-    [`${folder}/none.yaml`, 'does not exist'],
-    [folder, 'is a folder, not a file'],
+  for (const [file, problem, hint] of [
+    [
+      `${folder}/none.yaml`,
+      'does not exist',
+      '--config is the path of a YAML file, relative to the folder that onepull is started in',
+    ],
+    [folder, 'is a folder, not a file', 'name the file in it, such as onepull.yaml'],
   ] as const) {
     const all = problemsIn(await loadConfig({ file }));
-    assert.deepEqual(all, [{ path: file, problem: expected, hint: undefined, source: undefined }]);
+    assert.deepEqual(all, [{ path: file, problem, hint, source: undefined }]);
   }
 });
 

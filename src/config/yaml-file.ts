@@ -12,21 +12,31 @@ export interface YamlFile {
 }
 
 /** What the parser's codes mean. Its own texts quote the file, which may hold a password. */
-const sentences: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: 'stands twice in the same section',
-  TAB_AS_INDENT: 'is indented with a tab: YAML wants spaces',
-  BAD_INDENT: 'is indented wrongly',
-  MISSING_CHAR: 'lacks a closing quote, bracket or brace, or a colon',
-  BAD_SCALAR_START: 'has a value that begins with a reserved character: put it in quotes',
-  BLOCK_AS_IMPLICIT_KEY: 'has a colon or an indentation where YAML expects none',
-  MULTILINE_IMPLICIT_KEY: 'has a key over several lines: is a colon missing?',
-  MULTIPLE_DOCS: 'holds several documents where one is expected',
-  TAG_RESOLVE_FAILED: 'has a value with a tag (!): put it in quotes',
+const sentences: Readonly<Record<string, readonly [problem: string, hint: string]>> = {
+  DUPLICATE_KEY: ['stands twice in the same section', 'keep one of them'],
+  TAB_AS_INDENT: ['is indented with a tab', 'YAML wants spaces'],
+  BAD_INDENT: [
+    'is indented wrongly',
+    'the keys of one section begin in the same column; a bracket or quote left open above it also reads so',
+  ],
+  MISSING_CHAR: ['lacks a closing quote, bracket or brace, or a colon', 'it may be missing on a line before this one'],
+  BAD_SCALAR_START: ['has a value that begins with a reserved character', 'put the value in quotes'],
+  BLOCK_AS_IMPLICIT_KEY: [
+    'has a colon or an indentation where YAML expects none',
+    'put a value with a colon in quotes; the keys of one section begin in the same column',
+  ],
+  MULTILINE_IMPLICIT_KEY: ['has a key over several lines', 'is a colon missing?'],
+  MULTIPLE_DOCS: ['holds several documents where one is expected', 'keep the first, without the line ---'],
+  TAG_RESOLVE_FAILED: ['has a value with a tag (!)', 'put the value in quotes'],
 };
+const unknownFault: readonly [problem: string, hint: string] = [
+  'is not valid YAML',
+  'look at this line and the one before it; a value in quotes is always text',
+];
 
 /** Reads a configuration file. `problems` may stand beside a `file` that was understood in spite of them. */
 export async function readYamlFile(path: string): Promise<{ file: YamlFile | undefined; problems: Problem[] }> {
-  const failed = (problem: string, hint?: string) => ({
+  const failed = (problem: string, hint: string) => ({
     file: undefined,
     problems: [{ path, problem, hint, source: undefined }],
   });
@@ -36,20 +46,16 @@ export async function readYamlFile(path: string): Promise<{ file: YamlFile | und
     if (bytes.length > maxFileBytes) return failed('is too large for a configuration', 'at most 1 MiB');
     source = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    return failed(readFailure(error));
+    return failed(...readFailure(error));
   }
 
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
-  const faults = [...document.errors, ...document.warnings].map(({ code, pos }) => ({
-    code,
-    problem: {
-      path: code === 'DUPLICATE_KEY' ? keyAt(source, pos[0]) : path,
-      problem: sentences[code] ?? 'is not valid YAML',
-      hint: code === 'DUPLICATE_KEY' ? 'keep one of them' : undefined,
-      source: at(path, lines, pos[0]),
-    },
-  }));
+  const faults = [...document.errors, ...document.warnings].map(({ code, pos }) => {
+    const [problem, hint] = sentences[code] ?? unknownFault;
+    const place = code === 'DUPLICATE_KEY' ? keyAt(source, pos[0]) : path;
+    return { code, problem: { path: place, problem, hint, source: at(path, lines, pos[0]) } };
+  });
   const broken = faults.find(({ code }) => code !== 'DUPLICATE_KEY');
   // After a syntax error the parser guesses; only the first one is worth reading.
   if (broken !== undefined) return { file: undefined, problems: [broken.problem] };
@@ -69,12 +75,15 @@ async function readBounded(path: string): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function readFailure(error: unknown): string {
-  if (error instanceof TypeError) return 'is not text in UTF-8';
+function readFailure(error: unknown): [problem: string, hint: string] {
+  if (error instanceof TypeError) return ['is not text in UTF-8', 'save it as UTF-8'];
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'does not exist';
-  if (code === 'EISDIR') return 'is a folder, not a file';
-  return code === 'EACCES' ? 'may not be read by this user' : `cannot be read (${String(code)})`;
+  const wanted = '--config is the path of a YAML file, relative to the folder that onepull is started in';
+  if (code === 'ENOENT') return ['does not exist', wanted];
+  if (code === 'EISDIR') return ['is a folder, not a file', 'name the file in it, such as onepull.yaml'];
+  return code === 'EACCES'
+    ? ['may not be read by this user', 'its owner and mode, and those of its folders, say who may']
+    : [`cannot be read (${String(code)})`, wanted];
 }
 
 /** Plain values in which no two places share an object; an empty file is an empty section. */
