@@ -100,7 +100,15 @@ test('check of a file that does not exist is one clear problem', async () => {
   assert.match(stderr, /^\/does\/not\/exist\.yaml: does not exist\n {4}hint: --config is .*\n$/);
 });
 
-test('serve refuses what check refuses', async () => {
+test('serve tells the problems of a configuration as check does', async (context) => {
+  const folder = await folderWith(context, { 'onepull.yaml': 'lisen: 1\nstorage: { maxSize: lots }\n' });
+  const config = ['--config', join(folder, 'onepull.yaml')];
+  const served = await onepull(['serve', ...config]);
+  assert.match(served.stderr, /: 2 problems\n$/);
+  assert.deepEqual(served, await onepull(['check', ...config]));
+});
+
+test('serve refuses a wrong flag', async () => {
   const { code, stderr } = await onepull(['serve', '--listen', 'nowhere']);
   assert.equal(code, 2);
   assert.match(stderr, /listen: "nowhere" is not an address \(--listen\)/);

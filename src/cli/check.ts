@@ -1,18 +1,19 @@
 import { resolve } from 'node:path';
 import { addressText } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
-import { problemText } from '../config/problems.ts';
+import { problemsText } from '../config/problems.ts';
 import type { Config, Credentials } from '../config/schema.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { type CheckOptions, exitCodes } from './options.ts';
 
-/** Says everything that is wrong with a configuration, or what would run with it. */
+/**
+ * Says everything that is wrong with a configuration, or what would run with it. Reads the configuration and the files
+ * that it names, nothing else: whether it can run here and reach its upstreams only running shows.
+ */
 export async function check(options: CheckOptions): Promise<number> {
   const loaded = await loadConfig({ file: options.config, environment: process.env });
   if (loaded.kind === 'problems') {
-    const { length } = loaded.problems;
-    const count = length === 1 ? '' : `${options.config}: ${length} problems\n`;
-    process.stderr.write(`${loaded.problems.map(problemText).join('\n')}\n${count}`);
+    process.stderr.write(problemsText(loaded.problems, options.config));
     return exitCodes.usage;
   }
   for (const notice of loaded.notices) process.stderr.write(`note: ${notice}\n`);

@@ -1,7 +1,7 @@
 import { type App, startApp } from '../app.ts';
 import { addressText } from '../config/address.ts';
 import { loadConfig, redactedConfig } from '../config/load.ts';
-import { problemText } from '../config/problems.ts';
+import { problemsText } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { productVersion } from '../config/version.ts';
 import { asAppError } from '../core/errors.ts';
@@ -14,7 +14,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { config: file, ...flags } = options;
   const loaded = await loadConfig({ file, environment: process.env, flags: { ...flags } });
   if (loaded.kind === 'problems') {
-    for (const problem of loaded.problems) process.stderr.write(`${problemText(problem)}\n`);
+    process.stderr.write(problemsText(loaded.problems, file));
     return exitCodes.usage;
   }
   const { config, notices } = loaded;

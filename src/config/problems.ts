@@ -28,6 +28,12 @@ export function problemsOf(error: z.ZodError, sourceOf: (path: Path) => string |
   });
 }
 
+/** All of them, and where there are several how many; `file` is the configuration's, where it has one. */
+export function problemsText(problems: readonly Problem[], file: string | undefined): string {
+  const count = problems.length === 1 ? [] : [`${file ?? 'configuration'}: ${problems.length} problems`];
+  return [...problems.map(problemText), ...count].map((line) => `${line}\n`).join('');
+}
+
 /** The problem on one line, and its hint on the next. */
 export function problemText({ path, problem, hint, source }: Problem): string {
   const place = source === undefined || source === path ? '' : ` (${source})`;
