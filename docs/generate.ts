@@ -29,9 +29,9 @@ function configurationPage(): string {
     '# Configuration',
     banner,
     `Nothing has to be configured. What is, comes from four places, where a later one overrides an earlier one: the
-defaults, a YAML file (\`--config\`), environment variables, flags. \`onepull check --config FILE\` says everything that
-is wrong with a configuration, each problem with its place and a hint, or what would run. Unknown keys and unknown
-\`ONEPULL_\` variables are errors.`,
+defaults, a YAML file (\`--config\`), environment variables, flags. \`onepull check [--config FILE]\` says everything
+that is wrong with a configuration, each problem with its place and a hint, or what would run; it looks neither at the
+data directory nor at the network. Unknown keys and unknown \`ONEPULL_\` variables are errors.`,
     `- A **size** is a number of bytes or has a unit: \`512MiB\`, \`50GiB\`, \`1.5TB\`.
 - A **duration** has a unit: \`250ms\`, \`10s\`, \`1m30s\`, \`2h\`.
 - A **list** in a variable is separated by commas. An empty variable counts as none.

@@ -100,6 +100,19 @@ test('check of a file that does not exist is one clear problem', async () => {
   assert.match(stderr, /^\/does\/not\/exist\.yaml: does not exist\n {4}hint: --config is .*\n$/);
 });
 
+test('check without a file looks at the defaults and the environment', async () => {
+  const { code, stdout, stderr } = await onepull(['check'], { ONEPULL_LISTEN: '127.0.0.1:7777' });
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(stdout, /^ok\n {2}listen +127\.0\.0\.1:7777\n/);
+  const wrong = await onepull(['check'], { ONEPULL_LISTEN: 'x', ONEPULL_LOG_LEVEL: 'loud' });
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /\nconfiguration: 2 problems\n$/);
+});
+
+test('the help of check says what it does not look at', async () => {
+  assert.match((await onepull(['check', '--help'])).stdout, /neither\s+at the data directory nor at the network/);
+});
+
 test('serve tells the problems of a configuration as check does', async (context) => {
   const folder = await folderWith(context, { 'onepull.yaml': 'lisen: 1\nstorage: { maxSize: lots }\n' });
   const config = ['--config', join(folder, 'onepull.yaml')];

@@ -15,9 +15,13 @@ Every key of the configuration can also be set by a variable: see docs/CONFIGURA
 
 const checkExamples = `
 Prints "ok" and what would run, or every problem with its place and a hint; then the exit code is 2.
+It reads the configuration, ONEPULL_ variables and the files that they name (passwords, certificates). It looks neither
+at the data directory nor at the network.
 
-Example:
-  onepull check --config /etc/onepull.yaml`;
+Examples:
+  onepull check
+  onepull check --config /etc/onepull.yaml
+  ONEPULL_STORAGE_MAX_SIZE=200GiB onepull check`;
 
 const demoExamples = `
 Examples:
@@ -49,7 +53,7 @@ function program(finish: (exitCode: number) => void): Command {
   onepull
     .command('check')
     .description('Check a configuration and say what would run.')
-    .requiredOption('--config <file>', 'YAML file with the configuration')
+    .option('--config <file>', 'YAML file with the configuration (default: none: defaults and environment alone)')
     .addHelpText('after', checkExamples)
     .action(async (options: CheckOptions) => finish(await (await import('./cli/check.ts')).check(options)));
 

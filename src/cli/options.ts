@@ -8,7 +8,8 @@ export interface ServeOptions {
 }
 
 export interface CheckOptions {
-  readonly config: string;
+  /** Path of a YAML file; without one, the defaults and the environment are checked. */
+  readonly config?: string | undefined;
 }
 
 export interface DemoOptions {
