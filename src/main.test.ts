@@ -42,6 +42,17 @@ test('an unknown command is refused with a hint', async () => {
   assert.match(stderr, /unknown command 'srve'\n\(Did you mean serve\?\)/);
 });
 
+test('help of an unknown command says that it is unknown', async () => {
+  const { code, stdout, stderr } = await onepull(['help', 'srve']);
+  assert.deepEqual([code, stdout, stderr], [2, '', "error: unknown command 'srve'\n(did you mean serve?)\n"]);
+  assert.equal((await onepull(['help', 'nope'])).stderr, "error: unknown command 'nope'\n");
+});
+
+test('help of a command is what the command prints with --help', async () => {
+  assert.deepEqual(await onepull(['help', 'check']), await onepull(['check', '--help']));
+  assert.deepEqual(await onepull(['help']), await onepull(['--help']));
+});
+
 test('no command is a usage error that shows the help', async () => {
   const { code, stderr } = await onepull([]);
   assert.equal(code, 2);

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type CheckOptions, type DemoOptions, exitCodes, type ServeOptions } from './cli/options.ts';
 import { settings } from './config/outline.ts';
+import { didYouMean } from './config/problems.ts';
 import { productVersion } from './config/version.ts';
 import { asAppError } from './core/errors.ts';
 
@@ -34,7 +35,7 @@ function program(finish: (exitCode: number) => void): Command {
     .description('An OCI registry cache: one upstream pull, shared by every node that asks.')
     .version(productVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand('help [command]', 'print the help of a command')
+    .helpCommand(false)
     .addHelpText('after', '\nTry it: onepull demo')
     .exitOverride();
 
@@ -69,6 +70,21 @@ function program(finish: (exitCode: number) => void): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', demoExamples)
     .action(async (options: DemoOptions) => finish(await (await import('./cli/demo.ts')).demo(options)));
+
+  // commander's own prints the whole help where the command does not exist, and does not say so.
+  onepull
+    .command('help')
+    .argument('[command]')
+    .description('print the help of a command')
+    .action((name?: string) => {
+      const command = name === undefined ? onepull : onepull.commands.find((known) => known.name() === name);
+      if (command !== undefined) return command.help();
+      const near = didYouMean(
+        String(name),
+        onepull.commands.map((known) => known.name()),
+      );
+      return onepull.error(`error: unknown command '${name}'${near === undefined ? '' : `\n(${near})`}`);
+    });
 
   return onepull;
 }
