@@ -6,7 +6,8 @@ import { isTree, type Tree, valueAt } from '../src/config/tree.ts';
 import { defaultUpstreams } from '../src/config/upstream-schema.ts';
 import { type ErrorCode, errorTable } from '../src/core/errors.ts';
 import { Channels } from '../src/telemetry/channels.ts';
-import { Metrics } from '../src/telemetry/metrics.ts';
+import { type MetricDescription, Metrics } from '../src/telemetry/metrics.ts';
+import { type LabelDescription, labelDescriptions } from './metric-labels.ts';
 
 /**
  * Writes the reference pages from the code: `npm run docs`. With `--check` it writes nothing and fails where a page is
@@ -70,7 +71,28 @@ are there too.`,
       ['Metric', 'Type', 'Labels', 'Meaning'],
       rows.toSorted(([one = ''], [other = '']) => (one < other ? -1 : 1)),
     ),
+    '## Labels',
+    table(['Label', 'Meaning'], labelRows(metrics)),
   ].join('\n\n');
+}
+
+/** A row for each label and, below it, one for each of its values. Every label of every metric must be described. */
+function labelRows(metrics: readonly MetricDescription[]): string[][] {
+  const isFor = ({ label, metrics: only }: LabelDescription, { name, labels }: MetricDescription) =>
+    labels.includes(label) && (only?.includes(name) ?? true);
+  for (const metric of metrics) {
+    for (const label of metric.labels) {
+      const found = labelDescriptions.filter((known) => known.label === label && isFor(known, metric));
+      if (found.length !== 1) throw new Error(`docs/metric-labels.ts describes ${label} of ${metric.name} not once`);
+    }
+  }
+  return labelDescriptions.flatMap((described) => {
+    const { label, metrics: only, meaning, values = {} } = described;
+    if (!metrics.some((metric) => isFor(described, metric))) throw new Error(`no metric has the label ${label}`);
+    const place = only === undefined ? '' : ` of ${only.map((name) => `\`${name}\``).join(', ')}`;
+    const rows = Object.entries(values).map(([value, text]) => [`\`${label}="${value}"\``, text]);
+    return [[`**\`${label}\`**${place}`, meaning], ...rows];
+  });
 }
 
 function errorsPage(): string {

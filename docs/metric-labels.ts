@@ -1,0 +1,98 @@
+import type { FlightSnapshot } from '../src/flights/flight-snapshot.ts';
+import type {
+  CoalescedEvent,
+  FlightEvent,
+  RequestEvent,
+  ServedBytesEvent,
+  UpstreamRequestKind,
+} from '../src/telemetry/channels.ts';
+
+/** What a label of the metrics says. A label of one name may say different things in different metrics. */
+export interface LabelDescription {
+  readonly label: string;
+  /** The metrics that it is for; undefined: all that have the label. */
+  readonly metrics?: readonly string[];
+  readonly meaning: string;
+  /** All that it can be, each with its meaning; undefined where the set is not closed. */
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+// Each set is a type of the code: a value that is missing here, or that no longer exists, does not compile.
+const routes: Record<RequestEvent['route'], string> = {
+  ping: '`/v2/`',
+  manifest: 'a manifest',
+  blob: 'a blob',
+  tags: 'the list of tags of a repository',
+  referrers: 'the list of what refers to a manifest',
+  catalog: 'the list of repositories',
+  other: 'none of these',
+};
+const served: Record<NonNullable<RequestEvent['served']> | 'none', string> = {
+  hit: 'from the cache, without a word to upstream',
+  joined: 'from an upstream transfer that another request had begun',
+  led: 'from an upstream transfer that this request began',
+  revalidated: 'from the cache, after upstream said that it still holds',
+  stale: 'from the cache, because upstream did not answer',
+  none: 'without content: errors, `/v2/`',
+};
+const states: Record<FlightSnapshot['state'], string> = {
+  waiting: 'for the store, for an answer of upstream, or for the time to try again',
+  pulling: 'bytes come',
+  verifying: 'all bytes are here, and their digest is computed and the blob put away',
+  done: 'over, with the blob in the store; for a moment',
+  failed: 'over, without it; for a moment',
+};
+const results: Record<Extract<FlightEvent['event'], 'done' | 'failed' | 'parked'>, string> = {
+  done: 'the blob is in the store',
+  failed: 'it is not, and those who waited were told why',
+  parked: 'stopped before its end: at a shutdown, or because nobody wanted it any more (`pull.abandon`)',
+};
+const origins: Record<ServedBytesEvent['from'], string> = {
+  cache: 'what was in the store before',
+  flight: 'a transfer in progress',
+  peer: 'another node; this version has none',
+};
+const upstreamKinds: Record<UpstreamRequestKind, string> = {
+  ping: '`/v2/`',
+  manifest: 'a manifest',
+  blob: 'a blob, also at the host that upstream redirects to',
+  tags: 'a list of tags',
+  referrers: 'a list of referrers',
+  token: "a token, at the upstream's token server",
+};
+const coalescedKinds: Record<CoalescedEvent['kind'], string> = {
+  blob: 'the transfer of a blob',
+  manifest: 'a manifest, or what a tag points to',
+  'blob-head': 'the question whether a repository has a blob',
+  token: 'a token',
+  tags: 'a list of tags',
+  referrers: 'a list of referrers',
+};
+
+export const labelDescriptions: readonly LabelDescription[] = [
+  { label: 'code', meaning: 'An error code of [ERRORS.md](ERRORS.md).' },
+  { label: 'from', meaning: 'Where the bytes came from.', values: origins },
+  {
+    label: 'kind',
+    metrics: ['onepull_upstream_requests_total'],
+    meaning: 'What was asked for.',
+    values: upstreamKinds,
+  },
+  {
+    label: 'kind',
+    metrics: ['onepull_coalesced_requests_total'],
+    meaning: 'What was shared.',
+    values: coalescedKinds,
+  },
+  { label: 'method', meaning: 'The HTTP method; `other` for one that HTTP does not have.' },
+  { label: 'result', meaning: 'How the pull ended.', values: results },
+  { label: 'route', meaning: 'What the client asked for.', values: routes },
+  { label: 'served', meaning: 'How the content came to be here.', values: served },
+  { label: 'state', meaning: 'What the pull is at.', values: states },
+  {
+    label: 'status',
+    meaning: 'The HTTP status; where none came (from upstream only), an error code of [ERRORS.md](ERRORS.md).',
+  },
+  { label: 'upstream', meaning: "The upstream's name in the configuration." },
+  { label: 'version', meaning: 'The version of onepull.' },
+];
