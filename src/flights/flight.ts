@@ -5,12 +5,12 @@ import { AppError, asAppError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import type { Channels, FlightEvent as PublishedEvent } from '../telemetry/channels.ts';
-import { FillBody } from './fill-body.ts';
-import { committedFill, type FillStorage, memoryFill, partialFill } from './fill-storage.ts';
+import type { FillBody } from './fill-body.ts';
 import { Filling, type FillingHost, type FillingOptions, type Want } from './filling.ts';
 import { FlightReader, type ReaderHost } from './flight-reader.ts';
 import type { FlightSnapshot } from './flight-snapshot.ts';
 import { type FlightEvent, type FlightState, isFinal, isOpenEnded, nextState } from './flight-state.ts';
+import { type OpenBodyOptions, openBody } from './open-body.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { RetryPolicy, Source } from './source.ts';
 import { SourceRoster } from './source-roster.ts';
@@ -22,11 +22,7 @@ export interface FlightDeps {
   readonly retry: RetryPolicy;
 }
 
-export interface FlightOptions extends FillingOptions {
-  /** So many bytes at the end of a body are held back until it is verified. */
-  readonly holdBackBytes: number;
-  /** Blobs up to this size are filled in memory. */
-  readonly smallBlobBytes: number;
+export interface FlightOptions extends FillingOptions, OpenBodyOptions {
   /** A whole fill may take so long. */
   readonly deadlineMs: number;
   /** Bodies with a wrong digest or size that are thrown away before the flight gives up. */
@@ -158,48 +154,13 @@ export class Flight implements FillingHost, ReaderHost {
   /** Opens a body once `before` is over. The flight may end meanwhile: then what was opened is closed again. */
   #open(before: Promise<void> = Promise.resolve()): void {
     this.#opening = before
-      .then(() => (this.over ? undefined : this.#openBody()))
+      .then(() =>
+        this.over ? undefined : openBody(this.#deps.store, this.digest, this.#expectedSizeBytes, this.#options),
+      )
       .then(
         (body) => (body === undefined ? undefined : this.#opened(body)),
         (error) => this.#fail(asAppError(error)),
       );
-  }
-
-  async #openBody(): Promise<FillBody> {
-    const { store } = this.#deps;
-    // Another flight may have ended between the caller's look into the store and now: never fetch twice (P1).
-    const stored = await store.open(this.digest);
-    if (stored !== undefined) {
-      const { sizeBytes } = stored;
-      return new FillBody(committedFill(stored), { digest: this.digest, sizeBytes, holdBackBytes: 0, verified: true });
-    }
-    const sizeBytes = this.#expectedSizeBytes;
-    const storage = await this.#openStorage(sizeBytes);
-    return new FillBody(storage, {
-      digest: this.digest,
-      sizeBytes: sizeBytes ?? storage.resumed.sizeBytes,
-      holdBackBytes: this.#options.holdBackBytes,
-    });
-  }
-
-  async #openStorage(sizeBytes: number | undefined): Promise<FillStorage> {
-    const { store } = this.#deps;
-    if (sizeBytes === undefined) return this.#openPartial(sizeBytes);
-    if (sizeBytes <= this.#options.smallBlobBytes) return memoryFill(store, this.digest, sizeBytes);
-    await store.makeRoom(sizeBytes);
-    return this.#openPartial(sizeBytes);
-  }
-
-  /** The partial file, emptied first where it was left by a fill of another size. */
-  async #openPartial(sizeBytes: number | undefined): Promise<FillStorage> {
-    const partial = await this.#deps.store.openPartial(this.digest);
-    const left = partial.resumed;
-    const end = left.filled.at(-1)?.end ?? 0;
-    const fits = sizeBytes === undefined || (end <= sizeBytes && (left.sizeBytes ?? sizeBytes) === sizeBytes);
-    if (fits) return partialFill(partial);
-    await partial.discard();
-    await partial.close();
-    return partialFill(await this.#deps.store.openPartial(this.digest));
   }
 
   async #opened(body: FillBody): Promise<void> {
