@@ -128,6 +128,7 @@ interface UpstreamDeps {
 
 async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncDisposableStack): Promise<Upstreams> {
   const byName = new Map<string, Upstream>();
+  const userAgent = `onepull/${productVersion()}`;
   for (const upstream of config.upstreams) {
     const { name, endpoints, authRealms, connections, connectTimeoutMs, headersTimeoutMs, tagTtlMs } = upstream;
     const registry = opening.use(
@@ -144,6 +145,7 @@ async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncD
           headersTimeoutMs,
           stallTimeoutMs: config.pull.stallTimeoutMs,
           env: deps.env,
+          userAgent,
         },
       ),
     );

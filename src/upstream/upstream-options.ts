@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Environment } from './proxy-env.ts';
 
 /** One upstream as it is configured. What is left out has the value of `withDefaults`. */
@@ -24,7 +23,8 @@ export interface UpstreamOptions {
   readonly acquireTimeoutMs?: number | undefined;
   /** Where the proxy variables are read from. Default: none are. */
   readonly env?: Environment | undefined;
-  readonly userAgent?: string | undefined;
+  /** How we introduce ourselves: `onepull/<version>`. */
+  readonly userAgent: string;
 }
 
 /** PEM texts. */
@@ -64,11 +64,6 @@ export function withDefaults(options: UpstreamOptions): ResolvedUpstreamOptions 
     stallTimeoutMs: options.stallTimeoutMs ?? 10_000,
     acquireTimeoutMs: options.acquireTimeoutMs ?? 60_000,
     env: options.env ?? {},
-    userAgent: options.userAgent ?? `onepull/${packageVersion()}`,
+    userAgent: options.userAgent,
   };
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version: unknown }).version);
 }

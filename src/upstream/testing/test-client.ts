@@ -37,7 +37,8 @@ export function makeClient(
   channels.coalesced.subscribe(({ kind }) => events.coalesced.push(kind));
   channels.rateLimit.subscribe((event) => events.rateLimits.push(event));
   const deps = { clock, channels, credentials: new FixedCredentials(credentials), lookup };
-  const client = new RegistryClient(deps, { name: 'test', endpoints: [endpoint], ...options });
+  const userAgent = 'onepull/1.2.3';
+  const client = new RegistryClient(deps, { name: 'test', endpoints: [endpoint], userAgent, ...options });
   return { client, events, channels };
 }
 
