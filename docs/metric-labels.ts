@@ -2,7 +2,13 @@ import type { FlightSnapshot } from '../src/flights/flight-snapshot.ts';
 import type {
   CoalescedEvent,
   FlightEvent,
+  HedgeEvent,
+  PassThroughEvent,
+  PauseEvent,
+  QuarantineEvent,
+  RefusedEvent,
   RequestEvent,
+  RetryEvent,
   ServedBytesEvent,
   UpstreamRequestKind,
 } from '../src/telemetry/channels.ts';
@@ -69,6 +75,39 @@ const coalescedKinds: Record<CoalescedEvent['kind'], string> = {
   referrers: 'a list of referrers',
 };
 
+const retryKinds: Record<RetryEvent['kind'], string> = {
+  manifest: 'a manifest, or what a tag points to',
+  blob: 'a blob, or a part of one',
+  list: 'a list of tags or referrers',
+};
+const pauses: Record<PauseEvent['what'], string> = {
+  manifests: 'manifests',
+  blobs: 'blobs',
+  everything: 'all that the endpoint could be asked for',
+};
+const hedges: Record<HedgeEvent['outcome'], string> = {
+  won: 'the second endpoint answered first',
+  lost: 'the first endpoint answered after all, and first',
+  failed: 'both failed',
+};
+const bounds: Record<RefusedEvent['bound'], string> = {
+  connections: '`server.maxConnections`',
+  responses: '`server.maxResponses`',
+  'queued-bytes': '`server.maxQueued`',
+  flights: '`pull.maxFlights`',
+  descriptors: 'the file descriptors that the system allows the process',
+  'pass-through': '`pull.passThroughMemory`',
+};
+const finders: Record<QuarantineEvent['foundBy'], string> = {
+  scrub: 'the scrub in the background',
+  serving: 'an answer that was about to end with it',
+};
+const passCauses: Record<PassThroughEvent['cause'], string> = {
+  'too-large': 'the blob is larger than the cache may be',
+  'disk-full': 'the disk is full',
+  'disk-failed': 'the disk does not take or give what it should',
+};
+
 export const labelDescriptions: readonly LabelDescription[] = [
   { label: 'code', meaning: 'An error code of [ERRORS.md](ERRORS.md).' },
   { label: 'from', meaning: 'Where the bytes came from.', values: origins },
@@ -84,7 +123,32 @@ export const labelDescriptions: readonly LabelDescription[] = [
     meaning: 'What was shared.',
     values: coalescedKinds,
   },
+  { label: 'bound', meaning: 'The bound that was reached.', values: bounds },
+  {
+    label: 'cause',
+    metrics: ['onepull_passed_through_total'],
+    meaning: 'Why the disk could not take it.',
+    values: passCauses,
+  },
+  {
+    label: 'cause',
+    metrics: ['onepull_upstream_retries_total'],
+    meaning: 'What the attempt before failed of: an error code of [ERRORS.md](ERRORS.md).',
+  },
+  { label: 'endpoint', meaning: "The endpoint's host." },
+  {
+    label: 'failover',
+    meaning: 'Whether the next attempt is made at another endpoint: `true` or `false`.',
+  },
+  { label: 'found_by', meaning: 'What found the damage.', values: finders },
+  {
+    label: 'kind',
+    metrics: ['onepull_upstream_retries_total'],
+    meaning: 'What is asked for again.',
+    values: retryKinds,
+  },
   { label: 'method', meaning: 'The HTTP method; `other` for one that HTTP does not have.' },
+  { label: 'outcome', meaning: 'What came of it.', values: hedges },
   { label: 'result', meaning: 'How the pull ended.', values: results },
   { label: 'route', meaning: 'What the client asked for.', values: routes },
   { label: 'served', meaning: 'How the content came to be here.', values: served },
@@ -95,4 +159,5 @@ export const labelDescriptions: readonly LabelDescription[] = [
   },
   { label: 'upstream', meaning: "The upstream's name in the configuration." },
   { label: 'version', meaning: 'The version of onepull.' },
+  { label: 'what', meaning: 'What is not asked for meanwhile.', values: pauses },
 ];

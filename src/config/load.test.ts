@@ -41,13 +41,19 @@ test('a file, then variables, then flags override', async (context) => {
 
 test('units are parsed and named', async (context) => {
   const yaml = `
-storage: { maxSize: 1.5GiB, scrubRate: 0 }
+storage: { maxSize: 1.5GiB, scrubRate: 0, verifyAfter: 2h, minFree: 1MiB }
 upstreams: { r.example: { url: 'https://r.example', tagTtl: 1m30s, connectTimeout: 250ms } }
-pull: { headerTimeout: 20s, stallTimeout: 5s, deadline: 2h, abandon: keep, maxRanges: 8 }
+pull: { headerTimeout: 20s, stallTimeout: 5s, deadline: 2h, abandon: keep, maxRanges: 8, maxSplit: 6 }
 server: { maxHeaderSize: 32KiB, shutdownTimeout: 5s }
 log: { level: debug, access: false }`;
   const config = configOf(await loadYaml(context, yaml));
-  assert.deepEqual(config.storage, { path: './onepull-data', maxSizeBytes: 1610612736, scrubBytesPerSecond: 0 });
+  assert.deepEqual(config.storage, {
+    path: './onepull-data',
+    maxSizeBytes: 1610612736,
+    scrubBytesPerSecond: 0,
+    verifyAfterMs: 7_200_000,
+    minFreeBytes: 1_048_576,
+  });
   assert.equal(config.upstreams[0]?.tagTtlMs, 90_000);
   assert.equal(config.upstreams[0]?.connectTimeoutMs, 250);
   assert.deepEqual(config.pull, {
@@ -55,7 +61,10 @@ log: { level: debug, access: false }`;
     stallTimeoutMs: 5_000,
     deadlineMs: 7_200_000,
     abandon: 'keep',
+    minProgressBytes: 65_536,
     maxRanges: 8,
+    maxSplit: 6,
+    passThroughBytes: 134_217_728,
     maxFlights: 1000,
   });
   assert.equal(config.server.maxHeaderSizeBytes, 32768);

@@ -27,6 +27,14 @@ const input = z
         scrubRate: size({})
           .prefault('8MiB')
           .describe('How much content is read and hashed again each second, in the background. `0`: none.'),
+        verifyAfter: duration({ max: '3650d' })
+          .prefault('7d')
+          .describe(
+            'Content that was not hashed for so long, or since the start, is hashed again while it is served. `0s`: each time.',
+          ),
+        minFree: size({})
+          .prefault('256MiB')
+          .describe('Free space that the disk keeps: the cache gives up content of its own before it takes more.'),
       })
       .prefault({}),
     upstreams: upstreams.prefault(defaultUpstreams),
@@ -38,6 +46,11 @@ const input = z
         stallTimeout: duration({ min: '10ms', max: '1h' })
           .prefault('10s')
           .describe('A connection that brings no byte for so long is replaced.'),
+        minProgress: size({ max: '1GiB' })
+          .prefault('64KiB')
+          .describe(
+            'A connection that brings less than this within `stallTimeout` is replaced too. `0`: any byte will do.',
+          ),
         deadline: duration({ min: '100ms', max: '7d' })
           .prefault('30m')
           .describe('The longest that one pull may take, retries included.'),
@@ -49,6 +62,16 @@ const input = z
         maxRanges: integer(1, 32)
           .prefault(4)
           .describe('Connections that fetch parts of one blob at the same time, at most.'),
+        maxSplit: integer(1, 32)
+          .prefault(4)
+          .describe(
+            'Of these, how many may share the work of a large blob where that is faster than one. `1`: never split.',
+          ),
+        passThroughMemory: size({ max: '64GiB' })
+          .prefault('128MiB')
+          .describe(
+            'Memory to stream what the disk cannot take: blobs larger than the cache, or any if it fails. `0`: refuse.',
+          ),
         maxFlights: integer(1, 100_000)
           .prefault(1000)
           .describe('Pulls at the same time at most; one more is refused with 503.'),
@@ -57,6 +80,12 @@ const input = z
     server: z
       .strictObject({
         maxConnections: integer(1, 1_000_000).prefault(10_000).describe('Connections of clients at most.'),
+        maxResponses: integer(1, 1_000_000)
+          .prefault(5000)
+          .describe('Answers under way at the same time, at most; one more is refused with 503 and Retry-After.'),
+        maxQueued: size({ min: '1MiB', max: '64GiB' })
+          .prefault('256MiB')
+          .describe('Bytes that wait in memory for clients to take them, at most; beyond it new requests are refused.'),
         clientTimeout: duration({ min: '10ms', max: '1h' })
           .prefault('2m')
           .describe('A client that neither sends nor takes a byte for so long is cut off.'),
@@ -112,6 +141,8 @@ function toConfig({ listen, admin, storage, upstreams, pull, server, log }: z.ou
       path: storage.path,
       maxSizeBytes: storage.maxSize,
       scrubBytesPerSecond: storage.scrubRate,
+      verifyAfterMs: storage.verifyAfter,
+      minFreeBytes: storage.minFree,
     },
     upstreams: names.flatMap((name) => {
       const section = upstreams[name];
@@ -122,11 +153,16 @@ function toConfig({ listen, admin, storage, upstreams, pull, server, log }: z.ou
       stallTimeoutMs: pull.stallTimeout,
       deadlineMs: pull.deadline,
       abandon: pull.abandon,
+      minProgressBytes: pull.minProgress,
       maxRanges: pull.maxRanges,
+      maxSplit: pull.maxSplit,
+      passThroughBytes: pull.passThroughMemory,
       maxFlights: pull.maxFlights,
     },
     server: {
       maxConnections: server.maxConnections,
+      maxResponses: server.maxResponses,
+      maxQueuedBytes: server.maxQueued,
       clientTimeoutMs: server.clientTimeout,
       maxHeaderSizeBytes: server.maxHeaderSize,
       shutdownTimeoutMs: server.shutdownTimeout,
@@ -150,6 +186,7 @@ function toUpstream(name: string, section: UpstreamInput, alone: boolean) {
     connections: section.connections,
     connectTimeoutMs: section.connectTimeout,
     headersTimeoutMs: section.headersTimeout,
+    hedge: section.hedge,
   };
 }
 

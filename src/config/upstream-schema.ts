@@ -42,7 +42,7 @@ const upstream = z
     endpoints: urls()
       .optional()
       .meta({
-        description: 'The registry, where several addresses serve the same content. This version uses the first.',
+        description: 'The registry, where several addresses serve the same content: the first that works well is used.',
         rivals: ['url'],
       }),
     default: flag()
@@ -85,6 +85,11 @@ const upstream = z
     headersTimeout: duration({ min: '10ms', max: '5m' })
       .prefault('20s')
       .describe('The longest wait for the headers of an answer.'),
+    hedge: flag()
+      .prefault(true)
+      .describe(
+        'Where there are several endpoints, a manifest that one is slow to give is asked of the next as well, now and then.',
+      ),
   })
   .superRefine(checkUpstream, { when: () => true });
 

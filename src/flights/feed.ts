@@ -3,7 +3,7 @@ import { AppError, asAppError } from '../core/errors.ts';
 import type { FillBody } from './fill-body.ts';
 import type { PlanLimits, PlannedRange } from './range-planner.ts';
 import { RateMeter } from './rate-meter.ts';
-import type { Source, SourceBody } from './source.ts';
+import type { Source, SourceBody, Urgency } from './source.ts';
 
 /** How a feed ended. */
 export type FeedOutcome =
@@ -29,6 +29,7 @@ export interface FeedListener {
   wrote(feed: Feed, offset: number, end: number): void;
   /** Bytes came from the source, wanted or not. */
   received(bytes: number): void;
+  urgency(): Urgency;
   /** Resolves when another feed has written what it is writing between `start` and `end`; undefined where none is. */
   writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined;
 }
@@ -126,7 +127,10 @@ export class Feed {
   }
 
   async #read(): Promise<void> {
-    const answer = await this.source.open(this.start, this.end, this.#abort.signal);
+    const answer = await this.source.open(
+      { start: this.start, end: this.end, optional: false, urgency: () => this.#listener.urgency(), waiting: () => {} },
+      this.#abort.signal,
+    );
     if (this.#over || !this.#listener.opened(this, answer)) {
       this.stop();
       return void discard(answer);

@@ -4,7 +4,7 @@ import { Feed, type FeedListener, type FeedOptions, type FeedOutcome } from './f
 import type { FillBody } from './fill-body.ts';
 import { planRange } from './range-planner.ts';
 import { RecordKeeper } from './record-keeper.ts';
-import type { RetryPolicy, Source, SourceBody } from './source.ts';
+import type { RetryPolicy, Source, SourceBody, Urgency } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
 
 export interface FillingOptions extends FeedOptions {
@@ -21,6 +21,8 @@ export interface Want {
 /** What a filling tells its flight. Calls are synchronous. */
 export interface FillingHost {
   wants(body: FillBody): Want[];
+  /** Responses that follow the flight. */
+  readonly waiters: number;
   /** Bytes came, or the size became known: readers may go on. */
   progressed(): void;
   /** Every byte is there. Said once. */
@@ -66,6 +68,7 @@ export class Filling implements FeedListener {
   #plannedAtMs = 0;
   #pause: { readonly timer: Timer; readonly reason: string } | undefined;
   #attempts = 0;
+  #lastFailed: Source | undefined;
 
   constructor(
     deps: { body: FillBody; roster: SourceRoster; host: FillingHost; clock: Clock; retry: RetryPolicy },
@@ -116,8 +119,8 @@ export class Filling implements FeedListener {
   }
 
   /** There is another source: a pause is for the sake of those that failed. */
-  sourceAdded(source: Source): void {
-    if (this.#pause === undefined || this.#roster.next() !== source) return;
+  sourcesAdded(): void {
+    if (this.#pause === undefined || this.#roster.next() === this.#lastFailed) return;
     this.#pause.timer.clear();
     this.#pause = undefined;
     this.#look();
@@ -125,7 +128,10 @@ export class Filling implements FeedListener {
 
   /** Those who brought bytes of this body have a fault: it is wrong. */
   blame(error: AppError): void {
-    for (const source of this.#contributors) this.#roster.failed(source, error);
+    for (const source of this.#contributors) {
+      this.#roster.failed(source, error);
+      source.discredit(error);
+    }
   }
 
   /** Ends every transfer. `record`: notes what is there for a later fill. Rejects where that note cannot be written. */
@@ -184,6 +190,13 @@ export class Filling implements FeedListener {
 
   received(bytes: number): void {
     this.#host.received(bytes);
+  }
+
+  /** For a fair turn at the source (FeedListener). */
+  urgency(): Urgency {
+    const { sizeBytes, filled } = this.#body;
+    const missingBytes = sizeBytes === undefined ? undefined : sizeBytes - filled.bytes;
+    return { waiters: this.#host.waiters, missingBytes };
   }
 
   /** A write of another feed is under way in between (FeedListener). */
@@ -267,6 +280,7 @@ export class Filling implements FeedListener {
       return;
     }
     this.#roster.failed(feed.source, error);
+    this.#lastFailed = feed.source;
     const delayMs = this.#delayAfter(feed.source, error);
     if (delayMs !== undefined) this.#pauseFor(delayMs, `another attempt after: ${error.message}`);
     else if (this.#feeds.size > 0) this.#maxFeeds = this.#feeds.size;

@@ -126,7 +126,7 @@ describe('a reader that has not begun to read when the flight ends', () => {
     const world = new FlightWorld(store, digest);
     await store.put(digest, content);
     const source = new ScriptedSource('up', content);
-    const { reader } = await world.table.join({ ...request, source }, signal);
+    const { reader } = await world.table.join({ ...request, sources: [source] }, signal);
     assert.equal(await reader.whenSized(signal), size);
     await world.quiet();
     assert.equal(world.table.size, 0);
@@ -140,7 +140,7 @@ describe('a reader that has not begun to read when the flight ends', () => {
     await using store = new MemoryContentStore();
     const world = new FlightWorld(store, digest);
     const source = new ScriptedSource('up', content);
-    const early = await world.table.join({ ...request, source }, signal);
+    const early = await world.table.join({ ...request, sources: [source] }, signal);
     await world.quiet();
     const commit = Promise.withResolvers<void>();
     world.store.beforeCommit = () => commit.promise;
@@ -148,7 +148,7 @@ describe('a reader that has not begun to read when the flight ends', () => {
     await world.quiet();
     source.attempts[0]?.deliver(all);
     await world.quiet();
-    const late = await world.table.join({ ...request, source }, signal);
+    const late = await world.table.join({ ...request, sources: [source] }, signal);
     assert.equal(late.led, false);
     commit.resolve();
     await world.quiet();

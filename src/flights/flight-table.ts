@@ -17,7 +17,7 @@ export interface JoinRequest {
   /** What a manifest says of its size; the source's word counts in the end. */
   readonly sizeBytes: number | undefined;
   /** Where the content can be had on this reader's behalf. The caller has checked that it may read it (P9). */
-  readonly source: Source;
+  readonly sources: readonly Source[];
   /** The part wanted, where the size is known; otherwise the reader's `setRange`. */
   readonly range: Interval | undefined;
 }
@@ -66,7 +66,7 @@ export class FlightTable implements AsyncDisposable {
       }
       if (known !== undefined) this.#deps.channels.coalesced.publish({ kind: 'blob' });
       const flight = known ?? this.#start(request);
-      const reader = flight.join(request.source, request.range);
+      const reader = flight.join(request.sources, request.range);
       return { reader, led: known === undefined, failed: flight.failed };
     }
   }

@@ -333,7 +333,7 @@ describe('a flight', () => {
   it('refuses more flights than allowed', async () => {
     start({ maxFlights: 1 });
     await joined();
-    const request = { digest: digestOf(sampleBytes(9, 9)), sizeBytes: 9, source, range: undefined };
+    const request = { digest: digestOf(sampleBytes(9, 9)), sizeBytes: 9, sources: [source], range: undefined };
     await assert.rejects(world.table.join(request, new AbortController().signal), { code: 'OVERLOADED' });
   });
 

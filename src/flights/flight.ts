@@ -112,13 +112,13 @@ export class Flight implements FillingHost, ReaderHost {
   // --- readers -----------------------------------------------------------------------------------------------------
 
   /** Adds a reader, and where the content can be had on that reader's behalf. Only while the flight is not over. */
-  join(source: Source, range: Interval | undefined): FlightReader {
-    const isNew = this.#roster.add(source);
+  join(sources: readonly Source[], range: Interval | undefined): FlightReader {
+    const added = sources.filter((source) => this.#roster.add(source));
     const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range);
     this.#readers.add(reader);
     this.#readersEver++;
     if (this.body?.verified === true) reader.readOf(this.body);
-    if (isNew && this.#state.phase === 'filling') this.#filling?.sourceAdded(source);
+    if (added.length > 0 && this.#state.phase === 'filling') this.#filling?.sourcesAdded();
     return reader;
   }
 
@@ -197,6 +197,10 @@ export class Flight implements FillingHost, ReaderHost {
       if (from !== undefined) wants.push({ from, to: reader.end });
     }
     return wants;
+  }
+
+  get waiters(): number {
+    return this.#readers.size;
   }
 
   progressed(): void {

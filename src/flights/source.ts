@@ -1,3 +1,5 @@
+import type { AppError } from '../core/errors.ts';
+
 /**
  * Something that a flight can read ranges of one blob from: an upstream endpoint, a peer. The flight decides what to
  * read and when to try again; a source makes one attempt.
@@ -7,11 +9,45 @@ export interface Source {
   readonly name: string;
   /** Whose bytes these are, for accounting: the upstream's or the peer's name. */
   readonly origin: string;
+  /** How good a choice it is at this moment, as whoever watches it judges. Looked at whenever there is a choice. */
+  standing(): SourceStanding;
   /**
-   * Asks for bytes from `start` to `end` (excluded; undefined: to the last). Rejects with an `AppError` that says what
-   * happened; `signal` aborts the attempt and, later, the body.
+   * Asks for the bytes of a range. Rejects with an `AppError` that says what happened; `signal` aborts the waiting, the
+   * attempt and, later, the body.
    */
-  open(start: number, end: number | undefined, signal: AbortSignal): Promise<SourceBody>;
+  open(request: SourceRequest, signal: AbortSignal): Promise<SourceBody>;
+  /** What it delivered turned out to be wrong (P4). */
+  discredit(error: AppError): void;
+}
+
+export interface SourceStanding {
+  /** So long it is better left alone, in ms: it is known to be down, or asked for a rest. 0: it may be asked now. */
+  readonly restMs: number;
+  /** Why it rests, for people: `docker.io limits us`. */
+  readonly restReason: string | undefined;
+  /** The less the better. Equal for sources that are as good as each other: then the order in which they came counts. */
+  readonly cost: number;
+  /** Whether one more connection takes nothing from anybody else who waits for this source. */
+  readonly hasRoom: boolean;
+}
+
+export interface SourceRequest {
+  readonly start: number;
+  /** Excluded; undefined: to the last byte. */
+  readonly end: number | undefined;
+  /** One more connection beside others that already bring this blob: rejected with OVERLOADED rather than queued. */
+  readonly optional: boolean;
+  /** For a fair turn among requests that wait: looked at whenever one is let in. */
+  readonly urgency: () => Urgency;
+  /** Told what the request waits for, in words, before it is sent; undefined: for the answer. */
+  readonly waiting: (reason: string | undefined) => void;
+}
+
+export interface Urgency {
+  /** Responses that wait for these bytes. */
+  readonly waiters: number;
+  /** What is still to come of the blob, in bytes; undefined where nobody knows. */
+  readonly missingBytes: number | undefined;
 }
 
 export interface SourceBody {

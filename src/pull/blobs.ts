@@ -13,7 +13,7 @@ import { flightBody, storedBody } from './blob-bodies.ts';
 import type { BlobAnswer, BlobRequest } from './depot.ts';
 import type { PullBoard } from './pull-board.ts';
 import type { RememberedFailures } from './remembered-failures.ts';
-import { upstreamSource } from './upstream-source.ts';
+import { upstreamSources } from './upstream-source.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface BlobsDeps extends AttemptDeps {
@@ -75,9 +75,9 @@ export class Blobs {
     const failure = this.#deps.flights.has(digest) ? undefined : this.#deps.failures.recall(key);
     if (failure !== undefined) throw failure;
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const source = upstreamSource(registry, scope, digest);
+    const sources = upstreamSources(registry, scope, digest);
     const { sizeBytes } = link;
-    const joining = this.#deps.flights.join({ digest, sizeBytes, source, range: undefined }, signal);
+    const joining = this.#deps.flights.join({ digest, sizeBytes, sources, range: undefined }, signal);
     const { reader, led, failed } = await joining;
     // Told to whoever still reads then, or to nobody: remembered it is, for those who would start it all over.
     void failed.then((error) => this.#deps.failures.remember(key, error));

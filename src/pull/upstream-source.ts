@@ -3,11 +3,13 @@ import { type Scope, scopeName } from '../core/scope.ts';
 import type { Source } from '../flights/source.ts';
 import type { Registry } from './upstreams.ts';
 
-/** A blob of one repository of an upstream, as a source for its flight. */
-export function upstreamSource(registry: Registry, scope: Scope, digest: Digest): Source {
-  return {
-    name: scopeName(scope),
+/** A blob of one repository of an upstream, as sources for its flight: one for each endpoint. */
+export function upstreamSources(registry: Registry, scope: Scope, digest: Digest): readonly Source[] {
+  return registry.blobSources(scope.repository, digest).map((source) => ({
+    name: `${scopeName(scope)} at ${source.name}`,
     origin: scope.registry,
-    open: (start, end, signal) => registry.openBlob(scope.repository, digest, start, end, signal),
-  };
+    standing: () => source.standing(),
+    open: (request, signal) => source.open(request, signal),
+    discredit: (error) => source.discredit(error),
+  }));
 }

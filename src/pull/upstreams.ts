@@ -1,7 +1,7 @@
 import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
-import type { SourceBody } from '../flights/source.ts';
+import type { Source } from '../flights/source.ts';
 
 /** What pulling needs of an upstream registry. One attempt each; every call rejects with an `AppError`. */
 export interface Registry {
@@ -24,13 +24,8 @@ export interface Registry {
     digest: Digest,
     signal: AbortSignal,
   ): Promise<{ sizeBytes: number | undefined; mediaType: string | undefined }>;
-  openBlob(
-    repository: RepositoryName,
-    digest: Digest,
-    start: number,
-    end: number | undefined,
-    signal: AbortSignal,
-  ): Promise<SourceBody>;
+  /** Where a blob can be read from: one for each endpoint, in order of preference. At least one. */
+  blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[];
   /** `query`, of this and the next: the query string without `?`, in upstream's own terms. */
   listTags(repository: RepositoryName, query: string, signal: AbortSignal): Promise<UpstreamList>;
   /** Undefined: this registry has no referrers API. */
@@ -41,6 +36,9 @@ export interface Registry {
     signal: AbortSignal,
   ): Promise<(UpstreamList & { filtersApplied: string | undefined }) | undefined>;
 }
+
+/** As a flight's source, but for what a flight calls it by. `name` is the endpoint's. */
+export type BlobSource = Pick<Source, 'name' | 'standing' | 'open' | 'discredit'>;
 
 export interface UpstreamList {
   readonly body: Uint8Array;

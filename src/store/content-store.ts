@@ -19,9 +19,16 @@ export interface ContentStore {
    * with an open fill is not evicted, nor is what the fill commits until it is closed.
    */
   openPartial(digest: Digest): Promise<PartialBlob>;
-  /** Makes room for `sizeBytes` more, evicting what may leave. Best effort: says nothing of success. */
-  makeRoom(sizeBytes: number): Promise<void>;
+  /**
+   * Makes room for `sizeBytes` more, evicting what may leave. Says whether there is room now: `too-large` could never be
+   * kept within the cache's bound, for `disk-full` the disk has too little free space whatever leaves.
+   */
+  makeRoom(sizeBytes: number): Promise<Room>;
+  /** Takes content that turned out to be damaged out of the store, so that it is fetched again. Who has it open keeps it. */
+  condemn(digest: Digest, reason: string): Promise<void>;
 }
+
+export type Room = 'enough' | 'too-large' | 'disk-full';
 
 /** Committed content, open for reading. */
 export interface StoredBlob {
@@ -29,6 +36,11 @@ export interface StoredBlob {
   readonly sizeBytes: number;
   /** For positional reads only (`fs.read` with a position). Valid until `close`. */
   readonly fd: number;
+  /**
+   * Undefined where its bytes were hashed lately enough to be served as they are. Else they are being hashed, once for all
+   * who opened it: resolves when they are right, rejects when they are not; then it has left the store.
+   */
+  readonly proof: Promise<void> | undefined;
   close(): void;
 }
 

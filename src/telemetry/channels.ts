@@ -42,6 +42,57 @@ export interface RateLimitEvent {
   readonly remaining: number | undefined;
 }
 
+/** The circuit breaker of an upstream's endpoint has moved. */
+export interface BreakerEvent {
+  readonly upstream: string;
+  readonly endpoint: string;
+  /** `open`: it is not asked. `half-open`: a probe finds out whether it is back. */
+  readonly state: 'closed' | 'open' | 'half-open';
+  /** What opened it, in words. */
+  readonly reason: string | undefined;
+}
+
+/** An endpoint asked to be left alone (429, or 503 with Retry-After). */
+export interface PauseEvent {
+  readonly upstream: string;
+  readonly endpoint: string;
+  /** What is not asked for meanwhile. */
+  readonly what: 'manifests' | 'blobs' | 'everything';
+  readonly forMs: number;
+}
+
+/** Another attempt follows one that failed: at the same endpoint, or (`failover`) at another. */
+export interface RetryEvent {
+  readonly upstream: string;
+  readonly kind: 'manifest' | 'blob' | 'list';
+  readonly cause: ErrorCode;
+  readonly failover: boolean;
+}
+
+/** A manifest request was sent to a second endpoint because the first was slow. */
+export interface HedgeEvent {
+  readonly upstream: string;
+  readonly outcome: 'won' | 'lost' | 'failed';
+}
+
+/** New work was refused because a bound was reached (P8). */
+export interface RefusedEvent {
+  readonly bound: 'connections' | 'responses' | 'queued-bytes' | 'flights' | 'descriptors' | 'pass-through';
+}
+
+/** Damaged content was taken out of the store. */
+export interface QuarantineEvent {
+  readonly digest: Digest;
+  readonly foundBy: 'scrub' | 'serving';
+  readonly reason: string;
+}
+
+/** A blob is streamed through memory because the disk cannot take it. */
+export interface PassThroughEvent {
+  readonly digest: Digest;
+  readonly cause: 'too-large' | 'disk-full' | 'disk-failed';
+}
+
 /** A request of a client was answered, or broke off. */
 export interface RequestEvent {
   readonly id: string;
@@ -116,6 +167,13 @@ export class Channels {
   readonly upstreamRequest: Channel<UpstreamRequestEvent> = new Channel();
   readonly upstreamBytes: Channel<UpstreamBytesEvent> = new Channel();
   readonly rateLimit: Channel<RateLimitEvent> = new Channel();
+  readonly breaker: Channel<BreakerEvent> = new Channel();
+  readonly pause: Channel<PauseEvent> = new Channel();
+  readonly retry: Channel<RetryEvent> = new Channel();
+  readonly hedge: Channel<HedgeEvent> = new Channel();
+  readonly refused: Channel<RefusedEvent> = new Channel();
+  readonly quarantine: Channel<QuarantineEvent> = new Channel();
+  readonly passThrough: Channel<PassThroughEvent> = new Channel();
   readonly request: Channel<RequestEvent> = new Channel();
   readonly servedBytes: Channel<ServedBytesEvent> = new Channel();
   readonly coalesced: Channel<CoalescedEvent> = new Channel();

@@ -30,6 +30,7 @@ export class Metrics {
 
   constructor(deps: MetricsDeps, options: MetricsOptions) {
     this.#countUpstream(deps.channels);
+    this.#countFaults(deps.channels);
     this.#countRequests(deps.channels);
     this.#countFlights(deps.channels);
     this.#countEvictions(deps.channels);
@@ -83,6 +84,46 @@ export class Metrics {
       if (event.limit !== undefined) limit.set({ upstream: event.upstream }, event.limit);
       if (event.remaining !== undefined) remaining.set({ upstream: event.upstream }, event.remaining);
     });
+  }
+
+  /** What a person would be woken for, or would look at when woken. */
+  #countFaults({ breaker, pause, retry, hedge, refused, quarantine, passThrough }: Channels): void {
+    const opens = this.#counter('breaker_opens_total', 'Times that an endpoint was taken out of use.', [
+      'upstream',
+      'endpoint',
+    ]);
+    breaker.subscribe(({ upstream, endpoint, state }) => {
+      if (state === 'open') opens.inc({ upstream, endpoint });
+    });
+    const pauses = this.#counter('upstream_pauses_total', 'Times that an endpoint asked to be left alone.', [
+      'upstream',
+      'endpoint',
+      'what',
+    ]);
+    pause.subscribe(({ upstream, endpoint, what }) => pauses.inc({ upstream, endpoint, what }));
+    const retries = this.#counter('upstream_retries_total', 'Further attempts, by what the one before failed of.', [
+      'upstream',
+      'kind',
+      'cause',
+      'failover',
+    ]);
+    retry.subscribe(({ upstream, kind, cause, failover }) =>
+      retries.inc({ upstream, kind, cause, failover: String(failover) }),
+    );
+    const hedges = this.#counter('upstream_hedges_total', 'Manifest requests sent to a second endpoint as well.', [
+      'upstream',
+      'outcome',
+    ]);
+    hedge.subscribe(({ upstream, outcome }) => hedges.inc({ upstream, outcome }));
+    const refusals = this.#counter('refused_total', 'New work refused because a bound was reached.', ['bound']);
+    refused.subscribe(({ bound }) => refusals.inc({ bound }));
+    const quarantined = this.#counter('quarantined_blobs_total', 'Damaged blobs taken out of the store.', ['found_by']);
+    for (const found_by of ['scrub', 'serving']) quarantined.inc({ found_by }, 0);
+    quarantine.subscribe(({ foundBy }) => quarantined.inc({ found_by: foundBy }));
+    const passed = this.#counter('passed_through_total', 'Blobs streamed through memory instead of the disk.', [
+      'cause',
+    ]);
+    passThrough.subscribe(({ cause }) => passed.inc({ cause }));
   }
 
   #countRequests({ request, servedBytes }: Channels): void {

@@ -6,7 +6,16 @@ import { parseRepositoryName, type RepositoryName } from '../core/repository-nam
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { RegistryClient } from './registry-client.ts';
-import { failure, fakeDns, makeClient, never, published, repository, someDigest } from './testing/test-client.ts';
+import {
+  failure,
+  fakeDns,
+  makeClient,
+  never,
+  openBlob,
+  published,
+  repository,
+  someDigest,
+} from './testing/test-client.ts';
 import { answer, type Handler, makeCertificate, type SeenRequest, TestServer } from './testing/test-server.ts';
 
 const basic: Credentials = { kind: 'basic', username: 'user', password: 'pass:word' };
@@ -350,7 +359,7 @@ describe('credentials', () => {
     });
     const { client } = makeClient(server.url, { credentials: basic });
     await using _ = client;
-    await failure(client.openBlob(repository, someDigest, 0, undefined, never), 'UPSTREAM_UNAUTHORIZED');
+    await failure(openBlob(client, someDigest, 0, undefined, never), 'UPSTREAM_UNAUTHORIZED');
     assert.deepEqual(
       cdn.requests.map(({ headers }) => headers.authorization),
       [undefined],

@@ -1,15 +1,8 @@
 import { parseContentRange } from '../core/byte-range.ts';
+import type { SourceBody } from '../flights/source.ts';
 import { contentLengthOf } from './exchange.ts';
 import type { TransportResponse } from './transport.ts';
 import { invalidError } from './upstream-errors.ts';
-
-/** An opened body, in the shape that flights read from. */
-export interface SourceBody {
-  /** Where the bytes begin. 0 although a later start was asked: upstream does not serve ranges. */
-  readonly start: number;
-  readonly blobSizeBytes: number | undefined;
-  readonly chunks: AsyncIterable<Uint8Array>;
-}
 
 /**
  * What a 200 or 206 to a request for the bytes from `start` to `end` means (RFC 9110 sections 14.4 and 15.3.7). The

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { failure, makeClient, never, readAll, repository, someDigest } from './testing/test-client.ts';
+import { failure, makeClient, never, openBlob, readAll, repository, someDigest } from './testing/test-client.ts';
 import { answer, type Handler, type SeenRequest, TestServer } from './testing/test-server.ts';
 
 const blob = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
@@ -21,7 +21,7 @@ async function open(handler: Handler, start = 0, end?: number) {
   const stack = new AsyncDisposableStack();
   stack.use(server);
   stack.use(client);
-  return { body: client.openBlob(repository, someDigest, start, end, never), server, events, stack };
+  return { body: openBlob(client, someDigest, start, end, never), server, events, stack };
 }
 
 describe('a blob', () => {
@@ -42,7 +42,7 @@ describe('a blob', () => {
     await using _ = client;
     for (let round = 0; round < 4; round++) {
       const reads = Array.from({ length: 10 }, async () => {
-        const { chunks } = await client.openBlob(repository, someDigest, 0, undefined, never);
+        const { chunks } = await openBlob(client, someDigest, 0, undefined, never);
         assert.deepEqual(await readAll(chunks), blob);
       });
       await Promise.all(reads);
@@ -211,7 +211,7 @@ describe('a reader', () => {
     const { client, events } = makeClient(server.url);
     await using _ = client;
     const abort = new AbortController();
-    const { chunks } = await client.openBlob(repository, someDigest, 0, undefined, abort.signal);
+    const { chunks } = await openBlob(client, someDigest, 0, undefined, abort.signal);
     const iterator = chunks[Symbol.asyncIterator]();
     await iterator.next();
     abort.abort();

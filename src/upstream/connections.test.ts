@@ -4,7 +4,16 @@ import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { ociManifest } from '../core/media-types.ts';
-import { failure, fakeDns, makeClient, never, readAll, repository, someDigest } from './testing/test-client.ts';
+import {
+  failure,
+  fakeDns,
+  makeClient,
+  never,
+  openBlob,
+  readAll,
+  repository,
+  someDigest,
+} from './testing/test-client.ts';
 import { answer, type Handler, makeCertificate, TestServer } from './testing/test-server.ts';
 
 const manifest: Handler = (_, response) => answer(response, 200, { 'content-type': ociManifest }, '{}');
@@ -71,7 +80,7 @@ describe('the tls settings', () => {
     await using _ = made.client;
     await getManifest(made);
     assert.deepEqual(seen, ['localhost']);
-    const elsewhere = await made.client.openBlob(repository, someDigest, 0, undefined, never);
+    const elsewhere = await openBlob(made.client, someDigest, 0, undefined, never);
     for await (const _chunk of elsewhere.chunks);
     assert.deepEqual(seen, ['localhost', 'localhost', undefined]);
   });
@@ -117,7 +126,7 @@ describe('a proxy', () => {
     const made = makeClient('https://registry.corp.test', { env: { https_proxy: proxy.url }, tls: { ca: own.cert } });
     await using _ = made.client;
     await getManifest(made);
-    const { chunks } = await made.client.openBlob(repository, someDigest, 0, undefined, never);
+    const { chunks } = await openBlob(made.client, someDigest, 0, undefined, never);
     assert.equal((await readAll(chunks)).toString(), '{}');
     assert.deepEqual(new Set(tunnels), new Set(['registry.corp.test:443']));
     assert.equal(proxy.requests.length, 0);
@@ -147,9 +156,9 @@ describe('the origins that an upstream redirects to', () => {
     });
     const { client } = makeClient(server.url, { lookup: fakeDns() });
     await using _ = client;
-    const held = await client.openBlob(repository, someDigest, 0, undefined, never);
+    const held = await openBlob(client, someDigest, 0, undefined, never);
     for (let i = 0; i < 70; i++) {
-      await readAll((await client.openBlob(repository, someDigest, 0, undefined, never)).chunks);
+      await readAll((await openBlob(client, someDigest, 0, undefined, never)).chunks);
     }
     (await first.promise)();
     assert.equal((await readAll(held.chunks)).toString(), 'ab');
@@ -166,7 +175,7 @@ describe('a client that is disposed', () => {
       }
     });
     const { client } = makeClient(server.url);
-    const { chunks } = await client.openBlob(repository, someDigest, 0, undefined, never);
+    const { chunks } = await openBlob(client, someDigest, 0, undefined, never);
     const iterator = chunks[Symbol.asyncIterator]();
     await iterator.next();
     const body = iterator.next();
@@ -181,12 +190,12 @@ describe('a client that is disposed', () => {
   it('leaves nothing that keeps the process alive', async () => {
     await using server = await TestServer.start((_, response) => answer(response, 200, {}, '{}'));
     const script = `
-      const { makeClient, repository, someDigest, never, readAll } = await import(${JSON.stringify(
+      const { makeClient, openBlob, repository, someDigest, never, readAll } = await import(${JSON.stringify(
         new URL('./testing/test-client.ts', import.meta.url).href,
       )});
       const { client } = makeClient(${JSON.stringify(server.url)});
       await client.getManifest(repository, 'latest', 'x', 1000, never);
-      await readAll((await client.openBlob(repository, someDigest, 0, undefined, never)).chunks);
+      await readAll((await openBlob(client, someDigest, 0, undefined, never)).chunks);
       await client[Symbol.asyncDispose]();
       const held = process.getActiveResourcesInfo().filter((name) => !/^(Pipe|TTY)Wrap$|^FS/.test(name));
       console.log(JSON.stringify(held));
@@ -211,7 +220,7 @@ describe('a client that is disposed', () => {
       removeEventListener.apply(signal, parameters);
     };
     await made.client.getManifest(repository, 'latest', ociManifest, 1000, signal);
-    await readAll((await made.client.openBlob(repository, someDigest, 0, undefined, signal)).chunks);
+    await readAll((await openBlob(made.client, someDigest, 0, undefined, signal)).chunks);
     assert.equal(listeners, 0);
   });
 });

@@ -1,13 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { failure, fakeDns, makeClient, never, readAll, repository, someDigest } from './testing/test-client.ts';
+import {
+  failure,
+  fakeDns,
+  makeClient,
+  never,
+  openBlob,
+  readAll,
+  repository,
+  someDigest,
+} from './testing/test-client.ts';
 import { answer, makeCertificate, TestServer } from './testing/test-server.ts';
 
 const secret = 'X-Amz-Signature=secret';
 const basic = { kind: 'basic', username: 'u', password: 'p' } as const;
 
 function open(client: ReturnType<typeof makeClient>['client'], start = 0) {
-  return client.openBlob(repository, someDigest, start, undefined, never);
+  return openBlob(client, someDigest, start, undefined, never);
 }
 
 describe('a redirect', () => {

@@ -4,9 +4,10 @@ import { type Digest, parseDigest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { bareMediaType, ociIndex } from '../core/media-types.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
+import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
 import type { Channels, UpstreamRequestKind } from '../telemetry/channels.ts';
 import { Authorizer } from './authorizer.ts';
-import { type SourceBody, toSourceBody } from './blob-answer.ts';
+import { toSourceBody } from './blob-answer.ts';
 import { Connections, type Lane } from './connections.ts';
 import type { CredentialProvider } from './credentials.ts';
 import { answeredError, readDocument } from './document.ts';
@@ -33,6 +34,9 @@ export interface RegistryClientDeps {
   /** How names become addresses; default: the system's resolver. */
   readonly lookup?: LookupFunction | undefined;
 }
+
+/** A blob at one endpoint: as a flight's source, but for what a flight calls it by. `name` is the endpoint's. */
+export type BlobSource = Pick<Source, 'name' | 'standing' | 'open' | 'discredit'>;
 
 interface Ask {
   readonly kind: UpstreamRequestKind;
@@ -140,15 +144,25 @@ export class RegistryClient implements AsyncDisposable {
     return { sizeBytes: blobSizeBytes, mediaType: mediaTypeOf(answer.headers) };
   }
 
+  blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[] {
+    return [
+      {
+        name: this.#endpoints.choose().name,
+        standing: () => ({ restMs: 0, restReason: undefined, cost: 0, hasRoom: true }),
+        open: (request, signal) => this.#openBlob(repository, digest, request, signal),
+        discredit: () => {},
+      },
+    ];
+  }
+
   /**
    * Opens the blob's bytes from `start` to `end` (excluded; undefined: to the last). The body holds a connection until
    * it is read to its end, its loop is left, or `signal` aborts.
    */
-  async openBlob(
+  async #openBlob(
     repository: RepositoryName,
     digest: Digest,
-    start: number,
-    end: number | undefined,
+    { start, end }: SourceRequest,
     signal: AbortSignal,
   ): Promise<SourceBody> {
     if (end !== undefined && end <= start) throw new RangeError(`no bytes between ${start} and ${end}`);

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { AppError } from '../core/errors.ts';
 import { ociManifest } from '../core/media-types.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
-import { failure, makeClient, never, readAll, repository, someDigest } from './testing/test-client.ts';
+import { failure, makeClient, never, openBlob, readAll, repository, someDigest } from './testing/test-client.ts';
 import { answer, TestServer } from './testing/test-server.ts';
 
 function nextRequest(): { handler: (_: unknown, response: ServerResponse) => void; arrived: Promise<ServerResponse> } {
@@ -51,7 +51,7 @@ describe('waiting for the headers', () => {
     await using server = await TestServer.start((_, response) => answer(response, 200));
     const { client } = makeClient(server.url);
     await using _ = client;
-    await failure(client.openBlob(repository, someDigest, 0, undefined, AbortSignal.abort()), 'CANCELLED');
+    await failure(openBlob(client, someDigest, 0, undefined, AbortSignal.abort()), 'CANCELLED');
     assert.equal(server.requests.length, 0);
   });
 });
@@ -65,7 +65,7 @@ describe('waiting for a body', () => {
     const stack = new AsyncDisposableStack();
     stack.use(server);
     stack.use(client);
-    const opening = client.openBlob(repository, someDigest, 0, undefined, never);
+    const opening = openBlob(client, someDigest, 0, undefined, never);
     const response = await arrived;
     response.writeHead(200, { 'content-length': '10' });
     response.write('abc');
@@ -158,8 +158,8 @@ describe('waiting for a connection', () => {
     const clock = new VirtualClock();
     const { client } = makeClient(server.url, { clock, connections: 1, acquireTimeoutMs: 5000 });
     await using _ = client;
-    const held = await client.openBlob(repository, someDigest, 0, undefined, never);
-    const queued = client.openBlob(repository, someDigest, 0, undefined, never);
+    const held = await openBlob(client, someDigest, 0, undefined, never);
+    const queued = openBlob(client, someDigest, 0, undefined, never);
     await client.getManifest(repository, 'latest', ociManifest, 1000, never);
     clock.advance(5000);
     await failure(queued, 'OVERLOADED');
@@ -176,10 +176,10 @@ describe('waiting for a connection', () => {
     });
     const { client } = makeClient(server.url, { connections: 1 });
     await using _ = client;
-    const held = await client.openBlob(repository, someDigest, 0, undefined, never);
+    const held = await openBlob(client, someDigest, 0, undefined, never);
     const abort = new AbortController();
-    const leaves = client.openBlob(repository, someDigest, 0, undefined, abort.signal);
-    const stays = client.openBlob(repository, someDigest, 0, undefined, never);
+    const leaves = openBlob(client, someDigest, 0, undefined, abort.signal);
+    const stays = openBlob(client, someDigest, 0, undefined, never);
     abort.abort();
     await failure(leaves, 'CANCELLED');
     for await (const _chunk of held.chunks) break;

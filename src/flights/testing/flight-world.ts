@@ -45,7 +45,7 @@ export class FlightWorld {
   }
 
   async join(source: ScriptedSource, sizeBytes: number | undefined, range?: Interval): Promise<FollowingReader> {
-    const request = { digest: this.digest, sizeBytes, source, range };
+    const request = { digest: this.digest, sizeBytes, sources: [source], range };
     const { reader } = await this.table.join(request, new AbortController().signal);
     const follower = new FollowingReader(reader, range !== undefined);
     this.readers.push(follower);

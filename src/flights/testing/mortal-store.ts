@@ -2,7 +2,7 @@ import type { Interval } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { IntervalSet } from '../../core/interval-set.ts';
-import type { ContentStore, PartialBlob, StoredBlob } from '../../store/content-store.ts';
+import type { ContentStore, PartialBlob, Room, StoredBlob } from '../../store/content-store.ts';
 
 /**
  * A store as one process sees it: after `kill` nothing that this process still tries has any effect, and what it held open
@@ -75,8 +75,12 @@ export class MortalStore implements ContentStore {
     });
   }
 
-  makeRoom(sizeBytes: number): Promise<void> {
+  makeRoom(sizeBytes: number): Promise<Room> {
     return this.#count(() => this.#store.makeRoom(sizeBytes));
+  }
+
+  condemn(digest: Digest, reason: string): Promise<void> {
+    return this.#count(() => this.#store.condemn(digest, reason));
   }
 
   async openPartial(digest: Digest): Promise<PartialBlob> {

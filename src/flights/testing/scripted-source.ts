@@ -1,5 +1,5 @@
 import { AppError } from '../../core/errors.ts';
-import type { Source, SourceBody } from '../source.ts';
+import type { Source, SourceBody, SourceRequest, SourceStanding } from '../source.ts';
 
 /** What a test has a source say of itself. */
 export interface AnswerScript {
@@ -111,6 +111,8 @@ export class ScriptedSource implements Source {
   readonly attempts: Attempt[] = [];
   /** How often each byte was sent. */
   readonly sent: Uint16Array;
+  standsAt: SourceStanding = { restMs: 0, restReason: undefined, cost: 0, hasRoom: true };
+  readonly discredits: AppError[] = [];
 
   constructor(name: string, content: Uint8Array, sent: Uint16Array = new Uint16Array(content.length)) {
     this.name = name;
@@ -118,7 +120,15 @@ export class ScriptedSource implements Source {
     this.sent = sent;
   }
 
-  open(start: number, end: number | undefined, signal: AbortSignal): Promise<SourceBody> {
+  standing(): SourceStanding {
+    return this.standsAt;
+  }
+
+  discredit(error: AppError): void {
+    this.discredits.push(error);
+  }
+
+  open({ start, end }: SourceRequest, signal: AbortSignal): Promise<SourceBody> {
     const attempt = new Attempt(this, start, end, signal);
     this.attempts.push(attempt);
     if (signal.aborted) attempt.refuse(new AppError('CANCELLED', 'aborted before it began'));

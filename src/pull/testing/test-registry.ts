@@ -1,8 +1,8 @@
 import { type Digest, parseDigest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { RepositoryName } from '../../core/repository-name.ts';
-import type { SourceBody } from '../../flights/source.ts';
-import type { Registry, UpstreamList } from '../upstreams.ts';
+import type { SourceBody, SourceRequest } from '../../flights/source.ts';
+import type { BlobSource, Registry, UpstreamList } from '../upstreams.ts';
 import type { TestImage, TestManifest } from './test-image.ts';
 
 interface Repository {
@@ -75,11 +75,21 @@ export class TestRegistry implements Registry {
     return { sizeBytes: this.saysSize ? this.#blob(repository, digest).length : undefined, mediaType: undefined };
   }
 
-  async openBlob(
+  blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[] {
+    return [
+      {
+        name: 'test.example',
+        standing: () => ({ restMs: 0, restReason: undefined, cost: 0, hasRoom: true }),
+        open: (request, signal) => this.#openBlob(repository, digest, request, signal),
+        discredit: () => {},
+      },
+    ];
+  }
+
+  async #openBlob(
     repository: RepositoryName,
     digest: Digest,
-    start: number,
-    end: number | undefined,
+    { start, end }: SourceRequest,
     signal: AbortSignal,
   ): Promise<SourceBody> {
     await this.#asked('GET blob', repository, digest, signal);

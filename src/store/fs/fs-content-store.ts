@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { algorithmOf, type Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import type { ContentStore, PartialBlob, StoredBlob } from '../content-store.ts';
+import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
 import type { BlobTable } from './catalog-blobs.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import { readFully, replaceFile, syncFolder, writeFully } from './file-io.ts';
@@ -118,8 +118,13 @@ export class FsContentStore implements ContentStore {
     });
   }
 
-  makeRoom(sizeBytes: number): Promise<void> {
-    return this.#deps.makeRoom(sizeBytes);
+  async makeRoom(sizeBytes: number): Promise<Room> {
+    await this.#deps.makeRoom(sizeBytes);
+    return 'enough';
+  }
+
+  condemn(digest: Digest, reason: string): Promise<void> {
+    return this.quarantine(digest, reason);
   }
 
   /** Records a file that is in place but not in the catalog. Returns the content's size, or undefined where it is not here. */

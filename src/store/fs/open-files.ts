@@ -67,6 +67,7 @@ export class OpenFiles implements AsyncDisposable {
       digest,
       sizeBytes: file.sizeBytes,
       fd: file.handle.fd,
+      proof: undefined,
       close: () => {
         if (isClosed) return;
         isClosed = true;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
-import type { ContentStore, PartialBlob, StoredBlob } from '../content-store.ts';
+import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
 import { readFully, writeFully } from '../fs/file-io.ts';
 import { emptyRecord, filledIntervals, type PartialRecord } from '../fs/partial-record.ts';
 
@@ -28,7 +28,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const content = this.#committed.get(digest);
-    return content && { digest, sizeBytes: content.sizeBytes, fd: content.file.fd, close: () => {} };
+    return content && { digest, sizeBytes: content.sizeBytes, fd: content.file.fd, proof: undefined, close: () => {} };
   }
 
   async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -60,7 +60,13 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     return this.#partial(digest, fill, { filled, sizeBytes: fill.record.sizeBytes });
   }
 
-  async makeRoom(): Promise<void> {}
+  async makeRoom(): Promise<Room> {
+    return 'enough';
+  }
+
+  async condemn(digest: Digest): Promise<void> {
+    this.#committed.delete(digest);
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#files].map((file) => file.close()));

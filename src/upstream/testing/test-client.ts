@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import type { LookupFunction } from 'node:net';
 import { type Clock, systemClock } from '../../core/clock.ts';
-import { digestOf } from '../../core/digest.ts';
+import { type Digest, digestOf } from '../../core/digest.ts';
 import { AppError, type ErrorCode } from '../../core/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../core/repository-name.ts';
+import type { SourceBody } from '../../flights/source.ts';
 import { type Channel, Channels, type RateLimitEvent, type UpstreamRequestEvent } from '../../telemetry/channels.ts';
 import { type Credentials, FixedCredentials } from '../credentials.ts';
 import { RegistryClient } from '../registry-client.ts';
@@ -78,4 +79,18 @@ export async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Buffer
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk);
   return Buffer.concat(all);
+}
+
+/** The bytes of a blob, from the first of its sources. */
+export function openBlob(
+  client: RegistryClient,
+  digest: Digest,
+  start: number,
+  end: number | undefined,
+  signal: AbortSignal,
+): Promise<SourceBody> {
+  const [source] = client.blobSources(repository, digest);
+  const urgency = () => ({ waiters: 1, missingBytes: undefined });
+  const request = { start, end, optional: false, urgency, waiting: () => {} };
+  return source === undefined ? assert.fail('no source') : source.open(request, signal);
 }
