@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import { addColdBurst } from './cold-burst/command.ts';
+import { addPoorUpstreams } from './poor-upstreams/command.ts';
 
 const args = process.argv.slice(2);
 const commandLine = ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' ');
 
 const bench = new Command('bench').description('Measures onepull beside other caches; writes to bench/results.');
 addColdBurst(bench, commandLine);
+addPoorUpstreams(bench, commandLine);
 await bench.parseAsync();

@@ -1,13 +1,14 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseSize } from '../../src/core/units.ts';
+import { type Command, Option } from 'commander';
+import { count, counts, size } from '../support/arguments.ts';
 import { describeMachine } from '../support/machine.ts';
 import { resultsFolder, writeResults } from '../support/results.ts';
+import { verdictText } from '../support/verdict.ts';
 import { coldBurstChart } from './chart.ts';
 import { fullRun, type Parameters, quickRun } from './parameters.ts';
 import { coldBurstReport } from './report.ts';
 import { runColdBurst } from './run.ts';
 import { summarise } from './summary.ts';
-import { judge, verdictText } from './targets.ts';
+import { judge } from './targets.ts';
 
 interface Options {
   readonly quick?: boolean;
@@ -86,21 +87,6 @@ function sizeNotes(rows: ReturnType<typeof summarise>, titles: ReadonlyMap<strin
   return [`Images: ${images.join('; ')}. Both on one image: see the table.`];
 }
 
-function counts(text: string): number[] {
-  return text.split(',').map(count);
-}
-
 function countsOrNone(text: string): number[] {
   return text === 'none' ? [] : counts(text);
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It is not a positive number.');
-  return Number(text);
-}
-
-function size(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes < 16 * 1024) throw new InvalidArgumentError('It is not a size of at least 16KiB.');
-  return bytes;
 }

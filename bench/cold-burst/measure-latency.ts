@@ -55,7 +55,7 @@ async function measureOnce(
   const marks = Array.from({ length: pieces + 1 }, (_, n) => prefixBytes + n * pieceBytes);
   await upstream.calls.call('hold', { digest, offsets: marks });
 
-  await using cache = await startOnepull(upstream.url);
+  await using cache = await startOnepull([upstream.url]);
   // A blob is served through a repository that refers to it, which its manifest says.
   await fleet.first.call('manifest', { origin: cache.origin, repository, tag: 'v1' });
   const place = { origin: cache.origin, path: `/v2/${repository}/blobs/${digest}` };

@@ -22,7 +22,7 @@ export async function measureWarm(): Promise<WarmSample> {
   await using upstream = await Upstream.start();
   await using fleet = new ClientFleet(1);
   const image = await upstream.add({ repository: 'bench/warm', tag: 'v1', seed: 'warm', layerSizes: [1e6, 5e5, 2e5] });
-  await using cache = await startOnepull(upstream.url, `${tagTtlMs}ms`);
+  await using cache = await startOnepull([upstream.url], {}, `${tagTtlMs}ms`);
   const target = { origin: cache.origin, repository: image.repository, tag: image.tag, verify: 1, deadlineMs: 30_000 };
   const burst = async (count: number) => {
     await upstream.reset();

@@ -1,12 +1,12 @@
 import { formatDuration, formatSize } from '../../src/core/units.ts';
 import { type Machine, machineText } from '../support/machine.ts';
 import { type Column, markdownTable } from '../support/markdown-table.ts';
-import { quantile, type Spread } from '../support/statistics.ts';
+import { quantile, type Spread, spreadText } from '../support/statistics.ts';
+import { type Verdict, verdictText } from '../support/verdict.ts';
 import { type LatencySample, latencySetup } from './measure-latency.ts';
 import type { WarmSample } from './measure-warm.ts';
 import type { Parameters } from './parameters.ts';
 import type { Row } from './summary.ts';
-import { type Verdict, verdictText } from './targets.ts';
 
 export interface ReportInput {
   readonly machine: Machine;
@@ -184,9 +184,4 @@ function pausesText(latencies: readonly LatencySample[]): string {
 function requestsText({ headManifest, getManifest, headBlob, getBlob, bodyBytes }: WarmSample['fresh']): string {
   const others = getManifest + headBlob + getBlob;
   return `${headManifest} HEAD and ${others} other requests to upstream (${bodyBytes} body bytes)`;
-}
-
-function spreadText({ median, min, max }: Spread, text: (value: number) => string, unit: string): string {
-  if (Number.isNaN(median)) return '-';
-  return text(min) === text(max) ? `${text(median)}${unit}` : `${text(median)}${unit} (${text(min)}-${text(max)})`;
 }

@@ -50,7 +50,7 @@ async function runRounds(
   peers: readonly Subject[],
   progress: (line: string) => void,
 ): Promise<BurstSample[]> {
-  await using upstream = await Upstream.start(parameters.lineBytesPerSecond);
+  await using upstream = await Upstream.start({ bytesPerSecond: parameters.lineBytesPerSecond });
   await using fleet = new ClientFleet(parameters.clientProcesses);
   const contests = await prepare(upstream, parameters, peers);
   const samples: BurstSample[] = [];

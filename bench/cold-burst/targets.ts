@@ -1,14 +1,8 @@
 import { quantile } from '../support/statistics.ts';
+import type { Verdict } from '../support/verdict.ts';
 import type { LatencySample } from './measure-latency.ts';
 import type { WarmSample } from './measure-warm.ts';
 import type { Row } from './summary.ts';
-
-/** What onepull promises in figures, and what was measured. */
-export interface Verdict {
-  readonly target: string;
-  readonly measured: string;
-  readonly met: boolean;
-}
 
 export interface Measured {
   readonly rows: readonly Row[];
@@ -26,10 +20,6 @@ export function judge({ rows, latencies, warm }: Measured): Verdict[] {
       subject === 'onepull' && clients >= burstClients && imageBytes === fullImageBytes,
   );
   return [...bursts.flatMap(judgeBurst), ...judgeLatency(latencies), judgeWarm(warm)];
-}
-
-export function verdictText({ target, measured, met }: Verdict): string {
-  return `${target}: ${measured}: ${met ? 'met' : 'NOT met'}`;
 }
 
 function judgeBurst(row: Row): Verdict[] {

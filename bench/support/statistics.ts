@@ -24,6 +24,12 @@ export function spread(values: readonly number[]): Spread {
   return { median: median(values), min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
 }
 
+/** The median, and where the values differ the smallest and the largest of them; `-` of none. */
+export function spreadText({ median, min, max }: Spread, text: (value: number) => string, unit: string): string {
+  if (Number.isNaN(median)) return '-';
+  return text(min) === text(max) ? `${text(median)}${unit}` : `${text(median)}${unit} (${text(min)}-${text(max)})`;
+}
+
 function ascending(values: readonly number[]): number[] {
   return [...values].sort((a, b) => a - b);
 }

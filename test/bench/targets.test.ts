@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BurstSample } from '../../bench/cold-burst/measure-burst.ts';
 import { summarise } from '../../bench/cold-burst/summary.ts';
-import { judge, verdictText } from '../../bench/cold-burst/targets.ts';
+import { judge } from '../../bench/cold-burst/targets.ts';
+import { verdictText } from '../../bench/support/verdict.ts';
 import { burstSample, directSample } from './burst-sample.ts';
 
 const none = { ...burstSample().upstream, headManifest: 0, getManifest: 0, getBlob: 0, bodyBytes: 0 };

@@ -7,7 +7,7 @@ export const onepull: Subject = {
   name: 'onepull',
   title: `onepull ${productVersion()}`,
   version: productVersion(),
-  start: (upstreamUrl) => startOnepull(upstreamUrl),
+  start: (upstreamUrl) => startOnepull([upstreamUrl]),
 };
 
 export interface RunningOnepull extends RunningSubject {
@@ -15,8 +15,13 @@ export interface RunningOnepull extends RunningSubject {
   longestPauseMs(): Promise<number>;
 }
 
-export async function startOnepull(upstreamUrl: string, tagTtl = '60s'): Promise<RunningOnepull> {
-  const cache = await OnepullProcess.start({ upstreams: { 'registry.example': { url: upstreamUrl, tagTtl } } });
+/** In front of one registry with these endpoints; `settings`: further sections of the configuration. */
+export async function startOnepull(
+  endpoints: readonly string[],
+  settings: Readonly<Record<string, unknown>> = {},
+  tagTtl = '60s',
+): Promise<RunningOnepull> {
+  const cache = await OnepullProcess.start({ upstreams: { 'registry.example': { endpoints, tagTtl } }, ...settings });
   return {
     origin: cache.url,
     pid: cache.pid,

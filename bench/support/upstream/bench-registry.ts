@@ -22,6 +22,15 @@ export class BenchRegistry extends DemoRegistry {
     return registry;
   }
 
+  /** Once it has sent so many bytes it cuts all connections and refuses new ones, until `comeBack`. */
+  dieAfter(bytes: number): void {
+    void this.tally.until((tally) => tally.bytesSent() >= bytes).then(() => this.server.shut());
+  }
+
+  comeBack(): Promise<void> {
+    return this.server.open();
+  }
+
   /** Bodies of `digest` stop at each of these offsets of the blob from now on, in place of what was held before. */
   hold(digest: Digest, offsets: readonly number[]): void {
     this.#digest = digest;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { buildImage } from '../../../src/cli/demo/image.ts';
+import type { DemoRegistryOptions } from '../../../src/cli/demo/registry.ts';
 import type { Digest } from '../../../src/core/digest.ts';
 import { serveCalls } from '../remote-calls.ts';
 import { BenchRegistry } from './bench-registry.ts';
@@ -20,10 +21,9 @@ export interface UpstreamImage {
   readonly blobs: readonly { readonly digest: Digest; readonly sizeBytes: number }[];
 }
 
-const bytesPerSecond = process.argv[2];
-const registry = await BenchRegistry.start(
-  bytesPerSecond === undefined ? {} : { bytesPerSecond: Number(bytesPerSecond) },
-);
+export type UpstreamSpeed = Pick<DemoRegistryOptions, 'bytesPerSecond' | 'connectionBytesPerSecond' | 'latencyMs'>;
+
+const registry = await BenchRegistry.start(JSON.parse(process.argv[2] ?? '{}') as UpstreamSpeed);
 const blobs: Digest[] = [];
 
 const methods = {
@@ -49,6 +49,10 @@ const methods = {
   },
 
   report: (): UpstreamReport => upstreamReport(registry.tally, blobs),
+
+  dieAfter: (bytes: number): void => registry.dieAfter(bytes),
+
+  comeBack: (): Promise<void> => registry.comeBack(),
 
   hold: ({ digest, offsets }: { digest: Digest; offsets: readonly number[] }): void => registry.hold(digest, offsets),
 

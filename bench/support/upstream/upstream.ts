@@ -1,6 +1,6 @@
 import { processUse } from '../cpu-time.ts';
 import { RemoteProgram } from '../remote-calls.ts';
-import type { ImageRequest, UpstreamImage, UpstreamMethods } from './upstream-child.ts';
+import type { ImageRequest, UpstreamImage, UpstreamMethods, UpstreamSpeed } from './upstream-child.ts';
 import type { UpstreamReport } from './upstream-report.ts';
 
 const program = new URL('./upstream-child.ts', import.meta.url);
@@ -16,11 +16,8 @@ export class Upstream implements AsyncDisposable {
   }
 
   /** Without a speed its line is as fast as the machine. */
-  static async start(bytesPerSecond?: number): Promise<Upstream> {
-    const calls = new RemoteProgram<UpstreamMethods>(
-      program,
-      bytesPerSecond === undefined ? [] : [`${bytesPerSecond}`],
-    );
+  static async start(speed: UpstreamSpeed = {}): Promise<Upstream> {
+    const calls = new RemoteProgram<UpstreamMethods>(program, [JSON.stringify(speed)]);
     return new Upstream(calls, await calls.call('url'));
   }
 
@@ -34,6 +31,15 @@ export class Upstream implements AsyncDisposable {
 
   report(): Promise<UpstreamReport> {
     return this.calls.call('report');
+  }
+
+  /** Once it has sent so many bytes it cuts all connections and refuses new ones, until `comeBack`. */
+  dieAfter(bytes: number): Promise<void> {
+    return this.calls.call('dieAfter', bytes);
+  }
+
+  comeBack(): Promise<void> {
+    return this.calls.call('comeBack');
   }
 
   async cpuMs(): Promise<number> {

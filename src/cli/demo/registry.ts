@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { type Clock, systemClock, type Timer } from '../../core/clock.ts';
 import { ociIndex } from '../../core/media-types.ts';
 import { type Answer, contentAnswer, type dropped, errorAnswer, jsonAnswer, plainAnswer } from './answer.ts';
@@ -14,6 +15,8 @@ export interface DemoRegistryOptions {
   readonly auth?: RegistryAuth;
   /** What all connections together may get; unlimited unless told. */
   readonly bytesPerSecond?: number;
+  /** What each connection may get by itself, as many CDNs have it; as much as the line gives unless told. */
+  readonly connectionBytesPerSecond?: number;
   /** How long every request waits for its headers. */
   readonly latencyMs?: number;
   readonly clock?: Clock;
@@ -38,12 +41,15 @@ export class DemoRegistry implements AsyncDisposable {
   protected readonly line: Line;
   readonly #clock: Clock;
   readonly #latencyMs: number;
+  readonly #connectionBytesPerSecond: number | undefined;
+  readonly #connectionLines = new Map<Socket, Line>();
   readonly #gatekeeper: Gatekeeper;
   readonly #delays = new Set<Timer>();
 
   protected constructor(options: DemoRegistryOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#latencyMs = options.latencyMs ?? 0;
+    this.#connectionBytesPerSecond = options.connectionBytesPerSecond;
     this.#gatekeeper = new Gatekeeper(options.auth ?? { kind: 'none' }, () => this.#clock.now());
     this.line = new Line(this.#clock, options.bytesPerSecond ?? Number.POSITIVE_INFINITY);
     this.server = new LoopbackServer((request, response) => this.#accept(request, response));
@@ -73,6 +79,7 @@ export class DemoRegistry implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const delay of this.#delays) delay.clear();
     this.line.close();
+    for (const line of this.#connectionLines.values()) line.close();
     await this.server[Symbol.asyncDispose]();
   }
 
@@ -103,7 +110,21 @@ export class DemoRegistry implements AsyncDisposable {
     const refusal = this.#gatekeeper.refuse(message, route);
     const request = { ...route, method, message, authorised: refusal === undefined };
     const answer = await this.shape(refusal ?? this.#answer(request), request);
-    send({ line: this.line, tally: this.tally }, record, response, answer);
+    send({ line: this.#lineOf(message.socket), tally: this.tally }, record, response, answer);
+  }
+
+  /** What limits this connection most: its own speed where each has one, else the line that all share. */
+  #lineOf(socket: Socket): Line {
+    if (this.#connectionBytesPerSecond === undefined) return this.line;
+    const known = this.#connectionLines.get(socket);
+    if (known !== undefined) return known;
+    const line = new Line(this.#clock, this.#connectionBytesPerSecond);
+    this.#connectionLines.set(socket, line);
+    socket.once('close', () => {
+      line.close();
+      this.#connectionLines.delete(socket);
+    });
+    return line;
   }
 
   #answer(request: RegistryRequest): Answer {
