@@ -17,6 +17,8 @@ type Section = Readonly<Record<string, unknown>>;
 
 export interface WorldOptions {
   readonly registry?: DemoRegistryOptions;
+  /** Further endpoints of the same upstream, after the registry. */
+  readonly mirrors?: readonly DemoRegistryOptions[];
   /** Sections of the configuration; `upstream` is that of the registry. */
   readonly upstream?: Section;
   readonly pull?: Section;
@@ -33,6 +35,8 @@ export interface WorldOptions {
  */
 export interface World {
   readonly registry: ScriptedRegistry;
+  /** The upstream's other endpoints, in order of preference. Content has to be added to each. */
+  readonly mirrors: readonly ScriptedRegistry[];
   /** A client of onepull. */
   readonly client: PullClient;
   /** That many more, each with connections of its own. */
@@ -67,6 +71,7 @@ export async function inWorld(options: WorldOptions, body: (world: World) => Pro
 
 class FaultWorld implements World, AsyncDisposable {
   readonly registry: ScriptedRegistry;
+  readonly mirrors: readonly ScriptedRegistry[];
   readonly dataFolder: string;
   readonly flightEvents: FlightEvent[] = [];
   readonly requestEvents: RequestEvent[] = [];
@@ -77,16 +82,21 @@ class FaultWorld implements World, AsyncDisposable {
   readonly #watchers = new Set<() => void>();
   #app: Awaited<ReturnType<typeof startApp>> | undefined;
 
-  private constructor(options: WorldOptions, registry: ScriptedRegistry, folder: TemporaryDirectory) {
+  private constructor(options: WorldOptions, registries: readonly ScriptedRegistry[], folder: TemporaryDirectory) {
     this.#options = options;
+    const [registry, ...mirrors] = registries;
+    if (registry === undefined) throw new Error('a world has a registry');
     this.registry = registry;
+    this.mirrors = mirrors;
     this.#folder = folder;
     this.dataFolder = options.dataFolder ?? join(folder.path, 'data');
   }
 
   static async open(options: WorldOptions): Promise<FaultWorld> {
-    const registry = await ScriptedRegistry.start(options.registry);
-    const world = new FaultWorld(options, registry, await TemporaryDirectory.make());
+    const registries = await Promise.all(
+      [options.registry, ...(options.mirrors ?? [])].map((each) => ScriptedRegistry.start(each)),
+    );
+    const world = new FaultWorld(options, registries, await TemporaryDirectory.make());
     await world.#start();
     return world;
   }
@@ -132,7 +142,7 @@ class FaultWorld implements World, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
-    await this.registry[Symbol.asyncDispose]();
+    for (const registry of [this.registry, ...this.mirrors]) await registry[Symbol.asyncDispose]();
     await this.#folder[Symbol.asyncDispose]();
   }
 
@@ -147,7 +157,7 @@ class FaultWorld implements World, AsyncDisposable {
       listen: '127.0.0.1:0',
       admin: '127.0.0.1:0',
       storage: { path: this.dataFolder, scrubRate: '0', ...storage },
-      upstreams: { 'demo.example': { url: this.registry.url, default: true, ...upstream } },
+      upstreams: { 'demo.example': { ...this.#address(), default: true, ...upstream } },
       pull: pull ?? {},
       server: server ?? {},
     });
@@ -156,6 +166,11 @@ class FaultWorld implements World, AsyncDisposable {
     channels.request.subscribe((event) => this.#publish(this.requestEvents, event));
     channels.notice.subscribe((event) => this.#publish(this.notices, event));
     this.#app = await startApp(config, { channels, env: {}, processMetrics: false });
+  }
+
+  #address(): Section {
+    if (this.mirrors.length === 0) return { url: this.registry.url };
+    return { endpoints: [this.registry, ...this.mirrors].map(({ url }) => url) };
   }
 
   async #stop(): Promise<void> {
