@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { tempFolder } from '../testing/temp-folder.ts';
 import { replaceFile, writeFully } from './file-io.ts';
+import { nodeDisk } from './node-disk.ts';
 import { storageError } from './storage-error.ts';
 
 describe('writing', () => {
@@ -49,17 +50,18 @@ describe('writing', () => {
     const path = join(folder.path, 'file');
     await writeFile(path, 'old');
     const broken = replaceFile(
+      nodeDisk,
       `${path}.tmp`,
       path,
-      async (file) => {
-        await file.writeFile('ne');
+      async (append) => {
+        await append(Buffer.from('ne'));
         throw new Error('interrupted');
       },
       true,
     );
     await assert.rejects(broken, /interrupted/);
     assert.equal(await readFile(path, 'utf8'), 'old');
-    await replaceFile(`${path}.tmp`, path, (file) => file.writeFile('new'), true);
+    await replaceFile(nodeDisk, `${path}.tmp`, path, (append) => append(Buffer.from('new')), true);
     assert.equal(await readFile(path, 'utf8'), 'new');
     assert.deepEqual(await readdir(folder.path), ['file']);
   });

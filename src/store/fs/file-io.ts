@@ -1,11 +1,8 @@
 import { read } from 'node:fs';
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { AppError } from '../../core/errors.ts';
-
-/** What writing whole buffers needs of a file. */
-export interface PositionalWriter {
-  write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
-}
+import type { Disk, PositionalWriter } from './disk.ts';
 
 /** Writes all of `bytes` at `position`: a write may be short (write(2)), notably just before the disk is full. */
 export async function writeFully(file: PositionalWriter, bytes: Uint8Array, position: number): Promise<void> {
@@ -36,39 +33,38 @@ function readOnce(fd: number, buffer: Uint8Array, offset: number, position: numb
   });
 }
 
-/** Makes the names in a folder (a rename into it, above all) survive a crash of the machine. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
+/** Appends to the file that is being written. */
+export type Append = (piece: Uint8Array) => Promise<void>;
 
 /**
- * Puts a file in place whole or not at all: `write` fills `draft`, which then takes the name `path`. `durable` also
- * syncs the bytes before the rename, so that a crash of the machine leaves the old file or the new one.
+ * Puts a file in place whole or not at all: `write` fills `draft`, which then takes the name `path`. `durable`: once this
+ * resolves a crash of the machine leaves the new file, and before that the old one or the new one.
  */
 export async function replaceFile(
+  disk: Disk,
   draft: string,
   path: string,
-  write: (file: FileHandle) => Promise<void>,
+  write: (append: Append) => Promise<void>,
   durable: boolean,
 ): Promise<void> {
   try {
-    const file = await open(draft, 'w');
+    const file = await disk.open(draft, 'empty');
     try {
-      await write(file);
+      let end = 0;
+      await write(async (piece) => {
+        await writeFully(file, piece, end);
+        end += piece.byteLength;
+      });
       if (durable) await file.sync();
     } finally {
       await file.close();
     }
-    await rename(draft, path);
+    await disk.rename(draft, path);
   } catch (error) {
-    await rm(draft, { force: true }).catch(() => {});
+    await disk.remove(draft).catch(() => {});
     throw error;
   }
+  if (durable) await disk.syncFolder(dirname(path));
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -1,12 +1,13 @@
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
-import { algorithmOf, type Digest } from '../../core/digest.ts';
+import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
 import type { BlobTable } from './catalog-blobs.ts';
 import type { DigestQueue } from './digest-queue.ts';
-import { readFully, replaceFile, syncFolder, writeFully } from './file-io.ts';
+import type { Disk } from './disk.ts';
+import { readFully, replaceFile } from './file-io.ts';
 import type { IngestFolder } from './ingest-folder.ts';
 import type { Layout } from './layout.ts';
 import type { OpenFiles } from './open-files.ts';
@@ -15,6 +16,7 @@ import type { Quarantine } from './quarantine.ts';
 import { isMissing, storageError } from './storage-error.ts';
 
 export interface FsContentStoreDeps {
+  readonly disk: Disk;
   readonly clock: Clock;
   readonly channels: Channels;
   readonly layout: Layout;
@@ -81,14 +83,13 @@ export class FsContentStore implements ContentStore {
   }
 
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const { layout, queue } = this.#deps;
+    const { disk, layout, queue } = this.#deps;
     const path = layout.blob(digest);
     await queue.run(digest, async () => {
       try {
         const known = await stat(path).catch(() => undefined);
         if (known?.size !== bytes.byteLength) {
-          await replaceFile(layout.blobDraft(digest), path, (file) => writeFully(file, bytes, 0), true);
-          await syncFolder(layout.blobFolder(algorithmOf(digest)));
+          await replaceFile(disk, layout.blobDraft(digest), path, (append) => append(bytes), true);
         }
         this.#committed(digest, bytes.byteLength);
       } catch (error) {
@@ -99,8 +100,9 @@ export class FsContentStore implements ContentStore {
   }
 
   openPartial(digest: Digest): Promise<PartialBlob> {
-    const { layout, queue, ingest } = this.#deps;
+    const { disk, layout, queue, ingest } = this.#deps;
     const deps: PartialBlobDeps = {
+      disk,
       layout,
       queue,
       ingest,
@@ -146,10 +148,10 @@ export class FsContentStore implements ContentStore {
 
   /** Removes content that the catalog no longer knows. A failure is a notice: nobody can do anything about it here. */
   unlink(digest: Digest): Promise<void> {
-    const { channels, layout, queue } = this.#deps;
+    const { channels, disk, layout, queue } = this.#deps;
     return queue.run(digest, async () => {
       try {
-        await rm(layout.blob(digest), { force: true });
+        await disk.remove(layout.blob(digest));
       } catch (error) {
         channels.notice.publish({ level: 'error', message: `cannot remove ${layout.blob(digest)}`, error });
       }
@@ -162,14 +164,14 @@ export class FsContentStore implements ContentStore {
   }
 
   async #quarantine(digest: Digest, reason: string): Promise<void> {
-    const { blobs, channels, files, layout, quarantine } = this.#deps;
+    const { blobs, channels, disk, files, layout, quarantine } = this.#deps;
     files.forget(digest);
     blobs.remove(digest);
     try {
       await quarantine.take(digest);
     } catch (error) {
       if (isMissing(error)) return;
-      await rm(layout.blob(digest), { force: true });
+      await disk.remove(layout.blob(digest));
     }
     const message = `${digest} is damaged on disk (${reason}); it is in quarantine and will be fetched again`;
     channels.notice.publish({ level: 'error', message, fields: { digest } });

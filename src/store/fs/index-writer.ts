@@ -1,11 +1,12 @@
-import type { FileHandle } from 'node:fs/promises';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import { replaceFile } from './file-io.ts';
+import type { Disk } from './disk.ts';
+import { type Append, replaceFile } from './file-io.ts';
 import { type IndexEntry, indexDescriptor, indexHead, indexTail } from './layout-index.ts';
 
 export interface IndexWriterDeps {
+  readonly disk: Disk;
   readonly clock: Clock;
   readonly channels: Channels;
   readonly source: {
@@ -71,7 +72,7 @@ export class IndexWriter implements AsyncDisposable {
     const startedMs = this.#deps.clock.monotonic();
     this.#isChanged = false;
     try {
-      await replaceFile(this.#draft, this.#path, (file) => this.#writeEntries(file), true);
+      await replaceFile(this.#deps.disk, this.#draft, this.#path, (append) => this.#writeEntries(append), true);
     } catch (error) {
       this.#isChanged = true;
       this.#deps.channels.notice.publish({ level: 'warn', message: `cannot write ${this.#path}`, error });
@@ -79,18 +80,19 @@ export class IndexWriter implements AsyncDisposable {
     this.#lastWriteMs = this.#deps.clock.monotonic() - startedMs;
   }
 
-  async #writeEntries(file: FileHandle): Promise<void> {
-    await file.writeFile(indexHead);
+  async #writeEntries(append: Append): Promise<void> {
+    const write = (text: string) => append(Buffer.from(text));
+    await write(indexHead);
     let separator = '\n';
     let after: Digest | undefined;
     do {
       const { entries, next } = this.#deps.source.slice(after, manifestsAtOnce);
       if (entries.length > 0) {
-        await file.writeFile(separator + entries.map(indexDescriptor).join(',\n'));
+        await write(separator + entries.map(indexDescriptor).join(',\n'));
         separator = ',\n';
       }
       after = next;
     } while (after !== undefined);
-    await file.writeFile(indexTail);
+    await write(indexTail);
   }
 }

@@ -1,10 +1,18 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { DigestQueue } from './digest-queue.ts';
+import type { Disk } from './disk.ts';
 import { digestOfFileName, type Layout } from './layout.ts';
+
+export interface IngestFolderDeps {
+  readonly disk: Disk;
+  readonly layout: Layout;
+  readonly queue: DigestQueue;
+  readonly clock: Clock;
+}
 
 interface Leftover {
   readonly bytes: number;
@@ -19,6 +27,7 @@ interface Leftover {
  * the sparse file.
  */
 export class IngestFolder {
+  readonly #disk: Disk;
   readonly #layout: Layout;
   readonly #queue: DigestQueue;
   readonly #clock: Clock;
@@ -27,7 +36,8 @@ export class IngestFolder {
   readonly #holds = new Map<Digest, number>();
   #bytes = 0;
 
-  constructor(deps: { readonly layout: Layout; readonly queue: DigestQueue; readonly clock: Clock }) {
+  constructor(deps: IngestFolderDeps) {
+    this.#disk = deps.disk;
     this.#layout = deps.layout;
     this.#queue = deps.queue;
     this.#clock = deps.clock;
@@ -73,7 +83,7 @@ export class IngestFolder {
         const { size, blocks, mtimeMs } = await stat(path);
         found.push({ digest, leftover: { bytes: Math.min(size, blocks * 512), atMs: mtimeMs } });
       } else if (extension === 'tmp' || (extension === 'json' && !names.has(`${stem}.part`))) {
-        await rm(path, { force: true });
+        await this.#disk.remove(path);
       }
     }
     found.sort((a, b) => a.leftover.atMs - b.leftover.atMs);
@@ -128,8 +138,8 @@ export class IngestFolder {
       // Out of the list even where the file cannot be removed: eviction must not try for ever.
       this.#leftovers.delete(digest);
       this.#bytes -= leftover.bytes;
-      await rm(this.#layout.partialData(digest), { force: true });
-      await rm(this.#layout.partialRecord(digest), { force: true });
+      await this.#disk.remove(this.#layout.partialData(digest));
+      await this.#disk.remove(this.#layout.partialRecord(digest));
       return leftover.bytes;
     });
   }

@@ -1,8 +1,10 @@
 import { constants } from 'node:fs';
-import { access, mkdir, stat, writeFile } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
+import type { Disk } from './disk.ts';
+import { replaceFile } from './file-io.ts';
 import { errnoOf, isMissing, reasonOf } from './storage-error.ts';
 
 export const digestAlgorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512'];
@@ -22,6 +24,9 @@ export const digestAlgorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
  */
 export class Layout {
   readonly root: string;
+  readonly marker: string;
+  readonly markerDraft: string;
+  readonly blobs: string;
   readonly ingest: string;
   readonly quarantine: string;
   readonly index: string;
@@ -31,15 +36,18 @@ export class Layout {
 
   constructor(root: string) {
     this.root = root;
+    this.marker = join(root, 'oci-layout');
+    this.blobs = join(root, 'blobs');
     this.ingest = join(root, 'ingest');
     this.quarantine = join(root, 'quarantine');
     this.index = join(root, 'index.json');
+    this.markerDraft = join(this.ingest, 'oci-layout.tmp');
     this.indexDraft = join(this.ingest, 'index.tmp');
     this.catalog = join(root, 'catalog.db');
   }
 
   blobFolder(algorithm: DigestAlgorithm): string {
-    return join(this.root, 'blobs', algorithm);
+    return join(this.blobs, algorithm);
   }
 
   blob(digest: Digest): string {
@@ -74,18 +82,25 @@ export function digestOfFileName(name: string): Digest | undefined {
 }
 
 /** Creates what is missing of the directory. Throws STORAGE_FAILED where it cannot be used, in one line. */
-export async function prepareLayout(layout: Layout): Promise<void> {
+export async function prepareLayout(disk: Disk, layout: Layout): Promise<void> {
   try {
     // Private content of several registries stands here: what we create is ours alone to read.
-    await makeFolders(layout.root, 0o700);
+    await makeFolders(disk, layout.root, 0o700);
     await access(layout.root, constants.R_OK | constants.W_OK | constants.X_OK);
-    for (const algorithm of digestAlgorithms) await mkdir(layout.blobFolder(algorithm), { recursive: true });
-    await mkdir(layout.ingest, { recursive: true });
-    await mkdir(layout.quarantine, { recursive: true });
-    const marker = join(layout.root, 'oci-layout');
+    const { blobs, ingest, quarantine } = layout;
+    for (const folder of [
+      blobs,
+      ...digestAlgorithms.map((algorithm) => layout.blobFolder(algorithm)),
+      ingest,
+      quarantine,
+    ]) {
+      await makeFolder(disk, folder);
+    }
+    const { marker } = layout;
     const marked = await stat(marker).catch(() => undefined);
     if (marked === undefined || marked.size === 0) {
-      await writeFile(marker, `${JSON.stringify({ imageLayoutVersion: '1.0.0' })}\n`);
+      const text = Buffer.from(`${JSON.stringify({ imageLayoutVersion: '1.0.0' })}\n`);
+      await replaceFile(disk, layout.markerDraft, marker, (append) => append(text), true);
     }
   } catch (cause) {
     throw new AppError('STORAGE_FAILED', `cannot use the data directory ${layout.root}: ${reasonOf(cause)}`, { cause });
@@ -93,19 +108,19 @@ export async function prepareLayout(layout: Layout): Promise<void> {
 }
 
 /** As `mkdir -p`. Node's own goes round for ever where the parent is there and yet has no room for folders, as in /proc. */
-async function makeFolders(path: string, mode: number): Promise<void> {
+async function makeFolders(disk: Disk, path: string, mode: number): Promise<void> {
   try {
-    await makeFolder(path, mode);
+    await makeFolder(disk, path, mode);
   } catch (error) {
     if (!isMissing(error)) throw error;
-    await makeFolders(dirname(path), mode);
-    await makeFolder(path, mode);
+    await makeFolders(disk, dirname(path), mode);
+    await makeFolder(disk, path, mode);
   }
 }
 
-async function makeFolder(path: string, mode: number): Promise<void> {
+async function makeFolder(disk: Disk, path: string, mode?: number): Promise<void> {
   try {
-    await mkdir(path, { mode });
+    await disk.makeFolder(path, mode);
   } catch (error) {
     const isThere = errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory();
     if (!isThere) throw error;

@@ -15,11 +15,13 @@ import { CatalogState } from './catalog-state.ts';
 import { CatalogTidy } from './catalog-tidy.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import { DigestQueue } from './digest-queue.ts';
+import type { Disk } from './disk.ts';
 import { Evictor } from './eviction.ts';
 import { FsContentStore } from './fs-content-store.ts';
 import { IndexWriter } from './index-writer.ts';
 import { IngestFolder } from './ingest-folder.ts';
 import { Layout, prepareLayout } from './layout.ts';
+import { nodeDisk } from './node-disk.ts';
 import { OpenFiles } from './open-files.ts';
 import { Quarantine } from './quarantine.ts';
 import { restoreCatalog } from './restore.ts';
@@ -28,7 +30,11 @@ import { Scrub } from './scrub.ts';
 export interface FsStoreDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  /** This machine's, unless told. */
+  readonly disk?: Disk;
 }
+
+type Deps = Required<FsStoreDeps>;
 
 export interface FsStoreOptions {
   /** The data directory; created where it is missing. */
@@ -61,10 +67,11 @@ export interface FsStore extends AsyncDisposable {
  * Opens the store in a data directory. Rejects with STORAGE_LOCKED where another process uses it, with STORAGE_FAILED
  * or STORAGE_FULL where it cannot be used, each in one line. Dispose of it after all users of it are done.
  */
-export async function openFsStore(deps: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
+export async function openFsStore(given: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
+  const deps = { disk: nodeDisk, ...given };
   await using opening = new AsyncDisposableStack();
   const layout = new Layout(options.path);
-  await prepareLayout(layout);
+  await prepareLayout(deps.disk, layout);
   opening.use(await lockDataDirectory(layout.root));
   const catalogParts = await openCatalog(deps, layout, opening);
   const { state, blobs, catalog, database } = catalogParts;
@@ -101,11 +108,11 @@ export async function openFsStore(deps: FsStoreDeps, options: FsStoreOptions): P
 type CatalogParts = Awaited<ReturnType<typeof openCatalog>>;
 type ContentParts = ReturnType<typeof openContent>;
 
-async function openCatalog(deps: FsStoreDeps, layout: Layout, opening: AsyncDisposableStack) {
-  const { clock, channels } = deps;
+async function openCatalog(deps: Deps, layout: Layout, opening: AsyncDisposableStack) {
+  const { clock, channels, disk } = deps;
   const database = opening.use(await openCatalogDatabase(deps, layout.catalog));
   const source = new CatalogIndex(database);
-  const index = opening.use(new IndexWriter({ clock, channels, source }, layout.index, layout.indexDraft));
+  const index = opening.use(new IndexWriter({ clock, channels, disk, source }, layout.index, layout.indexDraft));
   const changed = () => index.changed();
   const removal = new CatalogRemoval({ database, changed });
   const tidy = new CatalogTidy({ clock, database, removal });
@@ -122,7 +129,7 @@ async function openCatalog(deps: FsStoreDeps, layout: Layout, opening: AsyncDisp
 }
 
 function openContent(
-  { clock, channels }: FsStoreDeps,
+  { clock, channels, disk }: Deps,
   { maxSizeBytes }: FsStoreOptions,
   layout: Layout,
   { accessTimes, blobs, references, removal }: CatalogParts,
@@ -131,7 +138,7 @@ function openContent(
   const queue = new DigestQueue();
   const files = opening.use(new OpenFiles());
   opening.defer(() => queue.idle());
-  const ingest = new IngestFolder({ layout, queue, clock });
+  const ingest = new IngestFolder({ disk, layout, queue, clock });
   const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
   const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
   const unlink = (digest: Digest) => content.unlink(digest);
@@ -142,10 +149,11 @@ function openContent(
     ),
   );
   const makeRoom = (needBytes: number) => evictor.makeRoom(needBytes);
-  const quarantine = new Quarantine(layout);
+  const quarantine = new Quarantine({ disk, layout });
   const content: FsContentStore = new FsContentStore({
     clock,
     channels,
+    disk,
     layout,
     blobs,
     queue,
@@ -160,7 +168,7 @@ function openContent(
 
 /** Walks `blobs/` in the background, unless the last use of the store left the catalog complete. */
 function startWalk(
-  { channels }: FsStoreDeps,
+  { channels }: Deps,
   layout: Layout,
   state: CatalogState,
   content: FsContentStore,
@@ -187,7 +195,7 @@ function startWalk(
 }
 
 function openScrub(
-  { clock, channels }: FsStoreDeps,
+  { clock, channels }: Deps,
   { scrubBytesPerSecond }: FsStoreOptions,
   { blobs, state }: CatalogParts,
   { content }: ContentParts,

@@ -1,18 +1,19 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import type { Interval } from '../../core/byte-range.ts';
 import { algorithmOf, type Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { IntervalSet } from '../../core/interval-set.ts';
 import type { PartialBlob } from '../content-store.ts';
 import type { DigestQueue } from './digest-queue.ts';
-import { replaceFile, syncFolder, writeFully } from './file-io.ts';
+import type { Disk, DiskFile } from './disk.ts';
+import { replaceFile, writeFully } from './file-io.ts';
 import type { Layout } from './layout.ts';
 import { emptyRecord, filledIntervals, type PartialRecord, parseRecord, serializeRecord } from './partial-record.ts';
 import { storageError } from './storage-error.ts';
 
 /** What a partial file tells the store, and asks of it. */
 export interface PartialBlobDeps {
+  readonly disk: Disk;
   readonly layout: Layout;
   readonly queue: DigestQueue;
   readonly ingest: {
@@ -41,7 +42,7 @@ export class FsPartialBlob implements PartialBlob {
   readonly fd: number;
   readonly resumed: PartialRecord;
   readonly #deps: PartialBlobDeps;
-  readonly #file: FileHandle;
+  readonly #file: DiskFile;
   readonly #written: IntervalSet;
   #outcome: 'partial' | 'committed' | 'discarded' = 'partial';
   #recording: Promise<void> = Promise.resolve();
@@ -58,7 +59,7 @@ export class FsPartialBlob implements PartialBlob {
     }
   }
 
-  constructor(deps: PartialBlobDeps, digest: Digest, file: FileHandle, resumed: PartialRecord) {
+  constructor(deps: PartialBlobDeps, digest: Digest, file: DiskFile, resumed: PartialRecord) {
     this.#deps = deps;
     this.digest = digest;
     this.#file = file;
@@ -79,9 +80,10 @@ export class FsPartialBlob implements PartialBlob {
 
   record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void> {
     if (this.#outcome !== 'partial') return Promise.resolve();
-    const path = this.#deps.layout.partialRecord(this.digest);
-    const text = serializeRecord({ filled, sizeBytes });
-    const recorded = replaceFile(`${path}.tmp`, path, (file) => file.writeFile(text), false);
+    const { disk, layout } = this.#deps;
+    const path = layout.partialRecord(this.digest);
+    const text = Buffer.from(serializeRecord({ filled, sizeBytes }));
+    const recorded = replaceFile(disk, `${path}.tmp`, path, (append) => append(text), false);
     this.#recording = recorded.catch(() => {});
     this.#deps.usageChanged();
     return recorded.catch((error: unknown) => {
@@ -90,7 +92,7 @@ export class FsPartialBlob implements PartialBlob {
   }
 
   async commit(sizeBytes: number): Promise<void> {
-    const { layout, queue, ingest, committed } = this.#deps;
+    const { disk, layout, queue, ingest, committed } = this.#deps;
     this.#assertPartial();
     await this.#recording;
     try {
@@ -99,12 +101,12 @@ export class FsPartialBlob implements PartialBlob {
       if (size > sizeBytes) await this.#file.truncate(sizeBytes);
       await this.#file.sync();
       await queue.run(this.digest, async () => {
-        await rename(layout.partialData(this.digest), layout.blob(this.digest));
+        await disk.rename(layout.partialData(this.digest), layout.blob(this.digest));
         this.#outcome = 'committed';
         ingest.emptied(this.digest);
         committed(this.digest, sizeBytes);
-        await syncFolder(layout.blobFolder(algorithmOf(this.digest)));
-        await rm(layout.partialRecord(this.digest), { force: true });
+        await disk.syncFolder(layout.blobFolder(algorithmOf(this.digest)));
+        await disk.remove(layout.partialRecord(this.digest));
       });
     } catch (error) {
       throw storageError(error, 'commit content');
@@ -159,10 +161,10 @@ export class FsPartialBlob implements PartialBlob {
   }
 
   #removeFiles(): Promise<void> {
-    const { layout, queue, ingest } = this.#deps;
+    const { disk, layout, queue, ingest } = this.#deps;
     return queue.run(this.digest, async () => {
-      await rm(layout.partialData(this.digest), { force: true });
-      await rm(layout.partialRecord(this.digest), { force: true });
+      await disk.remove(layout.partialData(this.digest));
+      await disk.remove(layout.partialRecord(this.digest));
       ingest.emptied(this.digest);
     });
   }
@@ -182,8 +184,8 @@ async function resume(deps: PartialBlobDeps, digest: Digest): Promise<FsPartialB
   const filled = filledIntervals(record, lengthBytes);
   // What nobody vouches for would be taken for the new fill's progress after a crash, so it goes. By its name, not its
   // bytes: who holds the file may still be reading it.
-  if (filled.length === 0) await rm(path, { force: true });
-  const file = await open(path, constants.O_RDWR | constants.O_CREAT);
+  if (filled.length === 0) await deps.disk.remove(path);
+  const file = await deps.disk.open(path, 'left');
   return new FsPartialBlob(deps, digest, file, { filled, sizeBytes: record.sizeBytes });
 }
 

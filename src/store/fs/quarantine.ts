@@ -1,6 +1,7 @@
-import { readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../core/digest.ts';
+import type { Disk } from './disk.ts';
 import type { Layout } from './layout.ts';
 
 const maxBytes = 2 ** 30;
@@ -8,16 +9,18 @@ const maxFiles = 32;
 
 /** Where damaged content is kept for an operator to look at: the newest of it, within a gibibyte. */
 export class Quarantine {
+  readonly #disk: Disk;
   readonly #layout: Layout;
 
-  constructor(layout: Layout) {
-    this.#layout = layout;
+  constructor(deps: { readonly disk: Disk; readonly layout: Layout }) {
+    this.#disk = deps.disk;
+    this.#layout = deps.layout;
   }
 
   /** Moves the content's file here. Rejects with the system's error; ENOENT: there was none. */
   async take(digest: Digest): Promise<void> {
     const path = this.#layout.quarantined(digest);
-    await rename(this.#layout.blob(digest), path);
+    await this.#disk.rename(this.#layout.blob(digest), path);
     const now = new Date();
     await utimes(path, now, now).catch(() => {});
     await this.#bound();

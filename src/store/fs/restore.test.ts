@@ -11,6 +11,7 @@ import { tempFolder } from '../testing/temp-folder.ts';
 import { IndexWriter, indexDelayMs } from './index-writer.ts';
 import type { Layout } from './layout.ts';
 import { parseIndex } from './layout-index.ts';
+import { nodeDisk } from './node-disk.ts';
 
 const alpine = sampleScope('library/alpine');
 const mirror = sampleScope('mirror/alpine', 'ghcr.io');
@@ -142,7 +143,11 @@ describe('index.json', () => {
       },
     };
     const path = `${folder.path}/index.json`;
-    await using writer = new IndexWriter({ clock, channels: new Channels(), source }, path, `${path}.tmp`);
+    await using writer = new IndexWriter(
+      { clock, channels: new Channels(), disk: nodeDisk, source },
+      path,
+      `${path}.tmp`,
+    );
     for (let change = 0; change < 1000; change++) writer.changed();
     assert.equal(clock.pending, 1);
     clock.advance(indexDelayMs(0));
