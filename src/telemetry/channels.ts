@@ -40,6 +40,8 @@ export interface RateLimitEvent {
   readonly upstream: string;
   readonly limit: number | undefined;
   readonly remaining: number | undefined;
+  /** When the count begins anew, in ms from now, where the upstream says it. */
+  readonly resetMs?: number;
 }
 
 /** The circuit breaker of an upstream's endpoint has moved. */

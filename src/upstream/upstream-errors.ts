@@ -1,6 +1,7 @@
 import { AppError, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
 import { bareMediaType } from '../core/media-types.ts';
 import type { UpstreamRequestKind } from '../telemetry/channels.ts';
+import { untilResetMs } from './rate-limit.ts';
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -48,12 +49,15 @@ function codeOf(kind: UpstreamRequestKind, status: number, ociCode: string | und
   return kind === 'blob' ? 'BLOB_UNKNOWN' : 'MANIFEST_UNKNOWN';
 }
 
-/** Retry-After in ms (RFC 9110 section 10.2.3): seconds, or a date, which counts from the sender's own Date. */
+/**
+ * How long a refusal asks us to wait, in ms: Retry-After (RFC 9110 section 10.2.3), which is seconds, or a date, which
+ * counts from the sender's own Date; else until a limit that is used up begins anew.
+ */
 export function readRetryAfter(headers: ResponseHeaders, nowMs: number): number | undefined {
   const value = first(headers['retry-after'])?.trim() ?? '';
   if (/^\d+$/.test(value)) return Math.min(Number(value) * 1000, Number.MAX_SAFE_INTEGER);
   const untilMs = Date.parse(value);
-  if (Number.isNaN(untilMs)) return undefined;
+  if (Number.isNaN(untilMs)) return untilResetMs(headers, nowMs);
   const sentMs = Date.parse(first(headers.date) ?? '');
   return Math.max(0, untilMs - (Number.isNaN(sentMs) ? nowMs : sentMs));
 }
