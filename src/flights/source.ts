@@ -53,6 +53,8 @@ export interface Urgency {
 export interface SourceBody {
   /** Where the bytes begin. 0 although a later start was asked: the source does not serve ranges. */
   readonly start: number;
+  /** The whole blob comes, although less was asked for: the source does not serve ranges. */
+  readonly isWhole?: boolean;
   /** The size of the whole blob in bytes, where the source says it. */
   readonly blobSizeBytes: number | undefined;
   /** The bytes. Ends by throwing an `AppError` when they are cut short. Leaving the loop early ends the transfer. */
@@ -68,4 +70,6 @@ export interface RetrySituation {
   readonly attempt: number;
   /** What the refusing side asked for, in ms. */
   readonly retryAfterMs: number | undefined;
+  /** The longest rest that those who wait can be made to wait for, in ms. Without it: any. */
+  readonly patienceMs?: number;
 }
