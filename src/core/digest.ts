@@ -41,9 +41,14 @@ export class DigestVerifier {
   readonly #digest: Digest;
   readonly #hash: Hash;
 
-  constructor(digest: Digest) {
+  constructor(digest: Digest, hash: Hash = createHash(algorithmOf(digest))) {
     this.#digest = digest;
-    this.#hash = createHash(algorithmOf(digest));
+    this.#hash = hash;
+  }
+
+  /** Another one that goes on from here by itself. */
+  copy(): DigestVerifier {
+    return new DigestVerifier(this.#digest, this.#hash.copy());
   }
 
   update(bytes: Uint8Array): void {

@@ -1,5 +1,7 @@
 import type { Digest } from '../core/digest.ts';
-import type { ContentStore } from '../store/content-store.ts';
+import { AppError } from '../core/errors.ts';
+import { formatSize } from '../core/units.ts';
+import type { ContentStore, Room, StoredBlob } from '../store/content-store.ts';
 import { FillBody } from './fill-body.ts';
 import { committedFill, type FillStorage, memoryFill, partialFill } from './fill-storage.ts';
 
@@ -12,7 +14,8 @@ export interface OpenBodyOptions {
 
 /**
  * The body that a flight goes on with: the content itself where the store has it by now, else what an earlier fill left, else
- * an empty one. `sizeBytes` is what is known of the size beforehand. Rejects with STORAGE_FULL or STORAGE_FAILED.
+ * an empty one. `sizeBytes` is what is known of the size beforehand. Rejects with STORAGE_FAILED, or with STORAGE_FULL, whose
+ * detail `reason` is `too-large` or `disk-full` where that was known before anything was fetched.
  */
 export async function openBody(
   store: ContentStore,
@@ -21,7 +24,7 @@ export async function openBody(
   options: OpenBodyOptions,
 ): Promise<FillBody> {
   // Another flight may have ended between the caller's look into the store and now: never fetch twice (P1).
-  const stored = await store.open(digest);
+  const stored = await proven(await store.open(digest));
   if (stored !== undefined) {
     const facts = { digest, sizeBytes: stored.sizeBytes, holdBackBytes: 0, verified: true };
     return new FillBody(committedFill(stored), facts);
@@ -29,6 +32,18 @@ export async function openBody(
   const storage = await openStorage(store, digest, sizeBytes, options);
   const { holdBackBytes } = options;
   return new FillBody(storage, { digest, sizeBytes: sizeBytes ?? storage.resumed.sizeBytes, holdBackBytes });
+}
+
+/** What a flight finds is served as it is: so it has to be right first. */
+async function proven(stored: StoredBlob | undefined): Promise<StoredBlob | undefined> {
+  try {
+    await stored?.proof;
+    return stored;
+  } catch {
+    // It has left the store.
+    stored?.close();
+    return undefined;
+  }
 }
 
 async function openStorage(
@@ -39,8 +54,16 @@ async function openStorage(
 ): Promise<FillStorage> {
   if (sizeBytes === undefined) return openPartial(store, digest, sizeBytes);
   if (sizeBytes <= smallBlobBytes) return memoryFill(store, digest, sizeBytes);
-  await store.makeRoom(sizeBytes);
+  const room = await store.makeRoom(sizeBytes);
+  if (room !== 'enough') throw noRoom(room, sizeBytes);
   return openPartial(store, digest, sizeBytes);
+}
+
+function noRoom(reason: Exclude<Room, 'enough'>, sizeBytes: number): AppError {
+  const size = formatSize(sizeBytes);
+  const message =
+    reason === 'too-large' ? `${size} are more than the cache may hold` : `the disk has no ${size} to spare`;
+  return new AppError('STORAGE_FULL', message, { details: { reason } });
 }
 
 /** The partial file, emptied first where it was left by a fill of another size. */

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { digestOf } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
+import type { Room } from '../store/content-store.ts';
+import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
+import { openBody } from './open-body.ts';
+
+const content = Buffer.alloc(2000, 'content');
+const digest = digestOf(content);
+const options = { holdBackBytes: 100, smallBlobBytes: 500 };
+
+/** A store that has a set amount of room, and can doubt what it has. */
+class DoubtfulStore extends MemoryContentStore {
+  room: Room = 'enough';
+  proof: Promise<void> | undefined;
+
+  override async makeRoom(): Promise<Room> {
+    return this.room;
+  }
+
+  override async open(wanted: typeof digest) {
+    const blob = await super.open(wanted);
+    return blob && { ...blob, proof: this.proof };
+  }
+}
+
+describe('the body of a flight', () => {
+  for (const reason of ['too-large', 'disk-full'] as const) {
+    it(`is refused with the reason where the room is ${reason}`, async () => {
+      await using store = new DoubtfulStore();
+      store.room = reason;
+      await assert.rejects(openBody(store, digest, content.length, options), (error) => {
+        assert.ok(error instanceof AppError);
+        assert.deepEqual([error.code, error.details], ['STORAGE_FULL', { reason }]);
+        return true;
+      });
+    });
+  }
+
+  it('needs no room on disk while it is small', async () => {
+    await using store = new DoubtfulStore();
+    store.room = 'disk-full';
+    const body = await openBody(store, digest, 400, options);
+    assert.equal(body.view.kind, 'memory');
+  });
+
+  it('is what the store has once that is proven', async () => {
+    await using store = new DoubtfulStore();
+    await store.put(digest, content);
+    const proof = Promise.withResolvers<void>();
+    store.proof = proof.promise;
+    let isOpen = false;
+    const opening = openBody(store, digest, content.length, options).finally(() => {
+      isOpen = true;
+    });
+    await new Promise(setImmediate);
+    assert.equal(isOpen, false);
+    proof.resolve();
+    const body = await opening;
+    assert.equal(body.verified, true);
+    await body.storage.close();
+  });
+
+  it('is a new one where what the store has turns out wrong', async () => {
+    await using store = new DoubtfulStore();
+    await store.put(digest, content);
+    store.proof = Promise.reject(new AppError('STORAGE_FAILED', 'damaged'));
+    const body = await openBody(store, digest, content.length, options);
+    assert.deepEqual([body.verified, body.filled.bytes], [false, 0]);
+    await body.storage.close();
+  });
+});
