@@ -1,0 +1,119 @@
+/**
+ * When an endpoint is taken out of use, and when it is tried again.
+ *
+ *     closed ── failures in a row, or too large a share ──► open ── its period is over ──► half-open
+ *       ▲                                                    ▲                                │
+ *       │                                                    └──────── the probe failed ──────┤
+ *       └──────────── the probe, or a request sent since it opened, succeeded ────────────────┘
+ *
+ * Pure: a failure while it is open changes nothing, so requests that were under way when it opened do not prolong it, and
+ * an answer to a request from before it opened does not close it.
+ */
+export type Breaker =
+  | {
+      readonly state: 'closed';
+      /** Weights of the failures since the last success. */
+      readonly score: number;
+      /** How often it opened lately, and when it last closed: who falls ill again is left alone for longer. */
+      readonly openings: number;
+      readonly closedAtMs: number;
+    }
+  | {
+      readonly state: 'open' | 'half-open';
+      readonly openings: number;
+      readonly openedAtMs: number;
+      /** When a probe is due; of a half-open one: when it was. */
+      readonly probeAtMs: number;
+      readonly reason: string;
+    };
+
+export type BreakerStep =
+  /** A request that was sent at `sentAtMs` succeeded. */
+  | { readonly kind: 'success'; readonly sentAtMs: number }
+  | {
+      readonly kind: 'failure';
+      readonly weight: number;
+      readonly reason: string;
+      /** The endpoint's decayed errors, this failure included. */
+      readonly errorRatio: number;
+      readonly attempts: number;
+    }
+  /** The probe's time has come. */
+  | { readonly kind: 'due' }
+  | { readonly kind: 'probe-succeeded' }
+  | { readonly kind: 'probe-failed'; readonly reason: string };
+
+export interface BreakerOptions {
+  /** Failures in a row that open it, as the sum of their weights. */
+  readonly openAtScore: number;
+  /** A larger share of failures opens it ... */
+  readonly openAtRatio: number;
+  /** ... with so many attempts to judge by. */
+  readonly leastAttempts: number;
+  readonly firstPeriodMs: number;
+  readonly maxPeriodMs: number;
+  /** Well for so long, its earlier openings are forgotten. */
+  readonly forgetAfterMs: number;
+}
+
+export const breakerDefaults: BreakerOptions = {
+  openAtScore: 4,
+  openAtRatio: 0.5,
+  leastAttempts: 10,
+  firstPeriodMs: 1000,
+  maxPeriodMs: 30_000,
+  forgetAfterMs: 60_000,
+};
+
+/** What failures weigh: who cannot be reached at all is given up sooner than who now and then says 500. */
+export const failureWeights = { connection: 2, timeout: 2, answer: 1, body: 1, content: 3 } as const;
+
+export function closedBreaker(nowMs: number): Breaker {
+  return { state: 'closed', score: 0, openings: 0, closedAtMs: nowMs };
+}
+
+export function stepBreaker(
+  breaker: Breaker,
+  step: BreakerStep,
+  nowMs: number,
+  random: () => number,
+  options: BreakerOptions = breakerDefaults,
+): Breaker {
+  switch (step.kind) {
+    case 'success':
+      if (breaker.state === 'closed') return breaker.score === 0 ? breaker : { ...breaker, score: 0 };
+      return step.sentAtMs > breaker.openedAtMs ? closed(breaker, nowMs) : breaker;
+    case 'failure': {
+      if (breaker.state !== 'closed') return breaker;
+      const score = breaker.score + step.weight;
+      const isMostlyFailing = step.attempts >= options.leastAttempts && step.errorRatio > options.openAtRatio;
+      if (score < options.openAtScore && !isMostlyFailing) return { ...breaker, score };
+      const isRelapse = nowMs - breaker.closedAtMs < options.forgetAfterMs;
+      return opened(isRelapse ? breaker.openings + 1 : 1, step.reason, nowMs, nowMs, random, options);
+    }
+    case 'due':
+      return breaker.state === 'open' && nowMs >= breaker.probeAtMs ? { ...breaker, state: 'half-open' } : breaker;
+    case 'probe-succeeded':
+      return breaker.state === 'closed' ? breaker : closed(breaker, nowMs);
+    case 'probe-failed':
+      if (breaker.state !== 'half-open') return breaker;
+      return opened(breaker.openings + 1, step.reason, breaker.openedAtMs, nowMs, random, options);
+  }
+}
+
+function closed({ openings }: Breaker, nowMs: number): Breaker {
+  return { state: 'closed', score: 0, openings, closedAtMs: nowMs };
+}
+
+function opened(
+  openings: number,
+  reason: string,
+  openedAtMs: number,
+  nowMs: number,
+  random: () => number,
+  { firstPeriodMs, maxPeriodMs }: BreakerOptions,
+): Breaker {
+  // A quarter of it is chance, so that nodes that lost an endpoint together do not come back together.
+  const periodMs = Math.min(maxPeriodMs, firstPeriodMs * 2 ** Math.min(openings - 1, 20)) * (0.75 + random() / 4);
+  return { state: 'open', openings, openedAtMs, probeAtMs: nowMs + periodMs, reason };
+}
