@@ -53,8 +53,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const { channels } = deps;
   await using opening = new AsyncDisposableStack();
 
-  const { path, maxSizeBytes, scrubBytesPerSecond } = config.storage;
-  const store = opening.use(await openFsStore({ clock, channels }, { path, maxSizeBytes, scrubBytesPerSecond }));
+  const { maxSizeBytes } = config.storage;
+  const store = opening.use(await openFsStore({ clock, channels }, config.storage));
   const upstreams = await openUpstreams(config, { clock, channels, env: deps.env }, opening);
   const retry = retryPolicy(retryDefaults, Math.random);
   const flights = opening.use(new FlightTable({ store: store.content, clock, channels, retry }, flightOptions(config)));

@@ -1,19 +1,22 @@
 import { stat } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
-import type { Digest } from '../../core/digest.ts';
+import { algorithmOf, type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
-import type { Channels } from '../../telemetry/channels.ts';
+import type { Channels, QuarantineEvent } from '../../telemetry/channels.ts';
 import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
 import type { BlobTable } from './catalog-blobs.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
+import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
 import { readFully, replaceFile } from './file-io.ts';
 import type { IngestFolder } from './ingest-folder.ts';
 import type { Layout } from './layout.ts';
-import type { OpenFiles } from './open-files.ts';
+import type { HeldFile, OpenFiles } from './open-files.ts';
 import { FsPartialBlob, type PartialBlobDeps } from './partial-blob.ts';
+import type { ProofLedger } from './proof-ledger.ts';
+import type { Proofs } from './proofs.ts';
 import type { Quarantine } from './quarantine.ts';
-import { isMissing, storageError } from './storage-error.ts';
+import { isMissing, reasonOf, storageError } from './storage-error.ts';
 
 export interface FsContentStoreDeps {
   readonly disk: Disk;
@@ -24,6 +27,8 @@ export interface FsContentStoreDeps {
   readonly queue: DigestQueue;
   readonly files: OpenFiles;
   readonly ingest: IngestFolder;
+  readonly ledger: ProofLedger;
+  readonly proofs: Pick<Proofs, 'serve'>;
   readonly quarantine: Pick<Quarantine, 'take'>;
   readonly accessTimes: { touch(digest: Digest): void };
   readonly makeRoom: (needBytes: number) => Promise<void>;
@@ -49,13 +54,14 @@ export class FsContentStore implements ContentStore {
   }
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
-    const blob = this.#deps.files.share(digest) ?? (await this.openUnused(digest));
-    if (blob !== undefined) this.#deps.accessTimes.touch(digest);
-    return blob;
+    const file = this.#deps.files.share(digest) ?? (await this.hold(digest));
+    if (file === undefined) return undefined;
+    this.#deps.accessTimes.touch(digest);
+    return this.#deps.proofs.serve(file);
   }
 
-  /** Like `open`, but no use of the content: for who looks after it. */
-  openUnused(digest: Digest): Promise<StoredBlob | undefined> {
+  /** The content's file, open, which counts as no use of it: for who looks after it. Undefined where it is not here. */
+  hold(digest: Digest): Promise<HeldFile | undefined> {
     return this.#deps.queue.run(digest, async () => {
       try {
         return this.#deps.files.share(digest) ?? (await this.#openFile(digest));
@@ -66,32 +72,51 @@ export class FsContentStore implements ContentStore {
   }
 
   async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
-    const blob = await this.open(digest);
-    if (blob === undefined) return undefined;
+    const file = this.#deps.files.share(digest) ?? (await this.hold(digest));
+    if (file === undefined) return undefined;
     try {
-      if (blob.sizeBytes > maxBytes) {
-        throw new AppError('STORAGE_FAILED', `${digest} has ${blob.sizeBytes} bytes, more than ${maxBytes}`);
+      this.#deps.accessTimes.touch(digest);
+      if (file.sizeBytes > maxBytes) {
+        throw new AppError('STORAGE_FAILED', `${digest} has ${file.sizeBytes} bytes, more than ${maxBytes}`);
       }
-      const bytes = new Uint8Array(blob.sizeBytes);
-      if ((await readFully(blob.fd, bytes, 0)) === bytes.byteLength) return bytes;
-      throw new AppError('STORAGE_FAILED', `${digest} is shorter than it was`);
-    } catch (error) {
-      throw storageError(error, 'read content');
+      const bytes = new Uint8Array(file.sizeBytes);
+      const damage = await this.#damageOf(file, bytes);
+      if (damage === undefined) return bytes;
+      await this.condemnFile(file, damage, 'serving');
+      return undefined;
     } finally {
-      blob.close();
+      file.close();
     }
   }
 
+  /** Fills `bytes` with the content, and hashes it if it was not lately. Says what is wrong with it. */
+  async #damageOf(file: HeldFile, bytes: Uint8Array): Promise<string | undefined> {
+    const { digest, fd, identity } = file;
+    const bytesRead = await readFully(fd, bytes, 0).catch(() => undefined);
+    if (bytesRead === undefined) return 'it cannot be read';
+    if (bytesRead < bytes.byteLength) return 'it is shorter than it was';
+    if (this.#deps.ledger.isProved(digest, identity)) return undefined;
+    if (digestOf(bytes, algorithmOf(digest)) !== digest) return 'its hash is another';
+    await this.proved(file);
+    return undefined;
+  }
+
+  /** The file was read whole and has the digest. Believed of later readers, too, unless it was written to meanwhile. */
+  async proved(file: HeldFile): Promise<void> {
+    const identity = await file.identify().catch(() => undefined);
+    if (identity === file.identity) this.#deps.ledger.right(file.digest, identity);
+  }
+
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const { disk, layout, queue } = this.#deps;
+    const { disk, layout, ledger, queue } = this.#deps;
     const path = layout.blob(digest);
     await queue.run(digest, async () => {
       try {
-        const known = await stat(path).catch(() => undefined);
-        if (known?.size !== bytes.byteLength) {
+        const there = await identityAt(path);
+        if (there === undefined || !ledger.isProved(digest, there)) {
           await replaceFile(disk, layout.blobDraft(digest), path, (append) => append(bytes), true);
         }
-        this.#committed(digest, bytes.byteLength);
+        await this.#committed(digest, bytes.byteLength);
       } catch (error) {
         throw storageError(error, 'store content');
       }
@@ -126,19 +151,35 @@ export class FsContentStore implements ContentStore {
   }
 
   condemn(digest: Digest, reason: string): Promise<void> {
-    return this.quarantine(digest, reason);
+    return this.#deps.queue.run(digest, async () => {
+      const there = await identityAt(this.#deps.layout.blob(digest));
+      if (there === undefined) this.#gone(digest);
+      else await this.#quarantine(digest, there, reason, 'serving');
+    });
+  }
+
+  /** Takes a file out of the store that is not what its name says, unless another has its place by now. Never rejects. */
+  condemnFile(held: HeldFile, reason: string, foundBy: QuarantineEvent['foundBy']): Promise<void> {
+    const { files, layout, queue } = this.#deps;
+    const { digest, identity } = held;
+    return queue.run(digest, async () => {
+      if (files.isListed(held)) files.forget(digest);
+      const there = await identityAt(layout.blob(digest));
+      if (there !== undefined && isSameFile(there, identity)) await this.#quarantine(digest, there, reason, foundBy);
+    });
   }
 
   /** Records a file that is in place but not in the catalog. Returns the content's size, or undefined where it is not here. */
   adopt(digest: Digest): Promise<number | undefined> {
-    const { blobs, layout, queue, clock } = this.#deps;
+    const { blobs, layout, ledger, queue, clock } = this.#deps;
     return queue.run(digest, async () => {
       const row = blobs.find(digest);
       if (row !== undefined) return row.sizeBytes;
       try {
-        const { size, mtimeMs } = await stat(layout.blob(digest));
-        blobs.add(digest, size, Math.min(mtimeMs, clock.now()));
-        return size;
+        const status = await stat(layout.blob(digest), { bigint: true });
+        if (ledger.isWrong(digest, identityOf(status))) return undefined;
+        blobs.add(digest, Number(status.size), Math.min(Number(status.mtimeMs), clock.now()));
+        return Number(status.size);
       } catch (error) {
         if (isMissing(error)) return undefined;
         throw storageError(error, 'look for content');
@@ -158,50 +199,79 @@ export class FsContentStore implements ContentStore {
     });
   }
 
-  /** Takes content out of the store that is not what its name says; repositories keep their links, so it is fetched again. */
-  quarantine(digest: Digest, reason: string): Promise<void> {
-    return this.#deps.queue.run(digest, () => this.#quarantine(digest, reason));
-  }
-
-  async #quarantine(digest: Digest, reason: string): Promise<void> {
-    const { blobs, channels, disk, files, layout, quarantine } = this.#deps;
-    files.forget(digest);
-    blobs.remove(digest);
+  /**
+   * Repositories keep their links, so it is fetched again. What cannot be put away (the disk takes no changes) is
+   * remembered instead, and is a miss for as long as it stays as it is.
+   */
+  async #quarantine(
+    digest: Digest,
+    identity: FileIdentity,
+    reason: string,
+    foundBy: QuarantineEvent['foundBy'],
+  ): Promise<void> {
+    const { channels, disk, layout, ledger, quarantine } = this.#deps;
+    this.#gone(digest);
+    ledger.wrong(digest, identity);
+    let became = 'is in quarantine';
     try {
-      await quarantine.take(digest);
+      await quarantine.take(digest).catch(() => disk.remove(layout.blob(digest)));
     } catch (error) {
-      if (isMissing(error)) return;
-      await disk.remove(layout.blob(digest));
+      became = `cannot be put away (${reasonOf(error)})`;
     }
-    const message = `${digest} is damaged on disk (${reason}); it is in quarantine and will be fetched again`;
+    const message = `${digest} is damaged on disk (${reason}); it ${became} and will be fetched again`;
+    channels.quarantine.publish({ digest, foundBy, reason });
     channels.notice.publish({ level: 'error', message, fields: { digest } });
   }
 
-  async #openFile(digest: Digest): Promise<StoredBlob | undefined> {
-    const { blobs, channels, clock, files, layout } = this.#deps;
-    const blob = await files.open(digest, layout.blob(digest));
+  #gone(digest: Digest): void {
+    this.#deps.files.forget(digest);
+    this.#deps.blobs.remove(digest);
+  }
+
+  async #openFile(digest: Digest): Promise<HeldFile | undefined> {
+    const { blobs, channels, clock, files, layout, ledger } = this.#deps;
+    const file = await files.open(digest, layout.blob(digest));
     const row = blobs.find(digest);
-    if (blob === undefined) {
+    if (file === undefined) {
       if (row === undefined) return undefined;
       blobs.remove(digest);
       channels.notice.publish({ level: 'warn', message: `${digest} is gone from disk`, fields: { digest } });
       return undefined;
     }
-    if (row === undefined) blobs.add(digest, blob.sizeBytes, clock.now());
-    else if (row.sizeBytes !== blob.sizeBytes) {
-      blob.close();
-      await this.#quarantine(digest, `it has ${blob.sizeBytes} of ${row.sizeBytes} bytes`);
+    if (ledger.isWrong(digest, file.identity)) {
+      file.close();
       return undefined;
     }
-    return blob;
+    if (row === undefined) blobs.add(digest, file.sizeBytes, clock.now());
+    else if (row.sizeBytes !== file.sizeBytes) {
+      file.close();
+      const damage = `it has ${file.sizeBytes} of ${row.sizeBytes} bytes`;
+      await this.#quarantine(digest, file.identity, damage, 'serving');
+      return undefined;
+    }
+    return file;
   }
 
-  #committed(digest: Digest, sizeBytes: number): void {
-    this.#deps.blobs.add(digest, sizeBytes, this.#deps.clock.now());
+  /** In the digest's turn, with the file in place. What was open under the digest before is another file. */
+  async #committed(digest: Digest, sizeBytes: number): Promise<void> {
+    const { blobs, clock, files, layout, ledger } = this.#deps;
+    blobs.add(digest, sizeBytes, clock.now());
+    const identity = await identityAt(layout.blob(digest));
+    if (identity === undefined) return;
+    ledger.right(digest, identity);
+    const open = files.share(digest);
+    if (open !== undefined && !isSameFile(open.identity, identity)) files.forget(digest);
+    open?.close();
   }
 
   /** Evicts if the limit is passed. Nobody waits for it. */
   #usageChanged(): void {
     void this.#deps.makeRoom(0);
   }
+}
+
+/** Of the file at `path`, or undefined where there is none that could be looked at. */
+async function identityAt(path: string): Promise<FileIdentity | undefined> {
+  const status = await stat(path, { bigint: true }).catch(() => undefined);
+  return status && identityOf(status);
 }

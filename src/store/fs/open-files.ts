@@ -1,19 +1,38 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../../core/digest.ts';
-import type { StoredBlob } from '../content-store.ts';
+import { type FileIdentity, identityOf } from './file-identity.ts';
 import { isMissing } from './storage-error.ts';
+
+/** One holder's use of an open file. */
+export interface HeldFile {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Valid until `close`. */
+  readonly fd: number;
+  /** The file as it was when it was opened. */
+  readonly identity: FileIdentity;
+  /** The same object for all who hold the same open file. */
+  readonly openFile: object;
+  /** The file as it is now. */
+  identify(): Promise<FileIdentity>;
+  /** Another hold of it, for as long as this one lasts at least. */
+  again(): HeldFile;
+  /** Idempotent. */
+  close(): void;
+}
 
 interface OpenFile {
   readonly handle: FileHandle;
   readonly sizeBytes: number;
-  readers: number;
+  readonly identity: FileIdentity;
+  holders: number;
 }
 
 /**
  * The descriptors of committed content being read: one per digest, shared by its readers and counted.
  *
- * Invariants: a file is listed while it has readers, unless it was forgotten; its descriptor is closed when the last
- * reader leaves, forgotten or not. Only a listed file is shared. `open` runs in the digest's turn (`DigestQueue`), so
+ * Invariants: a file is listed while it has holders, unless it was forgotten; its descriptor is closed when the last
+ * holder leaves, forgotten or not. Only a listed file is shared. `open` runs in the digest's turn (`DigestQueue`), so
  * two descriptors of one digest arise only around a `forget`.
  */
 export class OpenFiles implements AsyncDisposable {
@@ -24,14 +43,24 @@ export class OpenFiles implements AsyncDisposable {
     return this.#files.has(digest);
   }
 
-  /** Another reader of a file that is open already. */
-  share(digest: Digest): StoredBlob | undefined {
-    const file = this.#files.get(digest);
-    return file === undefined ? undefined : this.#reader(digest, file);
+  /** What is open now, with its size. */
+  *entries(): Generator<{ readonly digest: Digest; readonly sizeBytes: number }> {
+    for (const [digest, { sizeBytes }] of this.#files) yield { digest, sizeBytes };
   }
 
-  /** Opens the file for its first reader; undefined where there is none. Rejects with the system's error. */
-  async open(digest: Digest, path: string): Promise<StoredBlob | undefined> {
+  /** Whether the next reader of the digest would get this file. */
+  isListed({ digest, openFile }: HeldFile): boolean {
+    return this.#files.get(digest) === openFile;
+  }
+
+  /** Another holder of a file that is open already. */
+  share(digest: Digest): HeldFile | undefined {
+    const file = this.#files.get(digest);
+    return file === undefined ? undefined : this.#hold(digest, file);
+  }
+
+  /** Opens the file for its first holder; undefined where there is none. Rejects with the system's error. */
+  async open(digest: Digest, path: string): Promise<HeldFile | undefined> {
     let handle: FileHandle;
     try {
       handle = await open(path, 'r');
@@ -40,17 +69,17 @@ export class OpenFiles implements AsyncDisposable {
       throw error;
     }
     try {
-      const { size } = await handle.stat();
-      const file = { handle, sizeBytes: size, readers: 0 };
+      const status = await handle.stat({ bigint: true });
+      const file = { handle, sizeBytes: Number(status.size), identity: identityOf(status), holders: 0 };
       this.#files.set(digest, file);
-      return this.#reader(digest, file);
+      return this.#hold(digest, file);
     } catch (error) {
       await handle.close();
       throw error;
     }
   }
 
-  /** Lets those who read it finish, but shares it with nobody else: the content turned out to be bad. */
+  /** Lets those who read it finish, but shares it with nobody else: the content is bad, or another file has its place. */
   forget(digest: Digest): void {
     this.#files.delete(digest);
   }
@@ -60,18 +89,21 @@ export class OpenFiles implements AsyncDisposable {
     await Promise.all(this.#closing);
   }
 
-  #reader(digest: Digest, file: OpenFile): StoredBlob {
-    file.readers++;
+  #hold(digest: Digest, file: OpenFile): HeldFile {
+    file.holders++;
     let isClosed = false;
     return {
       digest,
       sizeBytes: file.sizeBytes,
       fd: file.handle.fd,
-      proof: undefined,
+      identity: file.identity,
+      openFile: file,
+      identify: async () => identityOf(await file.handle.stat({ bigint: true })),
+      again: () => this.#hold(digest, file),
       close: () => {
         if (isClosed) return;
         isClosed = true;
-        if (--file.readers === 0) this.#close(digest, file);
+        if (--file.holders === 0) this.#close(digest, file);
       },
     };
   }

@@ -22,7 +22,9 @@ import { IndexWriter } from './index-writer.ts';
 import { IngestFolder } from './ingest-folder.ts';
 import { Layout, prepareLayout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
-import { OpenFiles } from './open-files.ts';
+import { type HeldFile, OpenFiles } from './open-files.ts';
+import { ProofLedger } from './proof-ledger.ts';
+import { Proofs, proofDefaults } from './proofs.ts';
 import { Quarantine } from './quarantine.ts';
 import { restoreCatalog } from './restore.ts';
 import { Scrub } from './scrub.ts';
@@ -42,6 +44,8 @@ export interface FsStoreOptions {
   readonly maxSizeBytes: number;
   /** 0 turns the scrub off. */
   readonly scrubBytesPerSecond: number;
+  /** Content that was not hashed for so long is hashed when it is opened; 0, the default: each time. */
+  readonly verifyAfterMs?: number;
 }
 
 export interface FsStoreStats {
@@ -130,7 +134,7 @@ async function openCatalog(deps: Deps, layout: Layout, opening: AsyncDisposableS
 
 function openContent(
   { clock, channels, disk }: Deps,
-  { maxSizeBytes }: FsStoreOptions,
+  { maxSizeBytes, verifyAfterMs = 0 }: FsStoreOptions,
   layout: Layout,
   { accessTimes, blobs, references, removal }: CatalogParts,
   opening: AsyncDisposableStack,
@@ -150,6 +154,9 @@ function openContent(
   );
   const makeRoom = (needBytes: number) => evictor.makeRoom(needBytes);
   const quarantine = new Quarantine({ disk, layout });
+  const ledger = new ProofLedger({ clock }, { verifyAfterMs });
+  const condemn = (file: HeldFile, reason: string) => content.condemnFile(file, reason, 'serving');
+  const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
   const content: FsContentStore = new FsContentStore({
     clock,
     channels,
@@ -159,6 +166,8 @@ function openContent(
     queue,
     files,
     ingest,
+    ledger,
+    proofs,
     quarantine,
     accessTimes,
     makeRoom,

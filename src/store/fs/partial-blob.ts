@@ -24,7 +24,7 @@ export interface PartialBlobDeps {
     released(digest: Digest): void;
   };
   /** The file has its name in the store. */
-  readonly committed: (digest: Digest, sizeBytes: number) => void;
+  readonly committed: (digest: Digest, sizeBytes: number) => Promise<void>;
   /** More of the disk is in use than a while ago, or something may leave now. */
   readonly usageChanged: () => void;
 }
@@ -104,7 +104,7 @@ export class FsPartialBlob implements PartialBlob {
         await disk.rename(layout.partialData(this.digest), layout.blob(this.digest));
         this.#outcome = 'committed';
         ingest.emptied(this.digest);
-        committed(this.digest, sizeBytes);
+        await committed(this.digest, sizeBytes);
         await disk.syncFolder(layout.blobFolder(algorithmOf(this.digest)));
         await disk.remove(layout.partialRecord(this.digest));
       });

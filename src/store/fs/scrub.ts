@@ -1,9 +1,9 @@
 import { type Clock, sleep } from '../../core/clock.ts';
 import { type Digest, DigestVerifier, parseDigest } from '../../core/digest.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import type { StoredBlob } from '../content-store.ts';
 import type { BlobRow } from './catalog-blobs.ts';
 import { readFully } from './file-io.ts';
+import type { HeldFile } from './open-files.ts';
 
 export interface ScrubDeps {
   readonly clock: Clock;
@@ -11,8 +11,9 @@ export interface ScrubDeps {
   readonly blobs: { slice(after: Digest | undefined, limit: number): BlobRow[] };
   readonly content: {
     /** Undefined where the file is gone; its row is then gone too. */
-    openUnused(digest: Digest): Promise<StoredBlob | undefined>;
-    quarantine(digest: Digest, reason: string): Promise<void>;
+    hold(digest: Digest): Promise<HeldFile | undefined>;
+    proved(file: HeldFile): Promise<void>;
+    condemnFile(file: HeldFile, reason: string, foundBy: 'scrub'): Promise<void>;
   };
   /** Gives files without a row theirs. */
   readonly adoptStored: (signal: AbortSignal) => Promise<boolean>;
@@ -36,7 +37,8 @@ const dayMs = 24 * 3600 * 1000;
  *
  * Invariants: one blob is open at a time, as a reader like any other, so it is not evicted under the scrub, and reading
  * it counts as no use. After each chunk it rests for as long as the rate says; `abort` (at dispose) ends it there. A
- * crash costs the blob it was at. A failure to read is damage; any other failure ends the pass with a notice.
+ * crash costs the blob it was at. A failure to read is damage; any other failure ends the pass with a notice. What it
+ * finds right is not hashed again when it is served (`proved`).
  */
 export class Scrub implements AsyncDisposable {
   readonly #deps: ScrubDeps;
@@ -91,23 +93,25 @@ export class Scrub implements AsyncDisposable {
 
   async #check(digest: Digest, signal: AbortSignal): Promise<void> {
     const { content } = this.#deps;
-    const blob = await content.openUnused(digest);
-    if (blob === undefined) return;
+    const file = await content.hold(digest);
+    if (file === undefined) return;
     try {
-      const damage = await this.#damageOf(blob, signal);
-      if (damage !== undefined) await content.quarantine(digest, damage);
+      const damage = await this.#damageOf(file, signal);
+      if (damage === undefined) await content.proved(file);
+      else await content.condemnFile(file, damage, 'scrub');
     } finally {
-      blob.close();
+      file.close();
     }
   }
 
-  async #damageOf(blob: StoredBlob, signal: AbortSignal): Promise<string | undefined> {
+  async #damageOf(file: HeldFile, signal: AbortSignal): Promise<string | undefined> {
     const { clock } = this.#deps;
-    const verifier = new DigestVerifier(blob.digest);
-    for (let position = 0; position < blob.sizeBytes; ) {
+    const { digest, fd, sizeBytes } = file;
+    const verifier = new DigestVerifier(digest);
+    for (let position = 0; position < sizeBytes; ) {
       let bytes: number;
       try {
-        bytes = await readFully(blob.fd, this.#chunk, position);
+        bytes = await readFully(fd, this.#chunk, position);
       } catch {
         return 'it cannot be read';
       }
@@ -116,6 +120,6 @@ export class Scrub implements AsyncDisposable {
       position += bytes;
       await sleep(clock, (bytes / this.#options.bytesPerSecond) * 1000, signal);
     }
-    return verifier.finish() === blob.digest ? undefined : 'its hash is another';
+    return verifier.finish() === digest ? undefined : 'its hash is another';
   }
 }

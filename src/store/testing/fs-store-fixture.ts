@@ -1,14 +1,17 @@
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
-import { Channels, type EvictionEvent, type NoticeEvent } from '../../telemetry/channels.ts';
+import { Channels, type EvictionEvent, type NoticeEvent, type QuarantineEvent } from '../../telemetry/channels.ts';
 import { Layout } from '../fs/layout.ts';
 import { type FsStore, type FsStoreOptions, openFsStore } from '../fs/open-fs-store.ts';
 import { tempFolder } from './temp-folder.ts';
+
+const roomy = { maxSizeBytes: 1e9, scrubBytesPerSecond: 0, verifyAfterMs: 7 * 24 * 3600 * 1000 };
 
 /** A store in a folder of its own that can be closed and opened again, with a clock that a test moves. */
 export class FsStoreFixture implements AsyncDisposable {
   readonly clock: VirtualClock = new VirtualClock();
   readonly notices: NoticeEvent[] = [];
   readonly evictions: EvictionEvent[] = [];
+  readonly quarantined: QuarantineEvent[] = [];
   readonly layout: Layout;
   readonly #folder: AsyncDisposable;
   readonly #options: Partial<FsStoreOptions>;
@@ -35,7 +38,8 @@ export class FsStoreFixture implements AsyncDisposable {
     const channels = new Channels();
     channels.notice.subscribe((event) => this.notices.push(event));
     channels.eviction.subscribe((event) => this.evictions.push(event));
-    const options = { path: this.layout.root, maxSizeBytes: 1e9, scrubBytesPerSecond: 0, ...this.#options };
+    channels.quarantine.subscribe((event) => this.quarantined.push(event));
+    const options = { ...roomy, path: this.layout.root, ...this.#options };
     this.#store = await openFsStore({ clock: this.clock, channels }, options);
     return this.#store;
   }
