@@ -53,7 +53,8 @@ data directory nor at the network. Unknown keys and unknown \`ONEPULL_\` variabl
 }
 
 function metricsPage(): string {
-  const deps = { channels: new Channels(), flights: () => [], cache: () => ({ sizeBytes: 0, maxBytes: 0 }) };
+  const load = () => ({ responses: 0, queuedBytes: 0 });
+  const deps = { channels: new Channels(), flights: () => [], load, cache: () => ({ sizeBytes: 0, maxBytes: 0 }) };
   const metrics = new Metrics(deps, { version: '', processMetrics: false }).describe();
   const rows = metrics.map(({ name, type, labels, help }) => [
     `\`${name}\``,
@@ -143,7 +144,7 @@ const errorMeanings: Readonly<Record<ErrorCode, string>> = {
   STORAGE_FULL: 'The disk is full.',
   STORAGE_FAILED: 'The disk failed.',
   STORAGE_LOCKED: 'Another process uses the folder.',
-  OVERLOADED: 'A configured bound is reached, such as `pull.maxFlights`.',
+  OVERLOADED: 'A configured bound is reached, such as `server.maxResponses`.',
   SHUTTING_DOWN: 'This node is stopping.',
   LISTEN_FAILED: 'The address cannot be listened on.',
   CONFIG_INVALID: 'The configuration is wrong: `onepull check` says how.',

@@ -4,6 +4,7 @@ import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
+import { connectionsThatFit } from './gateway/connection-budget.ts';
 import { GatewayServer, gatewayDefaults } from './gateway/server.ts';
 import { PullBoard } from './pull/pull-board.ts';
 import { PullDepot } from './pull/pull-depot.ts';
@@ -24,6 +25,8 @@ export interface AppDeps {
   readonly env: Environment;
   /** Also report figures of the process (memory, event loop): for the program, not for instances inside a test. */
   readonly processMetrics: boolean;
+  /** How many files and sockets the process may have open, where that is known. */
+  readonly descriptorLimit?: number | undefined;
 }
 
 export interface App extends AsyncDisposable {
@@ -68,12 +71,15 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     config.upstreams.map(({ name }) => name),
     config.upstreams.find(({ isDefault }) => isDefault)?.name,
   );
-  const gateway = opening.use(new GatewayServer({ depot, names, channels, clock }, gatewayOptions(config)));
+  const bounds = connectionBounds(config, deps);
+  const gateway = opening.use(
+    new GatewayServer({ depot, names, channels, clock, random: Math.random }, { ...gatewayOptions(config), ...bounds }),
+  );
 
   const version = productVersion();
   const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
   const metrics = new Metrics(
-    { channels, cache, flights: () => flights.snapshots() },
+    { channels, cache, flights: () => flights.snapshots(), load: () => gateway.load() },
     { version, processMetrics: deps.processMetrics },
   );
   let isDraining = false;
@@ -116,8 +122,27 @@ function gatewayOptions({ listen, pull, server }: Config) {
     headerTimeoutMs: pull.headerTimeoutMs,
     clientTimeoutMs: server.clientTimeoutMs,
     maxConnections: server.maxConnections,
+    maxResponses: server.maxResponses,
+    maxQueuedBytes: server.maxQueuedBytes,
     maxHeaderBytes: server.maxHeaderSizeBytes,
   };
+}
+
+/** Fewer connections than configured where the process could not open what they need; then an operator is told. */
+function connectionBounds(config: Config, { channels, descriptorLimit: limit }: AppDeps) {
+  if (limit === undefined) return {};
+  const { maxConnections, maxResponses } = config.server;
+  const { maxFlights } = config.pull;
+  const upstreamConnections = config.upstreams.reduce(
+    (sum, { endpoints, connections }) => sum + endpoints.length * connections,
+    0,
+  );
+  const fit = connectionsThatFit({ limit, maxConnections, maxResponses, maxFlights, upstreamConnections });
+  if (fit >= maxConnections) return {};
+  const message = `of ${maxConnections} connections (server.maxConnections) only ${fit} fit the file descriptors allowed`;
+  const hint = 'raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower server.maxConnections';
+  channels.notice.publish({ level: 'warn', message, fields: { event: 'few-descriptors', limit, hint } });
+  return { maxConnections: fit, connectionBound: 'descriptors', maxRefused: Math.min(256, fit) } as const;
 }
 
 interface UpstreamDeps {

@@ -79,10 +79,14 @@ const input = z
       .prefault({}),
     server: z
       .strictObject({
-        maxConnections: integer(1, 1_000_000).prefault(10_000).describe('Connections of clients at most.'),
+        maxConnections: integer(1, 1_000_000)
+          .prefault(10_000)
+          .describe('Connections of clients at most. An idle one makes room for a new one.'),
         maxResponses: integer(1, 1_000_000)
           .prefault(5000)
-          .describe('Answers under way at the same time, at most; one more is refused with 503 and Retry-After.'),
+          .describe(
+            'Answers under way at the same time, at most; one more is refused with 503 and Retry-After. HEAD has a tenth more.',
+          ),
         maxQueued: size({ min: '1MiB', max: '64GiB' })
           .prefault('256MiB')
           .describe('Bytes that wait in memory for clients to take them, at most; beyond it new requests are refused.'),

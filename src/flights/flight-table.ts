@@ -104,6 +104,7 @@ export class FlightTable implements AsyncDisposable {
 
   #start(request: JoinRequest): Flight {
     if (this.#flights.size >= this.#options.maxFlights) {
+      this.#deps.channels.refused.publish({ bound: 'flights' });
       throw new AppError('OVERLOADED', `${this.#flights.size} blobs are being pulled already`, { retryAfterMs: 1000 });
     }
     const flight = new Flight(this.#deps, this.#options, request.digest, request.sizeBytes);

@@ -73,7 +73,11 @@ function sendBody(
     {
       signal: exchange.signal,
       begin: (alone) => exchange.begin(status, headers, alone),
-      write: (block, taken) => exchange.write(block, taken),
+      write: (block, taken) => {
+        // A block of a file is the pool's, which counts it.
+        if (body.storage.kind === 'memory') exchange.holds(body.storage.bytes);
+        exchange.write(block, taken);
+      },
       end: () => exchange.end(),
     },
     body,

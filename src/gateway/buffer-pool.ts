@@ -38,6 +38,11 @@ export class BufferPool {
     return this.#lentLarge + this.#lentSmall;
   }
 
+  /** The memory of these. */
+  get lentBytes(): number {
+    return this.#lentLarge * this.#options.largeBytes + this.#lentSmall * this.#options.smallBytes;
+  }
+
   /** A block for up to `wantedBytes`; it may be shorter. */
   take(wantedBytes: number): Buffer {
     const { largeBytes, smallBytes, maxLarge } = this.#options;

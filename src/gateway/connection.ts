@@ -10,13 +10,16 @@ const maxPipelined = 64;
  */
 export class Connection {
   readonly client: string;
+  /** When it was opened or, later, when its last request was over. */
+  idleSinceMs: number;
   readonly #socket: Socket;
   readonly #run: (exchange: Exchange) => void;
   readonly #waiting: Exchange[] = [];
   #current: Exchange | undefined;
   #gone = false;
 
-  constructor(socket: Socket, run: (exchange: Exchange) => void) {
+  constructor(socket: Socket, nowMs: number, run: (exchange: Exchange) => void) {
+    this.idleSinceMs = nowMs;
     this.#socket = socket;
     this.#run = run;
     this.client = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
@@ -27,6 +30,10 @@ export class Connection {
     return this.#current !== undefined;
   }
 
+  get closed(): boolean {
+    return this.#gone;
+  }
+
   add(exchange: Exchange): void {
     if (this.#current === undefined) {
       this.#current = exchange;
@@ -34,7 +41,7 @@ export class Connection {
       return;
     }
     this.#waiting.push(exchange);
-    if (this.#waiting.length > maxPipelined) this.#socket.destroy();
+    if (this.#waiting.length > maxPipelined) this.cut();
   }
 
   /** `exchange` is over: the next one's turn, if its response can still be sent. */
@@ -47,6 +54,11 @@ export class Connection {
     this.#waiting.shift();
     this.#current = next;
     this.#run(next);
+  }
+
+  /** Breaks it off, whatever is under way on it. */
+  cut(): void {
+    this.#socket.destroy();
   }
 
   /** The socket has closed: so have all its exchanges. */

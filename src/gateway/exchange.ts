@@ -4,6 +4,7 @@ import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent } from '../telemetry/channels.ts';
+import type { QueuedBytes } from './queued-bytes.ts';
 import { discardBody, hasBody } from './request-body.ts';
 import { originFormOf } from './route.ts';
 import { StallTimer } from './stall-timer.ts';
@@ -12,6 +13,7 @@ import { wireErrorOf } from './wire-errors.ts';
 export interface ExchangeDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly queued: QueuedBytes;
   /** Whether connections are to be closed after the response. */
   closing(): boolean;
 }
@@ -36,7 +38,7 @@ const clientLeftStatus = 499;
  * Invariants: `begin` is called at most once; after it an error can only cut the connection, before it every error is
  * rendered. `signal` aborts when the client leaves, and with HEADER_TIMEOUT when the headers are due and nobody has taken
  * over with `whenHeadersDue`. The `request` event is published once, when the response has closed, whatever happened;
- * then no timer is left.
+ * then no timer is left and nothing is held.
  */
 export class Exchange {
   readonly id: string;
@@ -50,6 +52,9 @@ export class Exchange {
   scope: Scope | undefined;
   reference: string | undefined;
   served: Served | undefined;
+
+  /** Whether it was let in: it counts among the answers under way until it is over. */
+  admitted = false;
 
   readonly #deps: ExchangeDeps;
   readonly #options: ExchangeOptions;
@@ -65,6 +70,7 @@ export class Exchange {
   #bytes = 0;
   #countedBytes = 0;
   #handedBytes = 0;
+  #letGo: (() => void) | undefined;
   #taken: ((error?: Error | null) => void) | undefined;
   #complete = false;
   #left = false;
@@ -132,8 +138,14 @@ export class Exchange {
   /** Sends a whole response. HEAD gets the headers only. */
   send(status: number, headers: string[], bytes?: Uint8Array): void {
     this.begin(status, headers);
-    if (bytes === undefined || this.head) this.end();
-    else this.#sendFrom(bytes, 0);
+    if (bytes === undefined || this.head) return this.end();
+    this.holds(bytes);
+    this.#sendFrom(bytes, 0);
+  }
+
+  /** `bytes` are kept in memory for this response until it is over. Of several calls the first counts. */
+  holds(bytes: Uint8Array): void {
+    if (!this.#over) this.#letGo ??= this.#deps.queued.hold(bytes);
   }
 
   #sendFrom(bytes: Uint8Array, from: number): void {
@@ -181,6 +193,7 @@ export class Exchange {
     this.#over = true;
     this.#stall.clear();
     this.#headerTimer?.clear();
+    this.#letGo?.();
     if (!this.#complete) this.#controller.abort(new AppError('CANCELLED', 'the client has left'));
     this.#publish();
     this.#closed();

@@ -75,14 +75,47 @@ describe('the connection limit', () => {
     await first.received(/{}$/);
     for (const text of ['', ping]) {
       const refused = await new RawClient(gateway.port).send(text).closed;
-      assert.match(refused.text, /^HTTP\/1\.1 503 Service Unavailable\r\n.*Retry-After: 1\r\n.*"UNAVAILABLE"/s);
+      assert.match(refused.text, /^HTTP\/1\.1 503 Service Unavailable\r\n.*Retry-After: 3\r\n.*"UNAVAILABLE"/s);
     }
     assert.equal(gateway.notices.length, 1);
+    assert.deepEqual(gateway.refused, ['connections', 'connections']);
     first.socket.destroy();
     await first.closed;
     let status = 503;
     while (status === 503) status = (await ask(gateway.port, '/v2/')).status;
     assert.equal(status, 200);
+  });
+});
+
+describe('a crowd of idle connections', () => {
+  it('makes room for a new one: of those that are idle for a second, the one that has been so longest', async () => {
+    await using gateway = await TestGateway.start({ maxConnections: 3 });
+    const [silent, kept, halfSent] = [1, 2, 3].map(() => new RawClient(gateway.port));
+    assert.ok(silent && kept && halfSent);
+    await kept.send(ping).received(/{}$/);
+    halfSent.send(ping.slice(0, 10));
+    await until(() => gateway.connections === 3);
+    gateway.clock.advance(999);
+    assert.match((await new RawClient(gateway.port).send(ping).closed).text, /^HTTP\/1\.1 503 /);
+    gateway.clock.advance(1);
+    await kept.send(ping).received(/{}.*{}$/s);
+    const newcomers = [1, 2].map(() => new RawClient(gateway.port).send(ping));
+    await Promise.all(newcomers.map((client) => client.received(/{}$/)));
+    await Promise.all([silent.closed, halfSent.closed]);
+    await kept.send(ping).received(/{}.*{}.*{}$/s);
+    for (const client of [kept, ...newcomers]) client.socket.destroy();
+  });
+
+  it('does not cost a connection on which something is asked, however long it takes', async () => {
+    await using gateway = await TestGateway.start({ maxConnections: 1 });
+    const blob = gateway.content('some bytes', { filled: 4 });
+    const client = new RawClient(gateway.port).send(`GET ${path(blob.digest)} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await client.received(/some$/);
+    gateway.clock.advance(10_000);
+    assert.match((await new RawClient(gateway.port).send(ping).closed).text, /^HTTP\/1\.1 503 /);
+    blob.finish();
+    await client.received(/some bytes$/);
+    client.socket.destroy();
   });
 });
 

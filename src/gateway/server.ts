@@ -6,9 +6,13 @@ import { AppError } from '../core/errors.ts';
 import { listenFailure } from '../core/listen-failure.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
 import type { Channels } from '../telemetry/channels.ts';
+import { Admission, type Burden, type ResponseBound } from './admission.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Connection } from './connection.ts';
+import { ConnectionTable } from './connection-table.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
+import { QueuedBytes } from './queued-bytes.ts';
+import { RefusalReport } from './refusal-report.ts';
 import { Refusals } from './refusals.ts';
 import { RequestHandler } from './request-handler.ts';
 import { SharedReads } from './shared-reads.ts';
@@ -18,6 +22,8 @@ export interface GatewayDeps {
   readonly names: NameResolver;
   readonly channels: Channels;
   readonly clock: Clock;
+  /** Between 0 and 1, as `Math.random`. */
+  random(): number;
   /** Shared by gateways that run in one thread. */
   readonly pool?: BufferPool;
 }
@@ -31,6 +37,14 @@ export interface GatewayOptions {
   /** How long a client may take to accept a block of up to 256 KiB; one that is known to be slow gets 32 KiB. */
   readonly clientTimeoutMs: number;
   readonly maxConnections: number;
+  /** What sets `maxConnections`, for the report of refusals. */
+  readonly connectionBound: 'connections' | 'descriptors';
+  /** Connections beyond the limit that are told so; those beyond these too are dropped without a word. */
+  readonly maxRefused: number;
+  /** Answers under way at most. */
+  readonly maxResponses: number;
+  /** Bytes that wait in memory for clients to take them, at most. */
+  readonly maxQueuedBytes: number;
   readonly maxHeaderBytes: number;
   /** How long an idle connection stays. Longer than clients keep theirs, so that they are the ones to close. */
   readonly keepAliveTimeoutMs: number;
@@ -44,21 +58,27 @@ export const gatewayDefaults: Omit<GatewayOptions, 'host' | 'port'> = {
   headerTimeoutMs: 25_000,
   clientTimeoutMs: 60_000,
   maxConnections: 10_000,
+  connectionBound: 'connections',
+  maxRefused: 256,
+  maxResponses: 5_000,
+  maxQueuedBytes: 256 * 1024 * 1024,
   maxHeaderBytes: 16 * 1024,
   keepAliveTimeoutMs: 95_000,
   headersReceiveTimeoutMs: 10_000,
   requestReceiveTimeoutMs: 30_000,
 };
 
-/** Connections beyond the limit that are told so; those beyond these too are dropped without a word. */
-const maxRefused = 256;
-const overloadedRetryAfterMs = 1_000;
+/** Whoever is refused is told one of these times, so that a crowd does not come back at once. */
+const retryAfterMs = { least: 1_000, most: 5_000 };
+/** Requests that wait for their turn on their connections (pipelining), beyond one for each answer under way. */
+const sparePipelined = 64;
 
 /**
  * The listener for clients.
  *
  * Invariants: every request is an `Exchange` of one `Connection`, or is refused raw; every exchange ends, at the latest
- * with its socket. After `drain` nothing listens, no connection is open and no timer waits.
+ * with its socket. An exchange reaches the handler only if it was admitted, which is decided when its turn has come.
+ * After `drain` nothing listens, no connection is open and no timer waits.
  */
 export class GatewayServer implements AsyncDisposable {
   readonly #deps: GatewayDeps;
@@ -67,25 +87,43 @@ export class GatewayServer implements AsyncDisposable {
   readonly #handler: RequestHandler;
   readonly #refusals: Refusals;
   readonly #exchangeDeps: ExchangeDeps;
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #connections = new ConnectionTable();
+  readonly #queued: QueuedBytes;
+  readonly #admission: Admission;
+  readonly #report: RefusalReport;
   readonly #idPrefix = randomBytes(4).toString('hex');
   #lastId = 0;
+  /** Requests that were read and are not over. */
   #running = 0;
-  #overloaded = false;
   #drained: Promise<void> | undefined;
   readonly #quiet = Promise.withResolvers<void>();
 
   constructor(deps: GatewayDeps, options: GatewayOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#handler = new RequestHandler({ ...deps, reads: new SharedReads(deps.pool ?? new BufferPool()) });
+    const pool = deps.pool ?? new BufferPool();
+    this.#handler = new RequestHandler({ ...deps, reads: new SharedReads(pool) });
+    this.#queued = new QueuedBytes(pool);
+    this.#admission = new Admission({ queuedBytes: () => this.#queued.total }, options);
+    this.#report = new RefusalReport(deps);
     this.#refusals = new Refusals(deps.clock);
     this.#exchangeDeps = {
       clock: deps.clock,
       channels: deps.channels,
+      queued: this.#queued,
       closing: () => this.#drained !== undefined,
     };
     this.#server = this.#createServer();
+  }
+
+  /** Connections that are open, those that are being refused not counted. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Answers under way, and the bytes that are held in memory for clients. */
+  load(): { readonly responses: number; readonly queuedBytes: number } {
+    return { responses: this.#admission.responses, queuedBytes: this.#queued.total };
   }
 
   /** Resolves with the address that it listens on. Rejects with LISTEN_FAILED. */
@@ -122,7 +160,8 @@ export class GatewayServer implements AsyncDisposable {
     this.#server.closeIdleConnections();
     if (this.#running === 0) this.#quiet.resolve();
     await this.#quiet.promise;
-    await Promise.all([closed, ...[...this.#connections.keys(), ...this.#refusals.sockets].map(destroyed)]);
+    await Promise.all([closed, ...[...this.#connections.sockets, ...this.#refusals.sockets].map(destroyed)]);
+    this.#report[Symbol.dispose]();
   }
 
   #createServer(): Server {
@@ -140,8 +179,9 @@ export class GatewayServer implements AsyncDisposable {
       // Checked by the handler, whose answer has the form of the rest.
       requireHostHeader: false,
     });
-    server.maxConnections = options.maxConnections + maxRefused;
+    server.maxConnections = options.maxConnections + options.maxRefused;
     server.on('connection', (socket) => this.#onConnection(socket));
+    server.on('drop', () => this.#report.refused(options.connectionBound, options.maxConnections));
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#onRequest(request, response);
     server.on('request', onRequest);
     // Nothing here wants a body, so "100 Continue" is never said (RFC 9110 section 10.1.1).
@@ -152,23 +192,25 @@ export class GatewayServer implements AsyncDisposable {
     });
     server.on('clientError', (error, socket) => this.#onClientError(error, socket as Socket));
     server.on('error', (error) => {
-      if (server.listening) this.#warn('cannot accept a connection', error);
+      if (!server.listening) return;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EMFILE' || code === 'ENFILE') this.#report.refused('descriptors', this.#connections.size);
+      else this.#warn('cannot accept a connection', error);
     });
     return server;
   }
 
   #onConnection(socket: Socket): void {
-    if (this.#connections.size >= this.#options.maxConnections) {
-      if (!this.#overloaded) this.#warn('too many connections: new ones are refused', undefined);
-      this.#overloaded = true;
-      const error = new AppError('OVERLOADED', 'too many connections', { retryAfterMs: overloadedRetryAfterMs });
-      return this.#refusals.refuse(socket, error, this.#nextId());
+    const { maxConnections, connectionBound } = this.#options;
+    const nowMs = this.#deps.clock.monotonic();
+    if (this.#connections.size >= maxConnections && !this.#connections.makeRoom(nowMs)) {
+      this.#report.refused(connectionBound, maxConnections);
+      return this.#refusals.refuse(socket, this.#overloaded('too many connections'), this.#nextId());
     }
-    const connection = new Connection(socket, (exchange) => this.#run(exchange));
-    this.#connections.set(socket, connection);
+    const connection = new Connection(socket, nowMs, (exchange) => this.#run(exchange));
+    this.#connections.add(socket, connection);
     socket.on('close', () => {
-      this.#connections.delete(socket);
-      if (this.#connections.size < this.#options.maxConnections * 0.9) this.#overloaded = false;
+      this.#connections.delete(socket, connection);
       connection.close();
     });
   }
@@ -176,6 +218,8 @@ export class GatewayServer implements AsyncDisposable {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined || this.#refusals.has(request.socket)) return;
+    // Those that wait behind others hold memory, and to be told so they would have to wait as well.
+    if (connection.busy && this.#running >= 2 * this.#options.maxResponses + sparePipelined) return connection.cut();
     this.#running++;
     const exchange: Exchange = new Exchange(this.#exchangeDeps, this.#options, {
       id: this.#nextId(),
@@ -184,19 +228,40 @@ export class GatewayServer implements AsyncDisposable {
       client: connection.client,
       closed: () => this.#onClosed(connection, exchange),
     });
+    this.#connections.busy(connection);
     connection.add(exchange);
   }
 
   #run(exchange: Exchange): void {
     exchange.start();
-    if (this.#drained === undefined) void this.#handler.handle(exchange);
-    else exchange.fail(new AppError('SHUTTING_DOWN', 'this node is shutting down', { retryAfterMs: 1_000 }));
+    if (this.#drained !== undefined) {
+      return exchange.fail(new AppError('SHUTTING_DOWN', 'this node is shutting down', { retryAfterMs: 1_000 }));
+    }
+    const bound = this.#admission.enter(burdenOf(exchange.request));
+    if (bound !== undefined) {
+      this.#report.refused(bound, this.#limitOf(bound));
+      return exchange.fail(this.#overloaded('this node has all the work that it can do'));
+    }
+    exchange.admitted = true;
+    void this.#handler.handle(exchange);
   }
 
   #onClosed(connection: Connection, exchange: Exchange): void {
     this.#running--;
+    if (exchange.admitted) this.#admission.leave();
     connection.over(exchange);
+    if (!connection.busy) this.#connections.idle(connection, this.#deps.clock.monotonic());
     if (this.#running === 0 && this.#drained !== undefined) this.#quiet.resolve();
+  }
+
+  #limitOf(bound: ResponseBound): number {
+    return bound === 'responses' ? this.#options.maxResponses : this.#options.maxQueuedBytes;
+  }
+
+  #overloaded(message: string): AppError {
+    const { least, most } = retryAfterMs;
+    const seconds = Math.round((least + this.#deps.random() * (most - least)) / 1000);
+    return new AppError('OVERLOADED', message, { retryAfterMs: seconds * 1000 });
   }
 
   /** What arrived is no HTTP request, or not in time. */
@@ -218,6 +283,11 @@ export class GatewayServer implements AsyncDisposable {
   #warn(message: string, error: unknown): void {
     this.#deps.channels.notice.publish({ level: 'warn', message, error });
   }
+}
+
+function burdenOf({ method, url }: IncomingMessage): Burden {
+  if (url === '/v2/' || url === '/v2') return 'ping';
+  return method === 'HEAD' ? 'head' : 'body';
 }
 
 /** Resolves when the socket has closed and everyone who holds something for it has been told. */

@@ -7,7 +7,9 @@ import { Metrics, type MetricsDeps } from './metrics.ts';
 function setUp(flights: MetricsDeps['flights'] = () => []): { channels: Channels; metrics: Metrics } {
   const channels = new Channels();
   const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
-  return { channels, metrics: new Metrics({ channels, flights, cache }, { version: '1.2.3', processMetrics: false }) };
+  const load = () => ({ responses: 7, queuedBytes: 9 });
+  const deps = { channels, flights, load, cache };
+  return { channels, metrics: new Metrics(deps, { version: '1.2.3', processMetrics: false }) };
 }
 
 async function has(metrics: Metrics, ...lines: readonly string[]): Promise<void> {
@@ -92,7 +94,7 @@ test('counts and times what clients get', async () => {
   );
 });
 
-test('gauges read the flights and the cache as they are when asked', async () => {
+test('gauges read the flights, the load and the cache as they are when asked', async () => {
   let flights: ReturnType<MetricsDeps['flights']> = [
     { state: 'pulling', waiters: 3 },
     { state: 'pulling', waiters: 2 },
@@ -105,6 +107,8 @@ test('gauges read the flights and the cache as they are when asked', async () =>
     'onepull_flights{state="waiting"} 1',
     'onepull_flights{state="verifying"} 0',
     'onepull_flight_waiters 6',
+    'onepull_responses 7',
+    'onepull_queued_bytes 9',
     'onepull_cache_size_bytes 5',
     'onepull_cache_max_bytes 10',
     'onepull_build_info{version="1.2.3"} 1',

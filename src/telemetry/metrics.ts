@@ -5,6 +5,8 @@ import type { Channels, FlightEvent, RequestEvent, UpstreamRequestEvent } from '
 export interface MetricsDeps {
   readonly channels: Channels;
   flights(): readonly { readonly state: FlightState; readonly waiters: number }[];
+  /** What the clients' listener has to carry now. */
+  load(): { readonly responses: number; readonly queuedBytes: number };
   cache(): { readonly sizeBytes: number; readonly maxBytes: number };
 }
 
@@ -190,7 +192,7 @@ export class Metrics {
     });
   }
 
-  #readGauges({ flights, cache }: MetricsDeps): void {
+  #readGauges({ flights, load, cache }: MetricsDeps): void {
     const registers = [this.#registry];
     new Gauge({
       name: 'onepull_flights',
@@ -215,6 +217,8 @@ export class Metrics {
     read('flight_waiters', 'Answers that follow a pull in progress.', () =>
       flights().reduce((sum, { waiters }) => sum + waiters, 0),
     );
+    read('responses', 'Answers under way, those that wait for upstream included.', () => load().responses);
+    read('queued_bytes', 'Bytes that are held in memory until clients take them.', () => load().queuedBytes);
     read('cache_size_bytes', 'What the cache holds.', () => cache().sizeBytes);
     read('cache_max_bytes', 'What the cache may hold.', () => cache().maxBytes);
   }

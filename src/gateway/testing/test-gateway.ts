@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
-import { Channels, type NoticeEvent, type RequestEvent, type ServedBytesEvent } from '../../telemetry/channels.ts';
+import {
+  Channels,
+  type NoticeEvent,
+  type RefusedEvent,
+  type RequestEvent,
+  type ServedBytesEvent,
+} from '../../telemetry/channels.ts';
 import { BufferPool } from '../buffer-pool.ts';
 import { type GatewayOptions, GatewayServer, gatewayDefaults } from '../server.ts';
 import { TestContent } from './test-content.ts';
@@ -15,6 +21,7 @@ export class TestGateway implements AsyncDisposable {
   readonly requests: RequestEvent[] = [];
   readonly served: ServedBytesEvent[] = [];
   readonly notices: NoticeEvent[] = [];
+  readonly refused: RefusedEvent['bound'][] = [];
   port = 0;
   #onRequest: (() => void) | undefined;
 
@@ -29,9 +36,10 @@ export class TestGateway implements AsyncDisposable {
     });
     channels.servedBytes.subscribe((event) => this.served.push(event));
     channels.notice.subscribe((event) => this.notices.push(event));
+    channels.refused.subscribe(({ bound }) => this.refused.push(bound));
     const { depot, clock, pool } = this;
     this.server = new GatewayServer(
-      { depot, names: testNames, channels, clock, pool },
+      { depot, names: testNames, channels, clock, pool, random: () => 0.5 },
       { ...gatewayDefaults, host: '127.0.0.1', port: 0, ...options },
     );
   }
@@ -40,6 +48,11 @@ export class TestGateway implements AsyncDisposable {
     const gateway = new TestGateway(options);
     gateway.port = (await gateway.server.listen()).port;
     return gateway;
+  }
+
+  /** Connections that the gateway has open. */
+  get connections(): number {
+    return this.server.connections;
   }
 
   content(bytes: Buffer | string, options: ConstructorParameters<typeof TestContent>[1] = {}): TestContent {
@@ -62,6 +75,7 @@ export class TestGateway implements AsyncDisposable {
     // A read that was under way when its client left gives its block back when the disk is done with it.
     while (this.pool.lent > 0) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(this.clock.pending, 0, 'timers left');
+    assert.deepEqual(this.server.load(), { responses: 0, queuedBytes: 0 });
     for (const content of this.depot.contents.values()) {
       assert.ok(
         content.closes.every((closes) => closes === 1),

@@ -1,0 +1,72 @@
+import type { RefusedEvent } from '../telemetry/channels.ts';
+
+export interface AdmissionOptions {
+  /** Answers under way at the same time; one that waits for upstream is under way. */
+  readonly maxResponses: number;
+  /** Bytes held in memory until clients take them. */
+  readonly maxQueuedBytes: number;
+}
+
+export type ResponseBound = Extract<RefusedEvent['bound'], 'responses' | 'queued-bytes'>;
+
+/**
+ * What a request asks of us. `ping` is answered from a constant. `head` has no body to hold: it is let in a little beyond
+ * the bounds, so that a node which only asks whether its image has changed is told. `body` is all else.
+ */
+export type Burden = 'ping' | 'head' | 'body';
+
+/** How many more answers without a body there may be, of `maxResponses`. */
+const headroom = 0.1;
+/** A bound that was reached lets nobody in until this much of it is in use, or each answer that ends would open it. */
+const reopensAt = 0.9;
+
+/**
+ * Decides whether one more request is answered (P8).
+ *
+ * Invariants: of answers with a body at most `maxResponses` are under way, of all but pings at most a tenth more. Whoever
+ * was let in leaves once. A bound that refuses goes on refusing until its use has fallen below `reopensAt`. Nothing that
+ * was let in is touched by what is refused.
+ */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #queuedBytes: () => number;
+  readonly #maxHeads: number;
+  #responses = 0;
+  #full = false;
+  #heavy = false;
+
+  constructor(deps: { queuedBytes(): number }, options: AdmissionOptions) {
+    this.#queuedBytes = () => deps.queuedBytes();
+    this.#options = options;
+    this.#maxHeads = options.maxResponses + Math.max(1, Math.floor(options.maxResponses * headroom));
+  }
+
+  /** Answers under way. */
+  get responses(): number {
+    return this.#responses;
+  }
+
+  /** Lets one in, or says which bound is in the way. Whoever is let in must `leave`. */
+  enter(burden: Burden): ResponseBound | undefined {
+    const bound = burden === 'ping' ? undefined : this.#boundFor(burden);
+    if (bound === undefined) this.#responses++;
+    return bound;
+  }
+
+  leave(): void {
+    this.#responses--;
+  }
+
+  #boundFor(burden: Burden): ResponseBound | undefined {
+    const { maxResponses, maxQueuedBytes } = this.#options;
+    this.#full = isOver(this.#responses, maxResponses, this.#full);
+    this.#heavy = isOver(this.#queuedBytes(), maxQueuedBytes, this.#heavy);
+    if (burden === 'head') return this.#responses >= this.#maxHeads ? 'responses' : undefined;
+    if (this.#full) return 'responses';
+    return this.#heavy ? 'queued-bytes' : undefined;
+  }
+}
+
+function isOver(used: number, bound: number, wasOver: boolean): boolean {
+  return used >= bound || (wasOver && used >= bound * reopensAt);
+}

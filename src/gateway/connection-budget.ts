@@ -1,0 +1,29 @@
+/** What may be open at once besides the connections of clients, and what the process may open. */
+export interface DescriptorNeeds {
+  /** Soft limit of open files (`RLIMIT_NOFILE`). */
+  readonly limit: number;
+  /** The configured bounds. */
+  readonly maxConnections: number;
+  readonly maxResponses: number;
+  readonly maxFlights: number;
+  /** To all endpoints of all upstreams together. */
+  readonly upstreamConnections: number;
+}
+
+/** The runtime, the store's catalog and lock, the listeners, and some for the admin port: it answers when all is full. */
+const ownDescriptors = 64;
+/** Where not all fits, at least so much of the limit is for clients: hardly ever is everything open at once. */
+const leastForClients = 0.4;
+const leastConnections = 4;
+
+/**
+ * How many connections of clients fit. Each takes a descriptor, each answer that reads a file of its own another one, and
+ * each flight its partial file.
+ */
+export function connectionsThatFit(needs: DescriptorNeeds): number {
+  const { limit, maxConnections, maxResponses, maxFlights, upstreamConnections } = needs;
+  const others = ownDescriptors + maxFlights + upstreamConnections;
+  const forClients = Math.max(limit - others, Math.floor(limit * leastForClients));
+  const fit = Math.max(Math.floor(forClients / 2), forClients - maxResponses);
+  return Math.min(maxConnections, Math.max(leastConnections, fit));
+}
