@@ -7,7 +7,12 @@ import { productVersion } from '../config/version.ts';
 import { asAppError } from '../core/errors.ts';
 import { Channels } from '../telemetry/channels.ts';
 import { Log } from '../telemetry/log.ts';
+import { descriptorLimit } from './descriptor-limit.ts';
+import { exitOnFault } from './fault-watch.ts';
 import { exitCodes, type ServeOptions } from './options.ts';
+
+/** Once no answer is open: how long the rest may take to be put away. A disk that hangs must not keep the process. */
+const closeWithinMs = 15_000;
 
 /** Runs the cache until it is told to stop. Resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
@@ -19,20 +24,35 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
   const { config, notices } = loaded;
   const channels = new Channels();
-  await using _log = new Log({ channels }, config.log);
+  await using log = new Log({ channels }, config.log);
   const stop = stopSignals(channels);
   for (const message of notices) channels.notice.publish({ level: 'warn', message });
-  let app: App;
+  let app: App | undefined;
+  exitOnFault({
+    process,
+    channels,
+    async leave() {
+      try {
+        await app?.[Symbol.asyncDispose]();
+      } finally {
+        await log[Symbol.asyncDispose]();
+      }
+    },
+  });
   try {
-    app = await startApp(config, { channels, env: process.env, processMetrics: true });
+    const limit = await descriptorLimit();
+    app = await startApp(config, { channels, env: process.env, processMetrics: true, descriptorLimit: limit });
   } catch (error) {
     process.stderr.write(`onepull: ${asAppError(error).message}\n`);
     return exitCodes.failed;
   }
   announce(channels, app, config);
-  await run(app, stop, config.server.shutdownTimeoutMs);
-  channels.notice.publish({ level: 'info', message: 'stopped', fields: { event: 'stopped' } });
-  return exitCodes.ok;
+  const isClosed = await run(app, stop, config.server.shutdownTimeoutMs);
+  const message = isClosed ? 'stopped' : 'stopped without having closed everything';
+  channels.notice.publish({ level: isClosed ? 'info' : 'error', message, fields: { event: 'stopped' } });
+  if (isClosed) return exitCodes.ok;
+  await log[Symbol.asyncDispose]();
+  process.exit(exitCodes.failed);
 }
 
 function announce(channels: Channels, app: App, config: Config): void {
@@ -46,11 +66,20 @@ function announce(channels: Channels, app: App, config: Config): void {
   channels.notice.publish({ level: 'info', message: 'ready for pulls', fields });
 }
 
-/** Until the first signal; then responses may finish within the bound. A second signal cuts them. */
-async function run(app: App, stop: { first: Promise<void>; second: Promise<void> }, shutdownMs: number): Promise<void> {
+/**
+ * Until the first signal; then responses may finish within the bound. A second signal cuts them. Resolves with whether
+ * all could be closed.
+ */
+async function run(app: App, stop: Record<'first' | 'second', Promise<void>>, shutdownMs: number): Promise<boolean> {
   await stop.first;
   await Promise.race([app.drain(shutdownMs), stop.second.then(() => app.drain(0))]);
-  await app[Symbol.asyncDispose]();
+  const limit = Promise.withResolvers<false>();
+  const timer = setTimeout(() => limit.resolve(false), closeWithinMs);
+  try {
+    return await Promise.race([app[Symbol.asyncDispose]().then(() => true), limit.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function stopSignals(channels: Channels): { first: Promise<void>; second: Promise<void> } {
