@@ -36,6 +36,8 @@ export interface App extends AsyncDisposable {
   drain(timeoutMs: number): Promise<void>;
 }
 
+const MiB = 1024 * 1024;
+
 const flightDefaults = {
   holdBackBytes: 32 * 1024,
   smallBlobBytes: 128 * 1024,
@@ -43,6 +45,7 @@ const flightDefaults = {
   askTimeoutMs: 90_000,
   maxBadBodies: 2,
   plan: { patienceBytes: 1024 * 1024, leastRangeBytes: 256 * 1024, readThroughBytes: 256 * 1024 },
+  split: { fromBytes: 32 * MiB, leadBytes: 16 * MiB, leastRangeBytes: MiB, mostRangeBytes: 16 * MiB },
 } as const;
 
 const pullDefaults = { staleAfterMs: 3000 } as const;
@@ -111,8 +114,10 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 }
 
 function flightOptions({ pull }: Config): FlightTableOptions {
-  const { stallTimeoutMs, deadlineMs, abandon, maxRanges, maxFlights } = pull;
-  return { ...flightDefaults, stallTimeoutMs, deadlineMs, abandon, maxRanges, maxFlights };
+  const { stallTimeoutMs, minProgressBytes, deadlineMs, abandon, maxRanges, maxSplit, maxFlights } = pull;
+  const headerPatienceMs = pull.headerTimeoutMs * 0.9;
+  const limits = { stallTimeoutMs, minProgressBytes, headerPatienceMs, deadlineMs, maxRanges, maxSplit, maxFlights };
+  return { ...flightDefaults, ...limits, abandon };
 }
 
 function gatewayOptions({ listen, pull, server }: Config) {

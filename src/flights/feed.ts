@@ -1,9 +1,10 @@
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import type { FillBody } from './fill-body.ts';
-import type { PlanLimits, PlannedRange } from './range-planner.ts';
+import type { PlanLimits, PlannedFeed, PlannedRange } from './range-planner.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { Source, SourceBody, Urgency } from './source.ts';
+import { type TransferLimits, TransferWatch } from './transfer-watch.ts';
 
 /** How a feed ended. */
 export type FeedOutcome =
@@ -11,28 +12,33 @@ export type FeedOutcome =
   | { readonly kind: 'met' }
   /** The flight stopped it. */
   | { readonly kind: 'stopped' }
+  /** It was too slow, and another connection is worth a try. */
+  | { readonly kind: 'slow'; readonly error: AppError }
   | { readonly kind: 'failed'; readonly error: AppError };
 
-export interface FeedOptions {
+export interface FeedOptions extends TransferLimits {
   readonly plan: PlanLimits;
-  /** Without a byte for so long, a source that is delivering counts as stalled. */
-  readonly stallTimeoutMs: number;
-  /** So long may a source take to begin to deliver. */
-  readonly askTimeoutMs: number;
 }
 
 /** What a feed tells its flight. Calls are synchronous. */
 export interface FeedListener {
   /** The source answers. Returns false to have the feed end ('stopped') without reading the body. */
   opened(feed: Feed, answer: SourceBody): boolean;
+  /** The first byte came. */
+  began(feed: Feed): void;
   /** Bytes were written; readers may go on. */
   wrote(feed: Feed, offset: number, end: number): void;
   /** Bytes came from the source, wanted or not. */
   received(bytes: number): void;
+  /** It was waited for through a whole stall window, and was too slow or not. Returns true to have the feed end ('slow'). */
+  paced(feed: Feed, isSlow: boolean): boolean;
   urgency(): Urgency;
   /** Resolves when another feed has written what it is writing between `start` and `end`; undefined where none is. */
   writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined;
 }
+
+/** What follows a range is asked for so much earlier than its first byte will take to come. */
+const followMarginMs = 50;
 
 /**
  * One request to one source, filling one range of one body.
@@ -44,29 +50,28 @@ export interface FeedListener {
  *   source still does is ignored.
  * - A source that never settles cannot hold `run`: a stop or a stall ends it.
  */
-export class Feed {
+export class Feed implements PlannedFeed {
   readonly source: Source;
   readonly start: number;
-  /** No byte of the body has come yet. */
-  asking = true;
+  /** It was opened beside others that bring the blob already, to be faster. */
+  readonly optional: boolean;
   readonly #body: FillBody;
   readonly #listener: FeedListener;
-  readonly #clock: Clock;
   readonly #options: FeedOptions;
   readonly #abort = new AbortController();
   readonly #meter: RateMeter;
+  readonly #watch: TransferWatch;
   readonly #ended: PromiseWithResolvers<FeedOutcome> = Promise.withResolvers();
-  readonly #askedEnd: number | undefined;
+  #askedEnd: number | undefined;
   #end: number | undefined;
   #position: number;
+  #waitingFor: string | undefined;
+  #servesRanges = true;
   #over = false;
   #writing: Promise<void> | undefined;
   #writeStart = 0;
   /** `#writeStart` while nothing is being written. */
   #writeEnd = 0;
-  /** Since when the source has been waited for, or undefined while we are busy with what it sent. */
-  #waitingSinceMs: number | undefined;
-  #watch: Timer | undefined;
 
   constructor(
     deps: { body: FillBody; listener: FeedListener; clock: Clock },
@@ -76,10 +81,17 @@ export class Feed {
   ) {
     this.#body = deps.body;
     this.#listener = deps.listener;
-    this.#clock = deps.clock;
     this.#meter = new RateMeter(deps.clock);
+    this.#watch = new TransferWatch(deps.clock, options, source.origin, {
+      silent: (error) => this.#finish({ kind: 'failed', error }),
+      paced: (error) => {
+        const isOver = this.#listener.paced(this, error !== undefined);
+        if (isOver && error !== undefined) this.#finish({ kind: 'slow', error });
+      },
+    });
     this.#options = options;
     this.source = source;
+    this.optional = range.optional;
     this.start = range.start;
     this.#askedEnd = range.end;
     this.#end = range.end;
@@ -100,10 +112,40 @@ export class Feed {
     return this.#meter.bytesPerSecond;
   }
 
+  /** As far as is known by its present transfer alone: a few chunks are enough. */
+  get averageBytesPerSecond(): number {
+    return this.#watch.averageBytesPerSecond;
+  }
+
+  /** No byte of the body has come yet. */
+  get asking(): boolean {
+    return this.#watch.isAsking;
+  }
+
+  /** From the request to the first byte, without a wait for a turn; so far, while it asks. */
+  get firstByteMs(): number {
+    return this.#watch.firstByteMs;
+  }
+
+  /** Bytes that came, wanted or not. */
+  get receivedBytes(): number {
+    return this.#watch.bytes;
+  }
+
+  /** What it waits for before its source answers, in words. */
+  get waitingFor(): string {
+    return this.#waitingFor ?? `an answer from ${this.source.name}`;
+  }
+
+  get isEnding(): boolean {
+    if (this.asking || this.#end === undefined) return false;
+    const leftMs = ((this.#end - this.nextOffset) * 1000) / this.averageBytesPerSecond;
+    return leftMs <= this.firstByteMs + followMarginMs;
+  }
+
   async run(): Promise<FeedOutcome> {
     if (this.#over) return { kind: 'stopped' };
-    this.#waitingSinceMs = this.#clock.monotonic();
-    this.#guard(Math.min(this.#options.askTimeoutMs, this.#options.stallTimeoutMs));
+    this.#watch.start();
     this.#read().then(
       () => this.#finish({ kind: 'met' }),
       (error) => this.#finish({ kind: 'failed', error: asAppError(error) }),
@@ -121,36 +163,48 @@ export class Feed {
   #finish(outcome: FeedOutcome): void {
     if (this.#over) return;
     this.#over = true;
-    this.#watch?.clear();
+    this.#watch.stop();
     this.#abort.abort(new AppError('CANCELLED', 'the fill does not need this transfer any more'));
     this.#ended.resolve(outcome);
   }
 
   async #read(): Promise<void> {
-    const answer = await this.source.open(
-      { start: this.start, end: this.end, optional: false, urgency: () => this.#listener.urgency(), waiting: () => {} },
-      this.#abort.signal,
-    );
+    const { start, end, optional } = this;
+    const urgency = () => this.#listener.urgency();
+    const waiting = (reason: string | undefined) => {
+      this.#waitingFor = reason;
+      if (reason === undefined) this.#watch.asked();
+    };
+    const answer = await this.source.open({ start, end, optional, urgency, waiting }, this.#abort.signal);
     if (this.#over || !this.#listener.opened(this, answer)) {
       this.stop();
       return void discard(answer);
     }
     this.#position = answer.start;
-    // It does not serve ranges: what comes is the whole blob, and the rest of it would cost the same way again.
-    if (answer.start < this.start) this.#end = undefined;
-    this.#waitingSinceMs = this.#clock.monotonic();
+    if (answer.start < this.start || answer.isWhole === true) {
+      // What comes is the whole blob, and any more of it would cost the same way again.
+      this.#servesRanges = false;
+      this.#end = undefined;
+    }
+    if (answer.isWhole === true) this.#askedEnd = undefined;
+    this.#watch.waits();
     for await (const chunk of answer.chunks) {
       if (this.#over) return;
-      this.#waitingSinceMs = undefined;
-      this.asking = false;
-      this.#meter.add(chunk.length);
-      this.#listener.received(chunk.length);
+      this.#took(chunk.length);
       await this.#take(chunk);
       if (this.#hasMet()) this.#finish({ kind: 'met' });
       if (this.#over) return;
-      this.#waitingSinceMs = this.#clock.monotonic();
+      this.#watch.waits();
     }
     this.#checkEnd(answer);
+  }
+
+  #took(bytes: number): void {
+    const isFirst = this.asking;
+    this.#watch.brought(bytes);
+    this.#meter.add(bytes);
+    this.#listener.received(bytes);
+    if (isFirst) this.#listener.began(this);
   }
 
   /** Resolves when what is being written between `start` and `end` is; undefined where nothing is. */
@@ -195,7 +249,8 @@ export class Feed {
     const end = this.end ?? this.#body.sizeBytes;
     if (end !== undefined && position >= end) return true;
     const there = this.#body.filled.endFrom(position);
-    return there > position && (there - position > this.#options.plan.readThroughBytes || there === end);
+    if (there === position) return false;
+    return there === end || (this.#servesRanges && there - position > this.#options.plan.readThroughBytes);
   }
 
   /** The source has ended its body without an error. */
@@ -210,17 +265,6 @@ export class Feed {
       const missingBytes = end - this.#position;
       throw new AppError('UPSTREAM_INTERRUPTED', `${this.source.origin} ended ${missingBytes} bytes too early`);
     }
-  }
-
-  #guard(timeoutMs: number): void {
-    this.#watch = this.#clock.after(timeoutMs, () => {
-      const now = this.#clock.monotonic();
-      const limitMs = this.asking ? this.#options.askTimeoutMs : this.#options.stallTimeoutMs;
-      const waitedMs = now - (this.#waitingSinceMs ?? now);
-      if (waitedMs < limitMs) return this.#guard(limitMs - waitedMs);
-      const message = `${this.source.origin} sent nothing for ${Math.round(waitedMs / 1000)} s`;
-      this.#finish({ kind: 'failed', error: new AppError('UPSTREAM_STALLED', message) });
-    });
   }
 }
 

@@ -1,15 +1,22 @@
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
+import { AskWatch } from './ask-watch.ts';
 import { Feed, type FeedListener, type FeedOptions, type FeedOutcome } from './feed.ts';
 import type { FillBody } from './fill-body.ts';
-import { planRange } from './range-planner.ts';
+import { type PlannedRange, planRange, type SplitPlan, unassigned } from './range-planner.ts';
 import { RecordKeeper } from './record-keeper.ts';
+import { RetryPause } from './retry-pause.ts';
+import { Setbacks } from './setbacks.ts';
 import type { RetryPolicy, Source, SourceBody, Urgency } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
+import { type SplitLimits, Splitting } from './splitting.ts';
 
 export interface FillingOptions extends FeedOptions {
   /** Ranges of one blob in flight at once, at most. */
   readonly maxRanges: number;
+  /** Of these, how many may share the work of a large blob, at most. */
+  readonly maxSplit: number;
+  readonly split: SplitLimits;
 }
 
 /** What readers wait for: the first byte one misses, and where its part ends (undefined: with the blob). */
@@ -23,6 +30,8 @@ export interface FillingHost {
   wants(body: FillBody): Want[];
   /** Responses that follow the flight. */
   readonly waiters: number;
+  /** The longest that those who wait can be made to wait now, in ms. */
+  readonly patienceMs: number;
   /** Bytes came, or the size became known: readers may go on. */
   progressed(): void;
   /** Every byte is there. Said once. */
@@ -34,10 +43,10 @@ export interface FillingHost {
   /** Bytes came from a source, wanted or not. */
   received(bytes: number): void;
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;
+  /** Another attempt is made, at `source`, after one at `failed`. */
+  retried(source: Source, failed: Source, cause: AppError): void;
 }
 
-/** Ranges beside others that may fail before a filling stays with what it has. */
-const maxRangeFailures = 3;
 const replanAfterMs = 250;
 
 /**
@@ -45,8 +54,9 @@ const replanAfterMs = 250;
  *
  * Invariants
  * - Feeds are opened by `#plan` alone, never while it pauses, never after it is over (complete, given up or stopped).
- * - A feed that fails beside others only costs its range; the one that fails alone counts against the retry budget, which
- *   a byte of progress fills up again.
+ * - While it is not over there is a feed or a pause: whatever ends one looks for what comes next.
+ * - A feed that fails beside others of its source only costs its range; otherwise the source has a fault, and another one
+ *   or the same after a pause goes on at the first missing byte.
  * - After `stop` has resolved nothing writes to the body's storage any more.
  */
 export class Filling implements FeedListener {
@@ -54,34 +64,44 @@ export class Filling implements FeedListener {
   readonly #roster: SourceRoster;
   readonly #host: FillingHost;
   readonly #clock: Clock;
-  readonly #retry: RetryPolicy;
   readonly #options: FillingOptions;
   readonly #records: RecordKeeper;
+  readonly #pause: RetryPause;
+  readonly #setbacks: Setbacks;
+  readonly #asks: AskWatch;
   readonly #feeds = new Set<Feed>();
   readonly #running = new Set<Promise<void>>();
   readonly #contributors = new Set<Source>();
+  #splitting: Splitting | undefined;
   #over = false;
-  #maxFeeds: number;
-  #ignoresRanges = false;
-  #failuresInRow = 0;
-  #rangeFailures = 0;
+  #servesRanges = true;
   #plannedAtMs = 0;
-  #pause: { readonly timer: Timer; readonly reason: string } | undefined;
   #attempts = 0;
-  #lastFailed: Source | undefined;
 
   constructor(
     deps: { body: FillBody; roster: SourceRoster; host: FillingHost; clock: Clock; retry: RetryPolicy },
     options: FillingOptions,
   ) {
-    this.#body = deps.body;
-    this.#roster = deps.roster;
-    this.#host = deps.host;
-    this.#clock = deps.clock;
-    this.#retry = deps.retry;
+    const { body, roster, host, clock, retry } = deps;
+    this.#body = body;
+    this.#roster = roster;
+    this.#host = host;
+    this.#clock = clock;
     this.#options = options;
-    this.#maxFeeds = options.maxRanges;
-    this.#records = new RecordKeeper(deps.body, deps.clock);
+    this.#records = new RecordKeeper(body, clock);
+    const patienceMs = () => host.patienceMs;
+    this.#pause = new RetryPause({ clock, roster, retry, patienceMs, proceed: () => this.#look() });
+    const noted = (source: Source, error: AppError) => host.noted('source-failed', source, error);
+    this.#setbacks = new Setbacks(
+      { roster, pause: this.#pause, feeds: this.#feeds, splitting: () => this.#splitting, noted },
+      { maxFeeds: options.maxRanges, leastRangeBytes: options.plan.leastRangeBytes },
+    );
+    const leave = (feed: Feed, error: AppError) => this.#left(feed, error);
+    this.#asks = new AskWatch({ clock, roster, feeds: this.#feeds, leave });
+    const maxSplit = Math.min(options.maxSplit, options.maxRanges);
+    if (maxSplit > 1 && this.#missingBytes >= options.split.fromBytes) {
+      this.#splitting = new Splitting(clock, maxSplit, options.split);
+    }
   }
 
   get body(): FillBody {
@@ -99,9 +119,9 @@ export class Filling implements FeedListener {
 
   /** What it waits for, in words; undefined while bytes come. */
   get waitingFor(): string | undefined {
-    const feeds = [...this.#feeds];
-    if (feeds.some((feed) => !feed.asking)) return undefined;
-    return this.#pause?.reason ?? `an answer from ${feeds[0]?.source.name ?? 'a source'}`;
+    const [first] = this.#feeds;
+    for (const feed of this.#feeds) if (!feed.asking) return undefined;
+    return this.#pause.reason ?? first?.waitingFor ?? 'a source';
   }
 
   start(): void {
@@ -118,27 +138,27 @@ export class Filling implements FeedListener {
     this.#look();
   }
 
-  /** There is another source: a pause is for the sake of those that failed. */
-  sourcesAdded(): void {
-    if (this.#pause === undefined || this.#roster.next() === this.#lastFailed) return;
-    this.#pause.timer.clear();
-    this.#pause = undefined;
-    this.#look();
+  /** Somebody joined, perhaps with another source: a pause is for the sake of those that failed, and of who can wait. */
+  joined(): void {
+    if (this.#over) return;
+    this.#asks.start();
+    if (!this.#pause.isOn) return;
+    const next = this.#pause.reconsider();
+    if (next === 'never' && this.#feeds.size === 0) this.#giveUp();
+    else if (next !== 'later') this.#look();
   }
 
-  /** Those who brought bytes of this body have a fault: it is wrong. */
-  blame(error: AppError): void {
-    for (const source of this.#contributors) {
-      this.#roster.failed(source, error);
-      source.discredit(error);
-    }
+  /** The body is wrong: those whose bytes are in it have a fault. */
+  discredit(error: AppError): void {
+    this.#roster.broughtWrong(this.#contributors, error);
+    for (const source of this.#contributors) source.discredit(error);
   }
 
   /** Ends every transfer. `record`: notes what is there for a later fill. Rejects where that note cannot be written. */
   async stop(record: boolean): Promise<void> {
     this.#over = true;
-    this.#pause?.timer.clear();
-    this.#pause = undefined;
+    this.#pause.clear();
+    this.#asks.stop();
     this.#records.stop();
     for (const feed of this.#feeds) feed.stop();
     await Promise.all(this.#running);
@@ -146,17 +166,66 @@ export class Filling implements FeedListener {
     else await this.#records.idle();
   }
 
-  /** A source answers (FeedListener). */
+  // --- what feeds tell (FeedListener) --------------------------------------------------------------------------------
+
   opened(feed: Feed, answer: SourceBody): boolean {
     if (this.#over) return false;
-    if (answer.start < feed.start) {
-      // It does not serve ranges: one feed at a time, from the start, and only if that is the one we have.
-      this.#maxFeeds = 1;
-      this.#ignoresRanges = true;
-      if (this.#feeds.size > 1) return false;
-    }
+    const isWhole = answer.start < feed.start || (answer.isWhole === true && feed.end !== undefined);
+    return (!isWhole || this.#takesWhole(feed)) && this.#agreesOnSize(feed, answer.blobSizeBytes);
+  }
+
+  began(feed: Feed): void {
+    this.#splitting?.began(feed.firstByteMs);
+  }
+
+  wrote(feed: Feed, offset: number, end: number): void {
     this.#contributors.add(feed.source);
-    const saidBytes = answer.blobSizeBytes;
+    this.#pause.progressed();
+    this.#records.wrote(end - offset);
+    for (const other of this.#feeds) {
+      // It has brought what another one would bring next: that one has nothing to do here any more.
+      if (other !== feed && other.nextOffset >= offset && other.nextOffset < end) other.stop();
+    }
+    this.#host.progressed();
+    // Rates change: a reader that was worth no range of its own may be later.
+    const planIsOld = this.#clock.monotonic() - this.#plannedAtMs > replanAfterMs;
+    if (planIsOld || this.#body.complete || this.#isTimeToShare(feed)) this.#look();
+  }
+
+  received(bytes: number): void {
+    this.#splitting?.received(bytes);
+    this.#host.received(bytes);
+  }
+
+  paced(feed: Feed, isSlow: boolean): boolean {
+    return this.#roster.paced(feed.source, isSlow);
+  }
+
+  urgency(): Urgency {
+    const missingBytes = this.#body.sizeBytes === undefined ? undefined : this.#missingBytes;
+    return { waiters: this.#host.waiters, missingBytes };
+  }
+
+  writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined {
+    for (const other of this.#feeds) {
+      const writing = other === feed ? undefined : other.writing(start, end);
+      if (writing !== undefined) return writing;
+    }
+    return undefined;
+  }
+
+  /** It does not serve ranges: one feed from now on, and only if no other brings bytes that it would bring again. */
+  #takesWhole(feed: Feed): boolean {
+    this.#setbacks.onlyOne();
+    this.#servesRanges = false;
+    this.#splitting = undefined;
+    const others = [...this.#feeds].filter((other) => other !== feed);
+    if (others.some((other) => !other.asking)) return false;
+    for (const other of others) other.stop();
+    return true;
+  }
+
+  #agreesOnSize(feed: Feed, saidBytes: number | undefined): boolean {
     const knownBytes = this.#body.sizeBytes;
     if (saidBytes === undefined) return true;
     if (saidBytes === knownBytes) {
@@ -170,42 +239,26 @@ export class Filling implements FeedListener {
     }
     const expected = knownBytes ?? `at least ${this.#body.filled.end}`;
     const message = `${feed.source.origin} has ${saidBytes} bytes where ${expected} were expected`;
-    this.#contradict(new AppError('CONTENT_MISMATCH', message), saidBytes);
+    const error = new AppError('CONTENT_MISMATCH', message);
+    this.#setbacks.fault(feed.source, error);
+    // One word against another: whoever was not asked yet may have what is expected.
+    if (knownBytes === undefined || this.#roster.unfailed() === undefined) this.#contradict(error, saidBytes);
     return false;
   }
 
-  /** Bytes are on disk (FeedListener). */
-  wrote(feed: Feed, offset: number, end: number): void {
-    this.#failuresInRow = 0;
-    this.#records.wrote(end - offset);
-    for (const other of this.#feeds) {
-      // It has brought what another one would bring next: that one has nothing to do here any more.
-      if (other !== feed && other.nextOffset >= offset && other.nextOffset < end) other.stop();
-    }
-    this.#host.progressed();
-    // Rates change: a reader that was worth no range of its own may be later.
-    const planIsOld = this.#clock.monotonic() - this.#plannedAtMs > replanAfterMs;
-    if (planIsOld || this.#body.complete) this.#look();
+  // --- what comes next -----------------------------------------------------------------------------------------------
+
+  get #missingBytes(): number {
+    return (this.#body.sizeBytes ?? 0) - this.#body.filled.bytes;
   }
 
-  received(bytes: number): void {
-    this.#host.received(bytes);
-  }
+  #hasRoom = (): boolean => this.#roster.next()?.standing().hasRoom === true;
 
-  /** For a fair turn at the source (FeedListener). */
-  urgency(): Urgency {
-    const { sizeBytes, filled } = this.#body;
-    const missingBytes = sizeBytes === undefined ? undefined : sizeBytes - filled.bytes;
-    return { waiters: this.#host.waiters, missingBytes };
-  }
-
-  /** A write of another feed is under way in between (FeedListener). */
-  writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined {
-    for (const other of this.#feeds) {
-      const writing = other === feed ? undefined : other.writing(start, end);
-      if (writing !== undefined) return writing;
-    }
-    return undefined;
+  /** Whether one more connection may be worth opening, now that `feed` has come so far. */
+  #isTimeToShare(feed: Feed): boolean {
+    const splitting = this.#splitting;
+    if (splitting === undefined) return false;
+    return splitting.measure(this.#feeds, this.#missingBytes, this.#hasRoom) || feed.isEnding;
   }
 
   /** Decides from what is there what comes next. */
@@ -214,7 +267,7 @@ export class Filling implements FeedListener {
     if (this.#body.complete) {
       this.#over = true;
       this.#host.completed();
-    } else if (this.#pause === undefined) {
+    } else if (!this.#pause.isOn) {
       this.#plan();
     }
   }
@@ -222,26 +275,57 @@ export class Filling implements FeedListener {
   #plan(): void {
     this.#plannedAtMs = this.#clock.monotonic();
     for (;;) {
-      const range = planRange({
-        sizeBytes: this.#body.sizeBytes,
-        filled: this.#body.filled,
-        feeds: [...this.#feeds],
-        wants: this.#host.wants(this.#body),
-        maxFeeds: this.#maxFeeds,
-        limits: this.#options.plan,
-      });
-      const source = range === undefined ? undefined : this.#roster.next();
+      const range = this.#nextRange();
+      const source = range === undefined ? undefined : this.#whomToAsk(range);
       if (range === undefined || source === undefined) return;
       if (this.#feeds.size > 0) this.#host.noted('range-opened', source, undefined);
+      const failure = this.#setbacks.take();
+      if (failure !== undefined) this.#host.retried(source, failure.source, failure.error);
       const deps = { body: this.#body, listener: this, clock: this.#clock };
-      const asked = this.#ignoresRanges ? { start: range.start, end: undefined } : range;
+      const asked = this.#servesRanges ? range : { start: range.start, end: undefined, optional: false };
       this.#run(new Feed(deps, source, asked, this.#options));
     }
   }
 
+  #nextRange(): PlannedRange | undefined {
+    const { sizeBytes, filled } = this.#body;
+    const feeds = [...this.#feeds];
+    let split: SplitPlan | undefined;
+    if (this.#splitting !== undefined && sizeBytes !== undefined) {
+      const open = unassigned(sizeBytes, filled, feeds).reduce((sum, { start, end }) => sum + end - start, 0);
+      split = this.#splitting.plan(this.#feeds, open, this.#hasRoom);
+    }
+    const wants = this.#host.wants(this.#body);
+    return planRange({
+      sizeBytes,
+      filled,
+      feeds,
+      wants,
+      maxFeeds: this.#setbacks.maxFeeds,
+      limits: this.#options.plan,
+      split,
+    });
+  }
+
+  /** The source for a range; undefined: none, for now or (then it has given up) at all. */
+  #whomToAsk(range: PlannedRange): Source | undefined {
+    const source = this.#roster.next();
+    const isAlone = this.#feeds.size === 0;
+    if (source !== undefined) {
+      if (range.optional && !source.standing().hasRoom) return undefined;
+      if (this.#roster.restMs(source) === 0) return source;
+      // All rest. One that has not told us why is asked: it says so at once.
+      if (isAlone && !this.#roster.hasFailed(source)) return source;
+    }
+    if (isAlone && this.#pause.rest() === 'never') this.#giveUp();
+    return undefined;
+  }
+
   #run(feed: Feed): void {
     this.#feeds.add(feed);
+    this.#splitting?.feedsChanged();
     this.#attempts++;
+    this.#asks.start();
     const run = this.#records
       .begin(feed.start)
       .then(() => feed.run())
@@ -249,9 +333,8 @@ export class Filling implements FeedListener {
       .then((outcome) => {
         this.#running.delete(run);
         this.#feeds.delete(feed);
-        if (this.#over) return;
-        if (outcome.kind === 'failed') this.#failed(feed, outcome.error);
-        else this.#checkSize(feed);
+        this.#splitting?.feedsChanged();
+        if (!this.#over) this.#ended(feed, outcome);
         if (this.#over) return;
         this.#host.progressed();
         this.#look();
@@ -259,8 +342,13 @@ export class Filling implements FeedListener {
     this.#running.add(run);
   }
 
-  /** A body of unknown size has ended: perhaps before what came of it earlier. */
-  #checkSize(feed: Feed): void {
+  // --- failures ------------------------------------------------------------------------------------------------------
+
+  #ended(feed: Feed, outcome: FeedOutcome): void {
+    if (outcome.kind === 'failed') return this.#failed(feed, outcome.error);
+    if (outcome.kind === 'slow') return this.#setbacks.fault(feed.source, outcome.error);
+    if (outcome.kind === 'met') this.#setbacks.met();
+    // A body of unknown size has ended: perhaps before what came of it earlier.
     const { sizeBytes, filled } = this.#body;
     if (sizeBytes === undefined || filled.end <= sizeBytes) return;
     const message = `${feed.source.origin} ended after ${sizeBytes} bytes where ${filled.end} had come before`;
@@ -268,58 +356,30 @@ export class Filling implements FeedListener {
   }
 
   #failed(feed: Feed, error: AppError): void {
-    this.#host.noted('source-failed', feed.source, error);
     if (error.code === 'UPSTREAM_INVALID' && feed.start > 0 && this.#body.sizeBytes === undefined) {
       // There may be nothing at this start (416): what is there is all of it, or too much. Only the whole can tell.
       const message = `${feed.source.origin} has no more after ${feed.start} bytes, or does not say so`;
+      this.#host.noted('source-failed', feed.source, error);
       return this.#contradict(new AppError('CONTENT_MISMATCH', message, { cause: error }), undefined);
     }
     if (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED') return this.#giveUp(error);
-    if (this.#feeds.size > 0 && this.#isOnlyThisRange(error)) {
-      this.#maxFeeds = this.#feeds.size;
-      return;
-    }
-    this.#roster.failed(feed.source, error);
-    this.#lastFailed = feed.source;
-    const delayMs = this.#delayAfter(feed.source, error);
-    if (delayMs !== undefined) this.#pauseFor(delayMs, `another attempt after: ${error.message}`);
-    else if (this.#feeds.size > 0) this.#maxFeeds = this.#feeds.size;
-    else this.#giveUp(error);
+    if (!this.#setbacks.failed(feed, error)) this.#giveUp();
   }
 
-  /** Whatever the source dislikes about one more range, the ones that it serves are good. */
-  #isOnlyThisRange(error: AppError): boolean {
-    return !error.retryable || error.code === 'UPSTREAM_RATE_LIMITED' || ++this.#rangeFailures >= maxRangeFailures;
-  }
-
-  /** How long to wait before the next attempt, at this or another source; undefined: there is none. */
-  #delayAfter(source: Source, error: AppError): number | undefined {
-    const next = this.#roster.next();
-    if (next === undefined) return undefined;
-    this.#failuresInRow++;
-    return this.#retry({
-      retryable: error.retryable || next !== source,
-      attempt: this.#failuresInRow,
-      retryAfterMs: this.#roster.restMs(next) || undefined,
-    });
-  }
-
-  #pauseFor(delayMs: number, reason: string): void {
-    this.#pause?.timer.clear();
-    const timer = this.#clock.after(delayMs, () => {
-      this.#pause = undefined;
-      this.#look();
-    });
-    this.#pause = { timer, reason };
+  #left(feed: Feed, error: AppError): void {
+    this.#setbacks.left(feed, error);
+    feed.stop();
   }
 
   #contradict(error: AppError, sizeBytes: number | undefined): void {
     this.#over = true;
+    for (const source of this.#contributors) this.#roster.failed(source, error);
     this.#host.contradicted(error, sizeBytes);
   }
 
-  #giveUp(error: AppError): void {
+  #giveUp(error?: AppError): void {
     this.#over = true;
-    this.#host.gaveUp(error);
+    const nobody = () => new AppError('UPSTREAM_UNREACHABLE', 'there is no source to ask');
+    this.#host.gaveUp(error ?? this.#roster.verdict() ?? nobody());
   }
 }

@@ -22,6 +22,8 @@ export interface ReaderHost {
  * - It sleeps in at most one wait. Its signal ends that wait and nothing else; `close` ends everything.
  */
 export class FlightReader {
+  /** By the clock that only grows. */
+  readonly joinedAtMs: number;
   readonly #host: ReaderHost;
   /** The size that the client may have been told: the body must have just that. */
   #announcedBytes: number | undefined;
@@ -33,7 +35,8 @@ export class FlightReader {
   #signal: AbortSignal | undefined;
   #closed = false;
 
-  constructor(host: ReaderHost, announcedBytes: number | undefined, range: Interval | undefined) {
+  constructor(host: ReaderHost, announcedBytes: number | undefined, range: Interval | undefined, joinedAtMs: number) {
+    this.joinedAtMs = joinedAtMs;
     this.#host = host;
     this.#announcedBytes = announcedBytes;
     this.#range = range;
@@ -65,6 +68,12 @@ export class FlightReader {
   setRange(range: Interval): void {
     this.#range = range;
     this.#position = range.start;
+  }
+
+  /** Its client has had bytes, or can have them at once. */
+  get hasBegun(): boolean {
+    const body = this.#body ?? this.#host.body;
+    return this.#body !== undefined || (body !== undefined && body.readableTo(this.#position) > this.#position);
   }
 
   get storage(): StorageView {

@@ -1,4 +1,5 @@
 import type { Digest } from '../core/digest.ts';
+import type { FlightState } from './flight-state.ts';
 
 /** One flight as operators see it (P12). */
 export interface FlightSnapshot {
@@ -23,4 +24,22 @@ export interface FlightSnapshot {
   readonly startedAtMs: number;
   readonly ageMs: number;
   readonly error: string | undefined;
+}
+
+/** Its state in the words of operators. */
+export function shownState(state: FlightState): FlightSnapshot['state'] {
+  switch (state.phase) {
+    case 'opening':
+      return 'waiting';
+    case 'filling':
+      return 'pulling';
+    case 'verifying':
+    case 'committing':
+      return 'verifying';
+    case 'done':
+      return 'done';
+    case 'failed':
+    case 'parked':
+      return 'failed';
+  }
 }

@@ -8,7 +8,7 @@ import type { Channels, FlightEvent as PublishedEvent } from '../telemetry/chann
 import type { FillBody } from './fill-body.ts';
 import { Filling, type FillingHost, type FillingOptions, type Want } from './filling.ts';
 import { FlightReader, type ReaderHost } from './flight-reader.ts';
-import type { FlightSnapshot } from './flight-snapshot.ts';
+import { type FlightSnapshot, shownState } from './flight-snapshot.ts';
 import { type FlightEvent, type FlightState, isFinal, isOpenEnded, nextState } from './flight-state.ts';
 import { type OpenBodyOptions, openBody } from './open-body.ts';
 import { RateMeter } from './rate-meter.ts';
@@ -25,6 +25,8 @@ export interface FlightDeps {
 export interface FlightOptions extends FillingOptions, OpenBodyOptions {
   /** A whole fill may take so long. */
   readonly deadlineMs: number;
+  /** So long may a reader be kept waiting for its first byte before it is told why there is none. */
+  readonly headerPatienceMs: number;
   /** Bodies with a wrong digest or size that are thrown away before the flight gives up. */
   readonly maxBadBodies: number;
   /** What happens when the last reader leaves: go on, or stop and keep or discard what is there. */
@@ -113,12 +115,13 @@ export class Flight implements FillingHost, ReaderHost {
 
   /** Adds a reader, and where the content can be had on that reader's behalf. Only while the flight is not over. */
   join(sources: readonly Source[], range: Interval | undefined): FlightReader {
-    const added = sources.filter((source) => this.#roster.add(source));
-    const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range);
+    for (const source of sources) this.#roster.add(source);
+    const nowMs = this.#deps.clock.monotonic();
+    const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range, nowMs);
     this.#readers.add(reader);
     this.#readersEver++;
     if (this.body?.verified === true) reader.readOf(this.body);
-    if (added.length > 0 && this.#state.phase === 'filling') this.#filling?.sourcesAdded();
+    if (this.#state.phase === 'filling') this.#filling?.joined();
     return reader;
   }
 
@@ -203,6 +206,18 @@ export class Flight implements FillingHost, ReaderHost {
     return this.#readers.size;
   }
 
+  /** Until a reader has its first byte the client must be told in time why there is none; after that it can wait. */
+  get patienceMs(): number {
+    const nowMs = this.#deps.clock.monotonic();
+    const leftMs = this.#startedMs + this.#options.deadlineMs - nowMs;
+    let waitedMs = 0;
+    for (const reader of this.#readers) {
+      if (reader.hasBegun) return leftMs;
+      waitedMs = Math.max(waitedMs, nowMs - reader.joinedAtMs);
+    }
+    return this.#readers.size === 0 ? leftMs : Math.min(leftMs, this.#options.headerPatienceMs - waitedMs);
+  }
+
   progressed(): void {
     for (const reader of this.#readers) reader.wake();
   }
@@ -216,8 +231,9 @@ export class Flight implements FillingHost, ReaderHost {
         if (this.#state.phase !== 'verifying') return;
         if (digest === this.digest) return this.#matched(body);
         if (!body.sizeIsConfirmed) this.#claimedSizeBytes = undefined;
-        const message = `what ${this.#roster.origins} sent hashes to ${digest}`;
-        this.#startOver(body, new AppError('CONTENT_MISMATCH', message));
+        const error = new AppError('CONTENT_MISMATCH', `what ${this.#roster.origins} sent hashes to ${digest}`);
+        this.#filling?.discredit(error);
+        this.#startOver(body, error);
       },
       (error) => this.#fail(asAppError(error)),
     );
@@ -239,6 +255,11 @@ export class Flight implements FillingHost, ReaderHost {
 
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void {
     this.#publish(event, source.name, error);
+  }
+
+  retried(source: Source, failed: Source, cause: AppError): void {
+    const failover = source.name !== failed.name;
+    this.#deps.channels.retry.publish({ upstream: source.origin, kind: 'blob', cause: cause.code, failover });
   }
 
   // --- verifying ---------------------------------------------------------------------------------------------------
@@ -271,7 +292,6 @@ export class Flight implements FillingHost, ReaderHost {
   #startOver(body: FillBody, error: AppError, sizeBytes?: number): void {
     this.#correctedSizeBytes = sizeBytes;
     body.markBroken(error);
-    this.#filling?.blame(error);
     this.#publish('discarded-body', undefined, error);
     if (++this.#badBodies > this.#options.maxBadBodies) return this.#fail(error, true);
     this.#move({ type: 'mismatched' });
@@ -353,22 +373,5 @@ export class Flight implements FillingHost, ReaderHost {
       message: error?.message,
       durationMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),
     });
-  }
-}
-
-function shownState(state: FlightState): FlightSnapshot['state'] {
-  switch (state.phase) {
-    case 'opening':
-      return 'waiting';
-    case 'filling':
-      return 'pulling';
-    case 'verifying':
-    case 'committing':
-      return 'verifying';
-    case 'done':
-      return 'done';
-    case 'failed':
-    case 'parked':
-      return 'failed';
   }
 }

@@ -1,23 +1,32 @@
 import type { Clock } from '../core/clock.ts';
-import type { AppError } from '../core/errors.ts';
+import { AppError } from '../core/errors.ts';
 import type { Source } from './source.ts';
 
 interface Entry {
   readonly source: Source;
+  /** Failures in this flight; wrong content that can only be its own weighs more than any number of others. */
   faults: number;
+  /** Windows in a row in which it was too slow. */
+  slowWindows: number;
   refusal: AppError | undefined;
-  /** Until when it asked to be left alone (Retry-After). */
+  lastFailure: { readonly error: AppError; readonly order: number } | undefined;
+  /** Until when it asked this flight to be left alone (Retry-After). */
   restsUntilMs: number;
 }
 
+const provenWrongFaults = 1000;
+
 /**
  * The sources that a flight may read from, and which to ask next.
- * A source that refused for good is not asked again in this flight; one that failed, or served a body that turned out
- * wrong, is asked after the others; one that asked for a rest gets it, as long as there is another.
+ *
+ * A source that refused for good is not asked again in this flight, and its refusal ends nothing but itself. Of the others
+ * the one is asked that rests least (by its own word to this flight, or as whoever watches it judges), then the one with
+ * the fewest faults in this flight, then the cheapest, then the one that came first.
  */
 export class SourceRoster {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  #failures = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -26,8 +35,13 @@ export class SourceRoster {
   /** Returns whether it is a new one. */
   add(source: Source): boolean {
     if (this.#entries.has(source.name)) return false;
-    this.#entries.set(source.name, { source, faults: 0, refusal: undefined, restsUntilMs: 0 });
+    const untried = { faults: 0, slowWindows: 0, refusal: undefined, lastFailure: undefined, restsUntilMs: 0 };
+    this.#entries.set(source.name, { source, ...untried });
     return true;
+  }
+
+  get size(): number {
+    return this.#entries.size;
   }
 
   /** For operators: names of repositories are not for every reader to know (P9). */
@@ -40,31 +54,121 @@ export class SourceRoster {
     return [...new Set([...this.#entries.values()].map(({ source }) => source.origin))].join(', ');
   }
 
-  /** Of those that do not rest the source with the fewest faults; of equals the one that came first. Undefined where all have refused. */
+  /** The one to ask. Undefined where all have refused. It may rest: then all do. */
   next(): Source | undefined {
-    let best: Entry | undefined;
-    for (const entry of this.#entries.values()) {
-      if (entry.refusal === undefined && (best === undefined || this.#isBetter(entry, best))) best = entry;
-    }
-    return best?.source;
+    return this.#best(() => true);
   }
 
-  /** How long the source still asked to be left alone. */
+  /** One that may be asked now instead of `source`. */
+  alternativeTo(source: Source): Source | undefined {
+    return this.#best((entry) => entry.source.name !== source.name && this.restMs(entry.source) === 0);
+  }
+
+  /** One that may be asked now and has not failed in this flight. */
+  unfailed(): Source | undefined {
+    return this.#best((entry) => entry.faults === 0 && this.restMs(entry.source) === 0);
+  }
+
+  /** How long the source is still to be left alone, in ms. */
   restMs(source: Source): number {
-    const entry = this.#entries.get(source.name);
-    return entry === undefined ? 0 : Math.max(0, entry.restsUntilMs - this.#clock.monotonic());
+    const askedForMs = (this.#entries.get(source.name)?.restsUntilMs ?? 0) - this.#clock.monotonic();
+    return Math.max(0, askedForMs, source.standing().restMs);
+  }
+
+  /** Whether it has told this flight why it brings nothing. */
+  hasFailed(source: Source): boolean {
+    return this.#entries.get(source.name)?.lastFailure !== undefined;
   }
 
   failed(source: Source, error: AppError): void {
     const entry = this.#entries.get(source.name);
     if (entry === undefined) return;
     entry.faults++;
+    entry.lastFailure = { error, order: ++this.#failures };
     if (!error.retryable) entry.refusal = error;
-    if (error.retryAfterMs !== undefined) entry.restsUntilMs = this.#clock.monotonic() + error.retryAfterMs;
+    this.rests(source, error);
+  }
+
+  /** It asked for a rest, if `error` says so; that is no fault. */
+  rests(source: Source, error: AppError): void {
+    const entry = this.#entries.get(source.name);
+    if (entry === undefined || error.retryAfterMs === undefined) return;
+    entry.restsUntilMs = this.#clock.monotonic() + error.retryAfterMs;
+  }
+
+  /** A body is wrong that these brought: whoever brought all of it is to blame for sure. */
+  broughtWrong(sources: ReadonlySet<Source>, error: AppError): void {
+    for (const source of sources) {
+      this.failed(source, error);
+      const entry = this.#entries.get(source.name);
+      if (entry !== undefined && sources.size === 1) entry.faults += provenWrongFaults;
+    }
+  }
+
+  /**
+   * A connection to it brought too little in a whole window, or enough again. Returns whether to replace the connection: by
+   * one to a source that is not known to be slow, else once by another one to this source, which is one slow line for another.
+   */
+  paced(source: Source, isSlow: boolean): boolean {
+    const entry = this.#entries.get(source.name);
+    if (entry === undefined) return false;
+    entry.slowWindows = isSlow ? entry.slowWindows + 1 : 0;
+    if (!isSlow) return false;
+    return entry.slowWindows === 1 || this.#best((other) => this.#isFaster(other)) !== undefined;
+  }
+
+  /**
+   * What to tell when nobody is left to ask: of all that failed the most telling. A limit tells when to come back, so the
+   * one that ends first goes before other failures that may pass, and those before refusals; that the blob is not there is
+   * told only where nobody says otherwise.
+   */
+  verdict(): AppError | undefined {
+    let told: { readonly error: AppError; readonly rank: number; readonly order: number } | undefined;
+    for (const { source, lastFailure } of this.#entries.values()) {
+      if (lastFailure === undefined) continue;
+      const restMs = this.restMs(source);
+      const error = restMs > 0 ? withRest(lastFailure.error, restMs) : lastFailure.error;
+      const isLimited = error.code === 'UPSTREAM_RATE_LIMITED' && restMs > 0;
+      const candidate = { error, rank: rankOf(error, isLimited), order: isLimited ? -restMs : lastFailure.order };
+      const isBetter =
+        told === undefined ||
+        candidate.rank > told.rank ||
+        (candidate.rank === told.rank && candidate.order > told.order);
+      if (isBetter) told = candidate;
+    }
+    return told?.error;
+  }
+
+  #isFaster(entry: Entry): boolean {
+    return entry.slowWindows === 0 && this.restMs(entry.source) === 0;
+  }
+
+  #best(isEligible: (entry: Entry) => boolean): Source | undefined {
+    let best: Entry | undefined;
+    for (const entry of this.#entries.values()) {
+      if (entry.refusal !== undefined || !isEligible(entry)) continue;
+      if (best === undefined || this.#isBetter(entry, best)) best = entry;
+    }
+    return best?.source;
   }
 
   #isBetter(entry: Entry, than: Entry): boolean {
     const [restMs, thanRestMs] = [this.restMs(entry.source), this.restMs(than.source)];
-    return restMs === thanRestMs ? entry.faults < than.faults : restMs < thanRestMs;
+    if (restMs !== thanRestMs) return restMs < thanRestMs;
+    if (entry.faults !== than.faults) return entry.faults < than.faults;
+    return entry.source.standing().cost < than.source.standing().cost;
   }
+}
+
+function rankOf(error: AppError, isLimited: boolean): number {
+  if (isLimited) return 3;
+  if (error.retryable) return 2;
+  return error.status === 404 ? 0 : 1;
+}
+
+/** The same failure, told now: of the rest that was asked for only this is left. */
+function withRest(error: AppError, restMs: number): AppError {
+  if (!error.retryable) return error;
+  const { code, message, status, details } = error;
+  return new AppError(code, message, { cause: error, status, details, retryAfterMs: Math.ceil(restMs) });
 }

@@ -13,9 +13,13 @@ export const testOptions: FlightTableOptions = {
   holdBackBytes: 100,
   smallBlobBytes: 500,
   maxRanges: 3,
+  maxSplit: 1,
+  split: { fromBytes: 3000, leadBytes: 1500, leastRangeBytes: 200, mostRangeBytes: 1500 },
   stallTimeoutMs: 10_000,
+  minProgressBytes: 0,
   askTimeoutMs: 20_000,
   deadlineMs: 3_600_000,
+  headerPatienceMs: 3_600_000,
   maxBadBodies: 2,
   abandon: 'finish',
   maxFlights: 10,
@@ -44,8 +48,12 @@ export class FlightWorld {
     this.table = new FlightTable(deps, { ...testOptions, ...options });
   }
 
-  async join(source: ScriptedSource, sizeBytes: number | undefined, range?: Interval): Promise<FollowingReader> {
-    const request = { digest: this.digest, sizeBytes, sources: [source], range };
+  async join(
+    source: ScriptedSource | readonly ScriptedSource[],
+    sizeBytes: number | undefined,
+    range?: Interval,
+  ): Promise<FollowingReader> {
+    const request = { digest: this.digest, sizeBytes, sources: [source].flat(), range };
     const { reader } = await this.table.join(request, new AbortController().signal);
     const follower = new FollowingReader(reader, range !== undefined);
     this.readers.push(follower);

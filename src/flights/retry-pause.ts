@@ -1,0 +1,125 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import type { AppError } from '../core/errors.ts';
+import { formatDuration } from '../core/units.ts';
+import type { RetryPolicy, Source } from './source.ts';
+import type { SourceRoster } from './source-roster.ts';
+
+export interface RetryPauseDeps {
+  readonly clock: Clock;
+  readonly roster: SourceRoster;
+  readonly retry: RetryPolicy;
+  /** The longest that those who wait for the flight can be made to wait now, in ms. */
+  readonly patienceMs: () => number;
+  /** The pause is over. Never called in the turn in which it began. */
+  readonly proceed: () => void;
+}
+
+/** So often it is looked whether somebody has become ready to be asked sooner. */
+const lookAgainMs = 250;
+
+/**
+ * When a flight may ask again after a failure. A source that has not failed and does not rest is asked at once: the retry
+ * budget is for coming back to one that failed already, and a byte of progress fills it up again.
+ *
+ * Invariants: there is at most one pause and one timer; a pause ends by time, by somebody who may be asked at once, or by
+ * `clear`; it is never longer than the patience of those who wait at its beginning.
+ */
+export class RetryPause {
+  readonly #deps: RetryPauseDeps;
+  #failuresInRow = 0;
+  #timer: Timer | undefined;
+  #untilMs = 0;
+  #restUntilMs = 0;
+  /** The one whose rest is waited for; undefined where the pause is ours. */
+  #resting: Source | undefined;
+  #lastError: AppError | undefined;
+
+  constructor(deps: RetryPauseDeps) {
+    this.#deps = deps;
+  }
+
+  get isOn(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  /** What is waited for, in words; undefined while there is no pause. */
+  get reason(): string | undefined {
+    if (!this.isOn) return undefined;
+    const leftS = Math.max(1, Math.ceil(this.#leftMs / 1000));
+    const left = leftS < 60 ? `${leftS} s` : formatDuration(leftS * 1000);
+    if (this.#resting === undefined) return `another attempt in ${left} after: ${this.#lastError?.message}`;
+    return `${this.#resting.standing().restReason ?? `${this.#resting.origin} asked for a rest`}: ${left} left`;
+  }
+
+  /** A byte came. */
+  progressed(): void {
+    this.#failuresInRow = 0;
+  }
+
+  /** After a failure: whether to ask again now, or later (there is a pause now), or never. */
+  after(error: AppError): 'now' | 'later' | 'never' {
+    this.#lastError = error;
+    const { roster } = this.#deps;
+    if (roster.unfailed() !== undefined) return 'now';
+    if (roster.next() === undefined) return 'never';
+    this.#failuresInRow++;
+    return this.rest();
+  }
+
+  /** Before asking somebody who rests, or failed: whether there is a pause now, or those who wait cannot wait so long. */
+  rest(): 'later' | 'never' {
+    const { roster, retry, patienceMs } = this.#deps;
+    const next = roster.next();
+    if (next === undefined) return 'never';
+    const restMs = roster.restMs(next);
+    const attempt = Math.max(1, this.#failuresInRow);
+    const patience = Math.max(0, patienceMs());
+    const delayMs = retry({ retryable: true, attempt, retryAfterMs: restMs || undefined, patienceMs: patience });
+    if (delayMs === undefined || delayMs > patience) return 'never';
+    const nowMs = this.#deps.clock.monotonic();
+    this.#resting = restMs > 0 ? next : undefined;
+    this.#restUntilMs = nowMs + restMs;
+    this.#untilMs = nowMs + delayMs;
+    this.#wait();
+    return 'later';
+  }
+
+  /** Somebody joined, perhaps with another source, perhaps with less patience than those who were there. */
+  reconsider(): 'now' | 'later' | 'never' {
+    if (this.#isPointless()) {
+      this.clear();
+      return 'now';
+    }
+    if (this.#resting === undefined || this.#leftMs <= this.#deps.patienceMs()) return 'later';
+    this.clear();
+    return 'never';
+  }
+
+  clear(): void {
+    this.#timer?.clear();
+    this.#timer = undefined;
+  }
+
+  get #leftMs(): number {
+    return Math.max(0, this.#untilMs - this.#deps.clock.monotonic());
+  }
+
+  /** Whether somebody may be asked at once: one who never failed, or whose rest has been cut short. */
+  #isPointless(): boolean {
+    const { roster } = this.#deps;
+    if (roster.unfailed() !== undefined) return true;
+    const next = roster.next();
+    if (this.#resting === undefined || next === undefined || roster.restMs(next) > 0) return false;
+    // What comes after the rest is chance, so that not all who waited for its end come back together.
+    return this.#deps.clock.monotonic() < this.#restUntilMs;
+  }
+
+  #wait(): void {
+    this.#timer?.clear();
+    this.#timer = this.#deps.clock.after(Math.min(this.#leftMs, lookAgainMs), () => {
+      if (this.#leftMs > 0 && !this.#isPointless()) return this.#wait();
+      this.#timer = undefined;
+      this.#deps.proceed();
+    });
+  }
+}
