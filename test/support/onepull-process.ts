@@ -10,6 +10,8 @@ const startDeadlineMs = 20_000;
 export interface OnepullProcessOptions {
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that becomes onepull, such as `['setsid']`: it has to `exec`, so that the process is the same. */
+  readonly wrapper?: readonly string[];
   /** Further flags after `serve --config FILE`. */
   readonly args?: readonly string[];
 }
@@ -84,6 +86,11 @@ export class OnepullProcess implements AsyncDisposable {
     return this.#child?.pid;
   }
 
+  /** False once it has ended, by whatever. */
+  get isRunning(): boolean {
+    return this.#child?.isRunning ?? false;
+  }
+
   /** Every line that all runs so far wrote, JSON ones parsed, others as `{ text }`. */
   get log(): readonly LogLine[] {
     return [...this.#lines, ...(this.#child?.stdout ?? []), ...(this.#child?.stderr ?? [])].map(parseLine);
@@ -104,7 +111,11 @@ export class OnepullProcess implements AsyncDisposable {
   async startAgain(): Promise<void> {
     await this.#collect();
     const args = ['serve', '--config', this.#configFile, ...(this.#options.args ?? [])];
-    this.#child = new Child(program, args, { env: { ...process.env, ...this.#options.env }, cwd: this.#folder.path });
+    const [command = program, ...before] = [...(this.#options.wrapper ?? []), program];
+    this.#child = new Child(command, [...before, ...args], {
+      env: { ...process.env, ...this.#options.env },
+      cwd: this.#folder.path,
+    });
     const timer = setTimeout(() => this.#child?.kill('SIGKILL').catch(() => {}), startDeadlineMs);
     try {
       const line = await this.logged({ event: 'listening' });

@@ -8,7 +8,15 @@ import { Tally } from '../../src/cli/demo/tally.ts';
 import { send } from '../../src/cli/demo/transfer.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { type Digest, parseDigest } from '../../src/core/digest.ts';
-import { both, cut, type Fault, redirect } from './faults.ts';
+import { cut, type Fault, redirect, well } from './faults.ts';
+import type { Script } from './scripted-registry.ts';
+
+export interface SignedCdnOptions {
+  /** Where it listens on 127.0.0.1; a free port unless told. */
+  readonly port?: number;
+  /** What all connections together may get; unlimited unless told. */
+  readonly bytesPerSecond?: number;
+}
 
 /**
  * Where a registry sends its clients for blobs: another origin, whose URLs are signed and expire, and which answers 403
@@ -16,19 +24,22 @@ import { both, cut, type Fault, redirect } from './faults.ts';
  */
 export class SignedCdn implements AsyncDisposable {
   readonly tally: Tally = new Tally();
+  /** The fault of every request that the signature lets pass, where `next` has none. */
+  script: Script | undefined;
   readonly #server: LoopbackServer;
-  readonly #line = new Line(systemClock, Number.POSITIVE_INFINITY);
+  readonly #line: Line;
   readonly #key = randomBytes(16);
   readonly #blobs = new Map<Digest, Uint8Array>();
   readonly #faults: Fault[] = [];
   #epoch = 0;
 
-  private constructor() {
-    this.#server = new LoopbackServer((request, response) => this.#respond(request, response));
+  private constructor({ port, bytesPerSecond = Number.POSITIVE_INFINITY }: SignedCdnOptions) {
+    this.#line = new Line(systemClock, bytesPerSecond);
+    this.#server = new LoopbackServer((request, response) => this.#respond(request, response), port);
   }
 
-  static async start(): Promise<SignedCdn> {
-    const cdn = new SignedCdn();
+  static async start(options: SignedCdnOptions = {}): Promise<SignedCdn> {
+    const cdn = new SignedCdn(options);
     await cdn.#server.open();
     return cdn;
   }
@@ -63,6 +74,16 @@ export class SignedCdn implements AsyncDisposable {
     this.next(cut(afterBytes));
   }
 
+  /** Nobody listens and every connection is cut, until `comeBack`. */
+  goAway(): Promise<void> {
+    return this.#server.shut();
+  }
+
+  /** Listens again at the same port. */
+  comeBack(): Promise<void> {
+    return this.#server.open();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#line.close();
     await this.#server[Symbol.asyncDispose]();
@@ -91,8 +112,8 @@ export class SignedCdn implements AsyncDisposable {
     else if (content !== undefined)
       answer = contentAnswer({ digest, bytes: content, mediaType: 'application/octet-stream' }, headers.range);
     const request: RegistryRequest = { ...record, digest, query: url.searchParams, message, authorised: isSigned };
-    const fault = isSigned ? this.#faults.shift() : undefined;
-    const shaped = await both(...(fault === undefined ? [] : [fault]))(answer, request);
+    const fault = isSigned ? (this.#faults.shift() ?? this.script?.(request)) : undefined;
+    const shaped = await (fault ?? well())(answer, request);
     send({ line: this.#line, tally: this.tally }, record, response, shaped);
   }
 }

@@ -5,9 +5,11 @@ import type { AddressInfo } from 'node:net';
 /** An HTTP server on 127.0.0.1 that can go away and come back at the same port. */
 export class LoopbackServer implements AsyncDisposable {
   readonly #server: Server;
-  #port = 0;
+  #port: number;
 
-  constructor(onRequest: RequestListener) {
+  /** With port 0 the system chooses one the first time. */
+  constructor(onRequest: RequestListener, port = 0) {
+    this.#port = port;
     this.#server = createServer({ keepAliveTimeout: 60_000, noDelay: true }, onRequest);
   }
 
@@ -20,7 +22,7 @@ export class LoopbackServer implements AsyncDisposable {
     return this.#port;
   }
 
-  /** Listens: the first time on a free port, then on the same again. */
+  /** Listens: always at the same port. */
   async open(): Promise<void> {
     this.#server.listen({ port: this.#port, host: '127.0.0.1', backlog: 4096 });
     await once(this.#server, 'listening');

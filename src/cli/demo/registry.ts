@@ -17,6 +17,8 @@ export interface DemoRegistryOptions {
   readonly bytesPerSecond?: number;
   /** What each connection may get by itself, as many CDNs have it; as much as the line gives unless told. */
   readonly connectionBytesPerSecond?: number;
+  /** Where it listens on 127.0.0.1; a free port unless told. */
+  readonly port?: number;
   /** How long every request waits for its headers. */
   readonly latencyMs?: number;
   readonly clock?: Clock;
@@ -52,7 +54,7 @@ export class DemoRegistry implements AsyncDisposable {
     this.#connectionBytesPerSecond = options.connectionBytesPerSecond;
     this.#gatekeeper = new Gatekeeper(options.auth ?? { kind: 'none' }, () => this.#clock.now());
     this.line = new Line(this.#clock, options.bytesPerSecond ?? Number.POSITIVE_INFINITY);
-    this.server = new LoopbackServer((request, response) => this.#accept(request, response));
+    this.server = new LoopbackServer((request, response) => this.#accept(request, response), options.port);
   }
 
   static async start(options: DemoRegistryOptions = {}): Promise<DemoRegistry> {

@@ -56,9 +56,9 @@ export class Tally {
     return this.bodies(digest).reduce((total, body) => total + body.sentBytes, 0);
   }
 
-  /** The bodies of one content, in order. */
-  bodies(digest: Digest): readonly BodyRecord[] {
-    return this.#bodies.filter((body) => body.digest === digest);
+  /** The bodies of one content, or of all, in order. */
+  bodies(digest?: Digest): readonly BodyRecord[] {
+    return digest === undefined ? this.#bodies : this.#bodies.filter((body) => body.digest === digest);
   }
 
   /** Bytes of one content that were sent more than once: what P1 says must be 0. */
