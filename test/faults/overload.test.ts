@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
+import type { Download } from '../support/client.ts';
+import * as faults from '../support/faults.ts';
+import { Gate } from '../support/gate.ts';
 import { untilUp } from '../support/loopback.ts';
 import { assertKept, assertWhole, errorIn, inWorld, told } from './world.ts';
 
@@ -53,4 +56,74 @@ test('one connection more than there may be is 503 with Retry-After; pulls under
       const download = await world.crowd(1)[0]?.blob(repository, first.digest);
       return download?.status === 200;
     }, 'a place for a new connection');
+  }));
+
+test('a crowd beyond the bound of answers is told so at once, asks upstream for nothing, and is served when it comes back', () =>
+  inWorld({ server: { maxResponses: 40 } }, async (world) => {
+    const { registry, client, admin } = world;
+    registry.content.add(repository, image, 'v1');
+    assert.equal((await client.manifest(repository, 'v1')).status, 200);
+    const gate = new Gate();
+    registry.always({ kind: 'blob' }, faults.slowHeaders(gate));
+    const running = world.crowd(40).map((each) => each.blob(repository, first.digest));
+    await admin.until(
+      () => admin.metric('onepull_responses'),
+      (responses) => responses === 40,
+    );
+    const crowd = world.crowd(60);
+    const refused = await Promise.all(crowd.map((each) => each.blob(repository, second.digest)));
+    for (const download of refused) assert.equal(told(download), '503 UNAVAILABLE');
+    const waits = refused.map((download) => errorIn(download).retryAfter ?? '');
+    for (const wait of waits) assert.match(wait, /^[1-5]$/);
+    assert.ok(new Set(waits).size > 1, 'all are told to come back at the same time');
+    for (const download of refused) assert.equal(download.headers.connection, 'keep-alive');
+    assert.equal(registry.tally.count({ kind: 'blob', reference: second.digest }), 0);
+    assert.equal((await client.headBlob(repository, first.digest)).status, 200);
+    assert.equal((await client.get('')).status, 200);
+    assert.equal((await admin.get('/healthz')).status, 200);
+    assert.equal((await admin.get('/readyz')).status, 200);
+    assert.equal(await admin.metric('onepull_refused_total', { bound: 'responses' }), 60);
+    assert.equal(world.notices.filter(({ fields }) => fields?.event === 'overloaded').length, 1);
+    gate.release();
+    for (const download of await Promise.all(running)) assertWhole(download, first);
+    await admin.until(
+      () => admin.metric('onepull_responses'),
+      (responses) => responses === 0,
+    );
+    const again = await Promise.all(crowd.slice(0, 40).map((each) => each.blob(repository, second.digest)));
+    for (const download of again) assertWhole(download, second);
+    assert.equal(registry.tally.bytesSent(first.digest), first.bytes.length);
+    assert.equal(registry.tally.bytesSent(second.digest), second.bytes.length);
+  }));
+
+test('bytes that clients do not take keep new bodies out, and no answer under way', () =>
+  inWorld({ server: { maxQueued: '1MiB' } }, async (world) => {
+    const { registry, client, admin } = world;
+    // More than what the kernel takes on behalf of a client that does not read.
+    const huge = buildImage({ seed: 'queued', layerSizes: [30_000_000] });
+    const layer = huge.layers[0] as Content;
+    registry.content.add(repository, huge, 'v1');
+    registry.content.add('org/small', image, 'v1');
+    assert.equal((await client.manifest(repository, 'v1')).status, 200);
+    assert.equal((await client.manifest('org/small', 'v1')).status, 200);
+    assertWhole(await client.blob(repository, layer.digest, { expected: layer }), layer);
+    await world.landed();
+    const stuck: { gate: Gate; download: Promise<Download> }[] = [];
+    let refused: Download | undefined;
+    while (refused === undefined && stuck.length < 100) {
+      const gate = new Gate();
+      // Further than an error goes.
+      const options = { expected: layer, pauseAt: { afterBytes: 1_000, gate } };
+      const download = world.crowd(1)[0]?.blob(repository, layer.digest, options);
+      assert.ok(download);
+      refused = (await Promise.race([gate.reached, download])) ?? undefined;
+      if (refused === undefined) stuck.push({ gate, download });
+    }
+    assert.ok(refused, `${stuck.length} clients take nothing, and none is refused`);
+    assert.equal(told(refused), '503 UNAVAILABLE');
+    assert.equal((await admin.get('/readyz')).status, 200);
+    for (const { gate } of stuck) gate.release();
+    for (const { download } of stuck) assertWhole(await download, layer);
+    assertWhole(await client.blob('org/small', first.digest), first);
+    assert.equal(await admin.metric('onepull_refused_total', { bound: 'queued-bytes' }), 1);
   }));

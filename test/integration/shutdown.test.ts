@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
 import { type Download, PullClient } from '../support/client.ts';
+import * as faults from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 import { OnepullProcess } from '../support/onepull-process.ts';
 import { type Hold, ScriptedRegistry } from '../support/scripted-registry.ts';
@@ -86,3 +88,87 @@ test('with nothing to do, SIGTERM ends it at once, also where clients keep idle 
     await client.manifest('org/app', 'v1');
     assert.deepEqual(await onepull.terminate(), { code: 0, signal: null });
   }));
+
+const crowdSize = 200;
+
+function crowdOf({ url }: OnepullProcess): PullClient[] {
+  return Array.from({ length: crowdSize }, () => new PullClient(url));
+}
+
+async function leave(clients: readonly PullClient[]): Promise<void> {
+  for (const client of clients) await client[Symbol.asyncDispose]();
+}
+
+/** All of them wait for an upstream that has not answered yet. */
+async function allWait({ onepull }: Running): Promise<void> {
+  await onepull.admin.until(
+    (admin) => admin.metric('onepull_responses'),
+    (responses) => responses === crowdSize,
+  );
+}
+
+test('hundreds that wait for a slow upstream at SIGTERM get their bytes when it delivers in time', () =>
+  whileRunning({ shutdownTimeout: '1h' }, async (running) => {
+    const { registry, onepull, hold } = running;
+    hold.release();
+    const gate = new Gate();
+    registry.next({ kind: 'blob' }, faults.slowHeaders(gate));
+    const clients = crowdOf(onepull);
+    const downloads = clients.map((each) => each.blob('org/app', layer.digest, { expected: layer }));
+    await allWait(running);
+    const ended = onepull.terminate();
+    await onepull.admin.until(
+      (admin) => admin.get('/readyz'),
+      ({ status }) => status === 503,
+    );
+    gate.release();
+    for (const { outcome, digest } of await Promise.all(downloads)) {
+      assert.deepEqual([outcome, digest], ['complete', layer.digest]);
+    }
+    assert.deepEqual(await ended, { code: 0, signal: null });
+    assert.equal(registry.tally.bytesSent(layer.digest), layer.bytes.length);
+    await leave(clients);
+  }));
+
+test('hundreds that wait for an upstream which does not deliver are cut when their time is over, with exit code 0', () =>
+  whileRunning({ shutdownTimeout: '300ms' }, async (running) => {
+    const { registry, onepull } = running;
+    const gate = new Gate();
+    registry.next({ kind: 'blob' }, faults.slowHeaders(gate));
+    const clients = crowdOf(onepull);
+    const downloads = clients.map((each) => each.blob('org/app', layer.digest).catch((error: Error) => error));
+    await allWait(running);
+    assert.deepEqual(await onepull.terminate(), { code: 0, signal: null });
+    for (const download of await Promise.all(downloads)) assert.ok(download instanceof Error);
+    gate.release();
+    await leave(clients);
+  }));
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`a restart (${signal}) while hundreds pull costs those that try again nothing, and upstream hardly a byte`, () =>
+    whileRunning({ shutdownTimeout: '0s' }, async ({ registry, onepull, hold }) => {
+      const clients = crowdOf(onepull);
+      const reached = new Gate();
+      reached.release();
+      let restarted = false;
+      const persistent = async (client: PullClient): Promise<Download> => {
+        for (;;) {
+          const pauseAt = { afterBytes: 3 * mebibyte, gate: reached };
+          const download = await client
+            .blob('org/app', layer.digest, { expected: layer, ...(restarted ? {} : { pauseAt }) })
+            .catch(() => undefined);
+          if (download?.status === 200 && download.outcome === 'complete') return download;
+          await delay(20);
+        }
+      };
+      const downloads = clients.map(persistent);
+      await reached.reached;
+      restarted = true;
+      await onepull.restart(signal);
+      hold.release();
+      for (const { digest } of await Promise.all(downloads)) assert.equal(digest, layer.digest);
+      const sent = registry.tally.bytesSent(layer.digest);
+      assert.ok(sent <= layer.bytes.length * 1.02, `${sent} of ${layer.bytes.length} bytes`);
+      await leave(clients);
+    }));
+}
