@@ -163,7 +163,7 @@ async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncD
     const { name, endpoints, authRealms, connections, connectTimeoutMs, headersTimeoutMs, tagTtlMs } = upstream;
     const registry = opening.use(
       new RegistryClient(
-        { clock: deps.clock, channels: deps.channels, credentials: credentialsOf(upstream, deps) },
+        { clock: deps.clock, channels: deps.channels, random: Math.random, credentials: credentialsOf(upstream, deps) },
         {
           name,
           endpoints,
@@ -173,6 +173,7 @@ async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncD
           connections,
           connectTimeoutMs,
           headersTimeoutMs,
+          hedge: upstream.hedge,
           stallTimeoutMs: config.pull.stallTimeoutMs,
           env: deps.env,
           userAgent,

@@ -359,7 +359,7 @@ describe('credentials', () => {
     });
     const { client } = makeClient(server.url, { credentials: basic });
     await using _ = client;
-    await failure(openBlob(client, someDigest, 0, undefined, never), 'UPSTREAM_UNAUTHORIZED');
+    await failure(openBlob(client, someDigest, 0, undefined, never), 'UPSTREAM_FAILED');
     assert.deepEqual(
       cdn.requests.map(({ headers }) => headers.authorization),
       [undefined],

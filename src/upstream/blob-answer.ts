@@ -6,17 +6,16 @@ import { invalidError } from './upstream-errors.ts';
 
 /**
  * What a 200 or 206 to a request for the bytes from `start` to `end` means (RFC 9110 sections 14.4 and 15.3.7). The
- * chunks are held to the bytes that were asked for and to those that were promised.
+ * chunks of a 206 are held to the bytes that were asked for and to those that were promised; with a 200 all bytes come,
+ * whatever was asked: what lies beyond costs nothing more, and would cost it all again.
  */
 export function toSourceBody(response: TransportResponse, start: number, end: number | undefined): SourceBody {
   const { status, headers, body, context } = response;
-  const declaredBytes = contentLengthOf(headers);
   if (status === 200) {
-    const known = [declaredBytes, end].filter((bytes) => bytes !== undefined);
-    // Without a length there is nothing to hold an early end against, except by the digest.
-    if (declaredBytes !== undefined) body.expect(Math.min(...known));
-    else if (end !== undefined) body.limit(end);
-    return { start: 0, blobSizeBytes: declaredBytes, chunks: body };
+    const blobSizeBytes = contentLengthOf(headers);
+    if (blobSizeBytes !== undefined) body.expect(blobSizeBytes);
+    const isWhole = start > 0 || end !== undefined;
+    return { start: 0, ...(isWhole ? { isWhole } : {}), blobSizeBytes, chunks: body };
   }
   const header = headers['content-range'];
   const part = typeof header === 'string' ? parseContentRange(header) : undefined;

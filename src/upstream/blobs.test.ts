@@ -67,18 +67,21 @@ describe('a blob', () => {
     });
   }
 
-  it('comes from the start where upstream does not serve ranges, but not beyond what was asked', async () => {
-    for (const [end, expected] of [
-      [undefined, blob],
-      [200, blob.subarray(0, 200)],
-    ] as const) {
-      const { body, stack } = await open((_, response) => answer(response, 200, {}, blob), 100, end);
+  const asked: [start: number, end: number | undefined, isWhole: true | undefined][] = [
+    [100, undefined, true],
+    [100, 200, true],
+    [0, 200, true],
+    [0, undefined, undefined],
+  ];
+  for (const [start, end, isWhole] of asked) {
+    it(`comes whole where upstream does not serve ranges and ${start} to ${end ?? 'the end'} was asked`, async () => {
+      const { body, stack } = await open((_, response) => answer(response, 200, {}, blob), start, end);
       await using _ = stack;
       const answered = await body;
-      assert.deepEqual([answered.start, answered.blobSizeBytes], [0, blob.length]);
-      assert.deepEqual(await readAll(answered.chunks), expected);
-    }
-  });
+      assert.deepEqual([answered.start, answered.blobSizeBytes, answered.isWhole], [0, blob.length, isWhole]);
+      assert.deepEqual(await readAll(answered.chunks), blob);
+    });
+  }
 
   it('without Content-Length has no size', async () => {
     const { body, stack } = await open((_, response) => {

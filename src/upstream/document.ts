@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import { contentLengthOf } from './exchange.ts';
 import type { TransportResponse } from './transport.ts';
-import { type ErrorContext, statusError } from './upstream-errors.ts';
+import { deadLinkError, deadLinkStatuses, type ErrorContext, statusError } from './upstream-errors.ts';
 
 const maxErrorBodyBytes = 16 * 1024;
 
@@ -51,6 +51,7 @@ export async function answeredError(response: TransportResponse, clock: Clock, d
     );
   } else {
     response.body.discard();
+    if (deadLinkStatuses.includes(status)) return deadLinkError(context, status);
   }
   return statusError(context, { status, headers, body, nowMs: clock.now() });
 }

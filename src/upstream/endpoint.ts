@@ -1,6 +1,6 @@
 import { AppError } from '../core/errors.ts';
 
-/** One address of an upstream. What is learnt about an address (its health, its limits) has its place here. */
+/** One address of an upstream. What is learnt about it: `EndpointWatch` (health) and `EndpointGate` (limits). */
 export class Endpoint {
   /** Its host, for events and errors. */
   readonly name: string;
@@ -31,20 +31,13 @@ export class Endpoint {
   }
 }
 
-/** The endpoints of one upstream, and the one place that chooses among them. */
+/** The addresses of one upstream, in order of preference. */
 export class Endpoints {
   readonly all: readonly Endpoint[];
-  readonly #first: Endpoint;
 
   constructor(upstream: string, addresses: readonly string[]) {
     this.all = addresses.map((address) => new Endpoint(upstream, address));
-    const [first] = this.all;
-    if (first === undefined) throw new AppError('CONFIG_INVALID', `upstream ${upstream} has no endpoint`);
-    this.#first = first;
-  }
-
-  choose(): Endpoint {
-    return this.#first;
+    if (this.all.length === 0) throw new AppError('CONFIG_INVALID', `upstream ${upstream} has no endpoint`);
   }
 
   /** Whether `url` is of one of the upstream's own origins. */

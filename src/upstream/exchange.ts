@@ -15,12 +15,16 @@ export interface HttpRequest {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | undefined;
+  /** Called when it goes out on a connection. */
+  readonly onSent?: (() => void) | undefined;
 }
 
 export interface HttpResponse {
   readonly status: number;
   readonly headers: ResponseHeaders;
   readonly body: ResponseBody;
+  /** From when the request went out on a connection to the headers. */
+  readonly latencyMs: number;
 }
 
 export interface ExchangeLimits {
@@ -40,7 +44,7 @@ export function exchange(
   limits: ExchangeLimits & { readonly clock: Clock; readonly context: ErrorContext },
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const handler = new ExchangeHandler(limits, signal);
+  const handler = new ExchangeHandler(request, limits, signal);
   if (signal.aborted) return Promise.reject(cancelled(signal));
   handler.start();
   try {
@@ -67,6 +71,7 @@ export function exchange(
 const highWaterBytes = 256 * 1024;
 
 class ExchangeHandler implements Dispatcher.DispatchHandler {
+  readonly #request: HttpRequest;
   readonly #limits: ExchangeLimits & { readonly clock: Clock; readonly context: ErrorContext };
   readonly #signal: AbortSignal;
   readonly #answer = Promise.withResolvers<HttpResponse>();
@@ -76,8 +81,14 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   #body: ResponseBody | undefined;
   /** Why this exchange is over before its answer came. */
   #over: AppError | undefined;
+  #sentAtMs = 0;
 
-  constructor(limits: ExchangeLimits & { clock: Clock; context: ErrorContext }, signal: AbortSignal) {
+  constructor(
+    request: HttpRequest,
+    limits: ExchangeLimits & { clock: Clock; context: ErrorContext },
+    signal: AbortSignal,
+  ) {
+    this.#request = request;
     this.#limits = limits;
     this.#signal = signal;
   }
@@ -100,6 +111,8 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     if (this.#over !== undefined) return controller.abort(this.#over);
     const { clock, headersTimeoutMs, context } = this.#limits;
     this.#controller = controller;
+    this.#sentAtMs = clock.monotonic();
+    this.#request.onSent?.();
     this.#timer?.clear();
     this.#timer = clock.after(headersTimeoutMs, () => {
       const message = `upstream ${context.upstream} (${context.host}) did not answer within ${headersTimeoutMs} ms`;
@@ -123,7 +136,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     });
     body.onClosed(() => this.#release());
     this.#body = body;
-    this.#answer.resolve({ status, headers, body });
+    this.#answer.resolve({ status, headers, body, latencyMs: clock.monotonic() - this.#sentAtMs });
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {

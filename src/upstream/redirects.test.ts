@@ -107,9 +107,26 @@ describe('a redirect', () => {
     });
     const { client } = makeClient(server.url);
     await using _ = client;
-    const error = await failure(open(client), 'UPSTREAM_DENIED');
+    const error = await failure(open(client), 'UPSTREAM_FAILED');
     assert.ok(!`${error.stack}${error.cause}`.includes('secret'));
   });
+
+  for (const status of [400, 401, 403, 404, 410]) {
+    it(`that ends in ${status} is no answer of the registry’s: it may be asked again, and signs anew`, async () => {
+      let signed = 0;
+      await using cdn = await TestServer.start((request, response) => {
+        answer(response, request.url === '/blob?2' ? 200 : status, {}, 'ok');
+      });
+      await using server = await TestServer.start((_, response) => {
+        answer(response, 307, { location: `${cdn.url}/blob?${++signed}` });
+      });
+      const { client } = makeClient(server.url);
+      await using _ = client;
+      const error = await failure(open(client), 'UPSTREAM_FAILED');
+      assert.ok(error.retryable);
+      assert.equal((await readAll((await open(client)).chunks)).toString(), 'ok');
+    });
+  }
 
   it('of a HEAD that a storage service refuses becomes a GET', async () => {
     await using cdn = await TestServer.start((request, response) => {

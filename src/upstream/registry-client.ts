@@ -1,20 +1,26 @@
 import type { LookupFunction } from 'node:net';
 import type { Clock } from '../core/clock.ts';
-import { type Digest, parseDigest } from '../core/digest.ts';
+import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
-import { bareMediaType, ociIndex } from '../core/media-types.ts';
+import { ociIndex } from '../core/media-types.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
-import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
-import type { Channels, UpstreamRequestKind } from '../telemetry/channels.ts';
+import type { Source } from '../flights/source.ts';
+import { earnHedge, fullBudget, hedgeDelayMs, spendHedge } from '../routing/hedge-policy.ts';
+import type { Channels, RetryEvent } from '../telemetry/channels.ts';
+import { AnswerReader, mediaTypeOf } from './answer-reader.ts';
 import { Authorizer } from './authorizer.ts';
 import { toSourceBody } from './blob-answer.ts';
-import { Connections, type Lane } from './connections.ts';
+import { Connections } from './connections.ts';
 import type { CredentialProvider } from './credentials.ts';
-import { answeredError, readDocument } from './document.ts';
 import { Endpoints } from './endpoint.ts';
+import { endpointBlob } from './endpoint-blob.ts';
+import { EndpointChoice } from './endpoint-choice.ts';
+import { type Ask, EndpointClient } from './endpoint-client.ts';
+import { EndpointGate } from './endpoint-gate.ts';
+import { probeEndpoint } from './endpoint-probe.ts';
+import { type Candidate, EndpointRace, type RaceListener } from './endpoint-race.ts';
+import { EndpointWatch } from './endpoint-watch.ts';
 import { contentLengthOf } from './exchange.ts';
-import { nextPageQuery } from './link-header.ts';
-import { publishRateLimit } from './rate-limit.ts';
 import type {
   UpstreamBlobHead,
   UpstreamList,
@@ -23,14 +29,16 @@ import type {
   UpstreamReferrers,
 } from './registry-answers.ts';
 import { TokenSource } from './token-source.ts';
-import { Transport, type TransportResponse } from './transport.ts';
-import { cancelled, invalidError, type ResponseHeaders } from './upstream-errors.ts';
-import { type ResolvedUpstreamOptions, type UpstreamOptions, withDefaults } from './upstream-options.ts';
+import { Transport } from './transport.ts';
+import { cancelled } from './upstream-errors.ts';
+import { patienceMs, type ResolvedUpstreamOptions, type UpstreamOptions, withDefaults } from './upstream-options.ts';
+import { snapshotOf, type UpstreamSnapshot } from './upstream-snapshot.ts';
 
 export interface RegistryClientDeps {
   readonly clock: Clock;
   readonly channels: Channels;
   readonly credentials: CredentialProvider;
+  readonly random: () => number;
   /** How names become addresses; default: the system's resolver. */
   readonly lookup?: LookupFunction | undefined;
 }
@@ -38,50 +46,54 @@ export interface RegistryClientDeps {
 /** A blob at one endpoint: as a flight's source, but for what a flight calls it by. `name` is the endpoint's. */
 export type BlobSource = Pick<Source, 'name' | 'standing' | 'open' | 'discredit'>;
 
-interface Ask {
-  readonly kind: UpstreamRequestKind;
-  readonly method: 'GET' | 'HEAD';
-  readonly repository: RepositoryName;
-  /** What follows `/v2/<repository>/`. */
-  readonly path: string;
-  readonly query?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly lane?: Lane;
-}
-
-const maxListBytes = 8 * 1024 * 1024;
 const withoutHead: readonly number[] = [405, 501];
 const lacking: readonly number[] = [404, 405, 410, 501];
 
 /**
- * The distribution API of one upstream. One attempt per call: the only thing tried twice is a request that upstream
- * wants authorised. Every call rejects with an `AppError` that says what upstream said, or what failed on the way.
+ * The distribution API of one upstream. One attempt per call at each of its endpoints at most, in the order in which they
+ * are well; the only thing tried twice is a request that an endpoint wants authorised. Every call rejects with an
+ * `AppError` that says what upstream said, or what failed on the way.
  */
 export class RegistryClient implements AsyncDisposable {
   readonly name: string;
   readonly #clock: Clock;
   readonly #channels: Channels;
   readonly #options: ResolvedUpstreamOptions;
-  readonly #endpoints: Endpoints;
+  readonly #choice: EndpointChoice;
   readonly #connections: Connections;
-  readonly #transport: Transport;
   readonly #tokens: TokenSource;
-  readonly #authorizer: Authorizer;
+  readonly #reader: AnswerReader;
+  #hedgeBudget = fullBudget();
 
   constructor(deps: RegistryClientDeps, options: UpstreamOptions) {
-    const { clock, channels, credentials } = deps;
+    const { clock, channels } = deps;
     this.name = options.name;
     this.#clock = clock;
     this.#channels = channels;
     this.#options = withDefaults(options);
     const endpoints = new Endpoints(options.name, options.endpoints);
-    const connections = new Connections({ endpoints, lookup: deps.lookup }, this.#options);
-    const transport = new Transport({ clock, channels, connections, endpoints }, this.#options);
-    this.#endpoints = endpoints;
-    this.#connections = connections;
-    this.#transport = transport;
+    this.#connections = new Connections({ endpoints, lookup: deps.lookup }, this.#options);
+    const transport = new Transport({ clock, channels, connections: this.#connections, endpoints }, this.#options);
     this.#tokens = new TokenSource({ clock, channels, transport }, this.#options);
-    this.#authorizer = new Authorizer({ credentials, tokens: this.#tokens }, this.#options);
+    this.#reader = new AnswerReader(deps, this.#options);
+    const clients = this.#openClients(deps, endpoints, transport);
+    this.#choice = new EndpointChoice(deps, options.name, clients);
+  }
+
+  #openClients(deps: RegistryClientDeps, endpoints: Endpoints, transport: Transport): EndpointClient[] {
+    const { clock, channels, random } = deps;
+    const { name, connections, acquireTimeoutMs, stallTimeoutMs } = this.#options;
+    const authorizer = new Authorizer({ credentials: deps.credentials, tokens: this.#tokens }, this.#options);
+    const isOnly = endpoints.all.length === 1;
+    const timeoutMs = patienceMs(this.#options);
+    return endpoints.all.map((endpoint) => {
+      const names = { upstream: name, endpoint: endpoint.name };
+      const probe = probeEndpoint({ clock, transport }, endpoint, { upstream: name, timeoutMs });
+      const watch = new EndpointWatch({ clock, channels, random, probe }, { ...names, isOnly });
+      const gate = new EndpointGate(deps, { ...names, connections, acquireTimeoutMs });
+      const own = { clock, channels, transport, authorizer, watch, gate };
+      return new EndpointClient(own, endpoint, { upstream: name, patienceMs: timeoutMs, stallTimeoutMs });
+    });
   }
 
   async getManifest(
@@ -92,12 +104,11 @@ export class RegistryClient implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<UpstreamManifest> {
     const path = `manifests/${pathSegment(reference)}`;
-    const response = await this.#ok({ kind: 'manifest', method: 'GET', repository, path, headers: { accept } }, signal);
-    const mediaType = this.#documentType(response);
-    const tooLarge = () =>
-      new AppError('MANIFEST_TOO_LARGE', `upstream ${this.name} sent a manifest of more than ${maxBytes} bytes`);
-    const bytes = await this.#document(response, maxBytes, tooLarge);
-    return { digest: contentDigest(response.headers), mediaType, bytes };
+    const headers = { accept };
+    const ask: Ask = { kind: 'manifest', what: 'manifest-get', method: 'GET', repository, path, headers };
+    return this.#ask('manifest', ask, signal, (endpoint, aborted) =>
+      endpoint.control(ask, aborted, (answer) => this.#reader.manifest(answer, maxBytes)),
+    );
   }
 
   /** Undefined where upstream does not do HEAD: that says nothing of the manifest. */
@@ -108,76 +119,52 @@ export class RegistryClient implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<UpstreamManifestHead | undefined> {
     const path = `manifests/${pathSegment(reference)}`;
-    const answer = await this.#send(
-      { kind: 'manifest', method: 'HEAD', repository, path, headers: { accept } },
-      signal,
+    const headers = { accept };
+    const ask: Ask = { kind: 'manifest', what: 'manifest-head', method: 'HEAD', repository, path, headers };
+    return this.#ask('manifest', ask, signal, (endpoint, aborted) =>
+      endpoint.control(ask, aborted, async (answer) => {
+        if (!withoutHead.includes(answer.status)) return this.#reader.manifestHead(answer);
+        answer.body.discard();
+        return undefined;
+      }),
     );
-    if (withoutHead.includes(answer.status)) {
-      answer.body.discard();
-      return undefined;
-    }
-    const response = await this.#succeeded(answer);
-    response.body.discard();
-    const { headers } = response;
-    return {
-      digest: contentDigest(headers),
-      mediaType: this.#documentType(response),
-      sizeBytes: contentLengthOf(headers),
-    };
   }
 
   async headBlob(repository: RepositoryName, digest: Digest, signal: AbortSignal): Promise<UpstreamBlobHead> {
-    const ask: Ask = { kind: 'blob', method: 'HEAD', repository, path: `blobs/${digest}` };
-    const response = await this.#send(ask, signal);
-    // A storage service that was asked to allow a GET refuses a HEAD.
-    const unsupported =
-      withoutHead.includes(response.status) || (!response.own && [400, 403].includes(response.status));
-    if (!unsupported) {
-      const { headers, body } = await this.#succeeded(response);
-      body.discard();
-      return { sizeBytes: contentLengthOf(headers), mediaType: mediaTypeOf(headers) };
-    }
-    response.body.discard();
-    const answer = await this.#ok({ ...ask, method: 'GET', headers: { range: 'bytes=0-0' } }, signal);
-    const { blobSizeBytes } = toSourceBody(answer, 0, 1);
-    answer.body.discard();
-    return { sizeBytes: blobSizeBytes, mediaType: mediaTypeOf(answer.headers) };
+    const ask: Ask = { kind: 'blob', what: 'blob-head', method: 'HEAD', repository, path: `blobs/${digest}` };
+    return this.#ask('blob', ask, signal, async (endpoint, aborted) => {
+      const head = await endpoint.control(ask, aborted, async (response) => {
+        // A storage service that was asked to allow a GET refuses a HEAD.
+        const isRefused =
+          withoutHead.includes(response.status) || (!response.own && [400, 403].includes(response.status));
+        const { headers, body } = isRefused ? response : await this.#reader.succeeded(response);
+        body.discard();
+        return isRefused ? undefined : { sizeBytes: contentLengthOf(headers), mediaType: mediaTypeOf(headers) };
+      });
+      if (head !== undefined) return head;
+      const get: Ask = { ...ask, method: 'GET', headers: { range: 'bytes=0-0' } };
+      return endpoint.control(get, aborted, async (response) => {
+        const answer = await this.#reader.succeeded(response);
+        const { blobSizeBytes } = toSourceBody(answer, 0, 1);
+        answer.body.discard();
+        return { sizeBytes: blobSizeBytes, mediaType: mediaTypeOf(answer.headers) };
+      });
+    });
   }
 
+  /** One for each endpoint, in the configured order: how they are is what each says by its standing. */
   blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[] {
-    return [
-      {
-        name: this.#endpoints.choose().name,
-        standing: () => ({ restMs: 0, restReason: undefined, cost: 0, hasRoom: true }),
-        open: (request, signal) => this.#openBlob(repository, digest, request, signal),
-        discredit: () => {},
-      },
-    ];
-  }
-
-  /**
-   * Opens the blob's bytes from `start` to `end` (excluded; undefined: to the last). The body holds a connection until
-   * it is read to its end, its loop is left, or `signal` aborts.
-   */
-  async #openBlob(
-    repository: RepositoryName,
-    digest: Digest,
-    { start, end }: SourceRequest,
-    signal: AbortSignal,
-  ): Promise<SourceBody> {
-    if (end !== undefined && end <= start) throw new RangeError(`no bytes between ${start} and ${end}`);
-    const whole = start === 0 && end === undefined;
-    const headers = whole ? {} : { range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
-    const ask: Ask = { kind: 'blob', method: 'GET', repository, path: `blobs/${digest}`, headers, lane: 'bulk' };
-    const response = await this.#ok(ask, signal);
-    this.#count(response);
-    return toSourceBody(response, start, end);
+    const options = { headersTimeoutMs: this.#options.headersTimeoutMs, patienceMs: patienceMs(this.#options) };
+    const deps = { choice: this.#choice, reader: this.#reader };
+    return this.#choice.all.map((endpoint) => endpointBlob(deps, endpoint, { repository, digest }, options));
   }
 
   /** `query` goes to upstream as it is: registries page with parameters of their own. */
   async listTags(repository: RepositoryName, query: string, signal: AbortSignal): Promise<UpstreamList> {
-    const response = await this.#ok({ kind: 'tags', method: 'GET', repository, path: 'tags/list', query }, signal);
-    return this.#list(response);
+    const ask: Ask = { kind: 'tags', what: 'other', method: 'GET', repository, path: 'tags/list', query };
+    return this.#ask('list', ask, signal, (endpoint, aborted) =>
+      endpoint.control(ask, aborted, (answer) => this.#reader.list(answer)),
+    );
   }
 
   /** Undefined where upstream has no referrers API (distribution-spec "Listing Referrers"). */
@@ -187,111 +174,92 @@ export class RegistryClient implements AsyncDisposable {
     query: string,
     signal: AbortSignal,
   ): Promise<UpstreamReferrers | undefined> {
+    const path = `referrers/${digest}`;
     const headers = { accept: ociIndex };
-    const ask: Ask = { kind: 'referrers', method: 'GET', repository, path: `referrers/${digest}`, query, headers };
-    const response = await this.#send(ask, signal);
-    const isIndex = mediaTypeOf(response.headers) === ociIndex;
-    if (lacking.includes(response.status) || (response.status === 200 && !isIndex)) {
-      response.body.discard();
-      return undefined;
+    const ask: Ask = { kind: 'referrers', what: 'other', method: 'GET', repository, path, query, headers };
+    try {
+      return await this.#ask('list', ask, signal, (endpoint, aborted) =>
+        endpoint.control(ask, aborted, async (response) => {
+          const isIndex = mediaTypeOf(response.headers) === ociIndex;
+          if (lacking.includes(response.status) || (response.status === 200 && !isIndex)) {
+            response.body.discard();
+            throw new AppError('PATH_UNKNOWN', `${endpoint.endpoint.name} has no referrers API`);
+          }
+          const filters = response.headers['oci-filters-applied'];
+          const list = await this.#reader.list(response);
+          return { ...list, filtersApplied: typeof filters === 'string' ? filters : undefined };
+        }),
+      );
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'PATH_UNKNOWN') return undefined;
+      throw error;
     }
-    const filters = response.headers['oci-filters-applied'];
-    const list = await this.#list(await this.#succeeded(response));
-    return { ...list, filtersApplied: typeof filters === 'string' ? filters : undefined };
+  }
+
+  /** What is known of its endpoints. */
+  snapshot(): UpstreamSnapshot {
+    return { name: this.name, endpoints: this.#choice.all.map((client) => snapshotOf(client, this.#clock)) };
   }
 
   /** Ends every transfer. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#tokens[Symbol.dispose]();
+    for (const { gate } of this.#choice.all) gate[Symbol.dispose]();
+    await Promise.all(this.#choice.all.map(({ watch }) => watch[Symbol.asyncDispose]()));
     await this.#connections[Symbol.asyncDispose]();
   }
 
-  async #ok(ask: Ask, signal: AbortSignal): Promise<TransportResponse> {
-    return this.#succeeded(await this.#send(ask, signal));
-  }
-
-  async #send(ask: Ask, signal: AbortSignal): Promise<TransportResponse> {
+  /** Asks the endpoints for something small, one after the other where that is what it takes. */
+  async #ask<T>(
+    kind: RetryEvent['kind'],
+    { what }: Ask,
+    signal: AbortSignal,
+    send: (endpoint: EndpointClient, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const [first, ...others] = this.#choice.inOrder(what);
     try {
-      return await this.#sendAuthorized(ask, signal);
+      if (first === undefined) throw new AppError('INTERNAL', 'an upstream without an endpoint');
+      if (others.length === 0) return await send(first, signal);
+      const candidates = [first, ...others].map((endpoint) => this.#candidate(endpoint, what, send));
+      const isHedged = this.#options.hedge && (what === 'manifest-get' || what === 'manifest-head');
+      const nowMs = this.#clock.monotonic();
+      const hedgeAfterMs = isHedged ? hedgeDelayMs(first.watch.health, nowMs) : undefined;
+      if (isHedged) this.#hedgeBudget = earnHedge(this.#hedgeBudget);
+      const options = { patienceMs: patienceMs(this.#options), hedgeAfterMs };
+      return await new EndpointRace({ clock: this.#clock, listener: this.#listener(kind) }, candidates, options).run(
+        signal,
+      );
     } catch (error) {
       throw signal.aborted ? cancelled(signal) : asAppError(error);
     }
   }
 
-  /** Sends, authorised as the repository last asked for, and once more if upstream wants it otherwise. */
-  async #sendAuthorized(ask: Ask, signal: AbortSignal): Promise<TransportResponse> {
-    const endpoint = this.#endpoints.choose();
-    const send = (header: string | undefined) => {
-      const headers = { ...ask.headers, ...(header === undefined ? {} : { authorization: header }) };
-      const url = endpoint.resolve(`/v2/${ask.repository}/${ask.path}`, ask.query);
-      return this.#transport.send({ ...ask, lane: ask.lane ?? 'control', endpoint, url, headers }, signal);
+  #candidate<T>(
+    endpoint: EndpointClient,
+    what: Ask['what'],
+    send: (endpoint: EndpointClient, signal: AbortSignal) => Promise<T>,
+  ): Candidate<T> {
+    return {
+      ask: (signal) => send(endpoint, signal),
+      isShut: () => this.#choice.isShut(endpoint, what),
+      isSound: () => this.#choice.isSound(endpoint, what),
+      shutError: () => this.#choice.shutError(endpoint),
+      onOpened: (callback) => endpoint.watch.onOpened(callback),
     };
-    const authorization = await this.#authorizer.remembered(endpoint, ask.repository, signal);
-    const response = await send(authorization?.header);
-    publishRateLimit(this.#channels, this.name, response.headers);
-    if (response.status !== 401 || !response.own) return response;
-    authorization?.refused();
-    try {
-      const better = await this.#authorizer.answer(endpoint, ask.repository, response.headers, signal);
-      if (better === undefined) return response;
-      response.body.discard();
-      const second = await send(better.header);
-      publishRateLimit(this.#channels, this.name, second.headers);
-      if (second.status === 401) better.refused();
-      return second;
-    } catch (error) {
-      response.body.discard();
-      throw error;
-    }
   }
 
-  /** The response, if it is content in the form that was asked for. */
-  async #succeeded(response: TransportResponse): Promise<TransportResponse> {
-    if (response.status !== 200 && response.status !== 206) {
-      throw await answeredError(response, this.#clock, this.#options.headersTimeoutMs);
-    }
-    const encoding = response.headers['content-encoding'];
-    if (encoding === undefined || String(encoding).toLowerCase() === 'identity') return response;
-    response.body.discard();
-    throw invalidError(response.context, 'sent encoded content that was not asked for');
+  #listener(kind: RetryEvent['kind']): RaceListener {
+    const { retry, hedge } = this.#channels;
+    return {
+      mayHedge: () => {
+        const left = spendHedge(this.#hedgeBudget);
+        if (left !== undefined) this.#hedgeBudget = left;
+        return left !== undefined;
+      },
+      hedged: (outcome) => hedge.publish({ upstream: this.name, outcome }),
+      failedOver: (cause) => retry.publish({ upstream: this.name, kind, cause, failover: true }),
+    };
   }
-
-  /** The media type of a document. A web page is none, whatever its status says. */
-  #documentType(response: TransportResponse): string {
-    const mediaType = mediaTypeOf(response.headers) ?? 'application/octet-stream';
-    if (mediaType !== 'text/html' && response.status === 200) return mediaType;
-    response.body.discard();
-    throw invalidError(response.context, mediaType === 'text/html' ? 'answered with a web page' : 'answered in part');
-  }
-
-  async #list(response: TransportResponse): Promise<UpstreamList> {
-    const mediaType = this.#documentType(response);
-    const tooLarge = () => invalidError(response.context, `sent a list of more than ${maxListBytes} bytes`);
-    const body = await this.#document(response, maxListBytes, tooLarge);
-    return { body, mediaType, nextQuery: nextPageQuery(response.headers.link) };
-  }
-
-  async #document(response: TransportResponse, maxBytes: number, tooLarge: () => AppError): Promise<Uint8Array> {
-    this.#count(response);
-    const deadlineMs = this.#options.headersTimeoutMs;
-    return readDocument(response, { clock: this.#clock, deadlineMs, maxBytes, tooLarge });
-  }
-
-  #count(response: TransportResponse): void {
-    const { upstreamBytes } = this.#channels;
-    response.body.countWith((bytes) => upstreamBytes.publish({ upstream: this.name, bytes }));
-  }
-}
-
-function contentDigest(headers: ResponseHeaders): Digest | undefined {
-  const header = headers['docker-content-digest'];
-  return typeof header === 'string' ? parseDigest(header.trim()) : undefined;
-}
-
-function mediaTypeOf(headers: ResponseHeaders): string | undefined {
-  const header = headers['content-type'];
-  const mediaType = typeof header === 'string' ? bareMediaType(header) : '';
-  return mediaType === '' ? undefined : mediaType;
 }
 
 /** A tag or digest inside a path: `:` may stand there as it is. */

@@ -5,6 +5,15 @@ import { type ErrorContext, interruptedError } from './upstream-errors.ts';
 /** Received bytes are told of whenever so many more have come. */
 const countEveryBytes = 1024 * 1024;
 
+/** How a body ended. `waitedMs`: so long had its reader been waiting for the next byte. */
+export type BodyEnd =
+  /** All that was promised and wanted came. */
+  | { readonly kind: 'complete' }
+  /** It broke off, or whoever asked for it aborted. */
+  | { readonly kind: 'failed'; readonly error: AppError; readonly waitedMs: number }
+  /** Its reader did not want the rest. */
+  | { readonly kind: 'left'; readonly waitedMs: number };
+
 /**
  * One response's body on its way from the connection to its one reader.
  *
@@ -30,12 +39,17 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
   #limitBytes: number | undefined;
   #exact = false;
   #finished = false;
-  #onClosed: (() => void)[] = [];
-  #onCounted: ((bytes: number) => void) | undefined;
+  #onClosed: ((end: BodyEnd) => void)[] = [];
+  #end: BodyEnd | undefined;
+  #onCounted: ((bytes: number, activeMs: number) => void) | undefined;
   #countedBytes = 0;
+  /** Since when time counts as the sender's, for the next count: a connection that we paused is not slow. */
+  #activeSinceMs: number;
+  #activeMs = 0;
 
   constructor(wire: Wire) {
     this.#wire = wire;
+    this.#activeSinceMs = wire.clock.monotonic();
   }
 
   /** Body bytes taken from the connection so far. */
@@ -43,24 +57,22 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
     return this.#receivedBytes;
   }
 
-  /** Calls back once nothing more will come, at once if that is so already. */
-  onClosed(callback: () => void): void {
-    if (this.#open) this.#onClosed.push(callback);
-    else callback();
+  /** Calls back once nothing more will come, at once if that is so already. After `expect`. */
+  onClosed(callback: (end: BodyEnd) => void): void {
+    if (this.#end === undefined) this.#onClosed.push(callback);
+    else callback(this.#end.kind === 'complete' && this.#isShort() ? this.#shortEnd() : this.#end);
   }
 
-  /** Tells how many bytes came since it last did: now and then, so that a rate shows, and when nothing more will come. */
-  countWith(callback: (bytes: number) => void): void {
+  /**
+   * Tells how many bytes came since it last did, and in what time, without that in which the reader held them up: now and
+   * then, so that a rate shows, and when nothing more will come.
+   */
+  countWith(callback: (bytes: number, activeMs: number) => void): void {
     this.#onCounted = callback;
     if (!this.#open) this.#count();
   }
 
-  /** No more than these many bytes are handed out. Before the first read, as `expect`. */
-  limit(bytes: number): void {
-    this.#limitBytes = bytes;
-  }
-
-  /** The body is these many bytes: fewer are an interruption, more are never handed out. */
+  /** The body is these many bytes: fewer are an interruption, more are never handed out. Before the first read. */
   expect(bytes: number): void {
     this.#limitBytes = bytes;
     this.#exact = true;
@@ -85,13 +97,14 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
     this.#queuedBytes += chunk.length;
     if (!this.#paused && this.#queuedBytes >= this.#wire.highWaterBytes) {
       this.#paused = true;
+      this.#activeMs += this.#wire.clock.monotonic() - this.#activeSinceMs;
       this.#wire.pause();
     }
   }
 
   complete(): void {
     if (!this.#open) return;
-    this.#close();
+    this.#close(this.#isShort() ? this.#shortEnd() : { kind: 'complete' });
     this.#settleWaiter();
   }
 
@@ -100,7 +113,7 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
     if (!this.#open) return;
     if (drop) this.#drop();
     this.#error = error;
-    this.#close();
+    this.#close({ kind: 'failed', error, waitedMs: this.#waitedMs() });
     this.#settleWaiter();
   }
 
@@ -169,11 +182,23 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
     const waiter = this.#waiter;
     if (waiter === undefined) return;
     this.#waiter = undefined;
-    const missing = this.#exact && (this.#limitBytes ?? 0) > 0;
-    const error = this.#error ?? (missing ? interruptedError(this.#wire.context) : undefined);
+    const error = this.#error ?? (this.#isShort() ? interruptedError(this.#wire.context) : undefined);
     if (error === undefined || this.#finished) return waiter.resolve({ done: true, value: undefined });
     this.#finished = true;
     waiter.reject(error);
+  }
+
+  /** What came is less than was promised; of a body that is over. */
+  #isShort(): boolean {
+    return !this.#finished && this.#exact && (this.#limitBytes ?? 0) > this.#queuedBytes;
+  }
+
+  #shortEnd(): BodyEnd {
+    return { kind: 'failed', error: interruptedError(this.#wire.context), waitedMs: this.#waitedMs() };
+  }
+
+  #waitedMs(): number {
+    return this.#waiter === undefined ? 0 : this.#wire.clock.monotonic() - this.#waitingSinceMs;
   }
 
   /**
@@ -197,29 +222,36 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
 
   #resume(): void {
     this.#paused = false;
+    this.#activeSinceMs = this.#wire.clock.monotonic();
     this.#wire.resume();
   }
 
   #cut(): void {
     if (!this.#open) return;
-    this.#close();
+    const isAll = this.#exact && this.#limitBytes === 0;
+    this.#close(isAll ? { kind: 'complete' } : { kind: 'left', waitedMs: this.#waitedMs() });
     this.#settleWaiter();
     this.#wire.abort(new AppError('CANCELLED', 'the body is not wanted any more'));
   }
 
-  #close(): void {
+  #close(end: BodyEnd): void {
     this.#open = false;
+    this.#end = end;
     this.#stallTimer?.clear();
     this.#stallTimer = undefined;
     this.#count();
-    for (const callback of this.#onClosed.splice(0)) callback();
+    for (const callback of this.#onClosed.splice(0)) callback(end);
   }
 
   #count(): void {
     const bytes = this.#receivedBytes - this.#countedBytes;
     if (this.#onCounted === undefined || bytes === 0) return;
+    const nowMs = this.#wire.clock.monotonic();
+    const activeMs = this.#activeMs + (this.#paused ? 0 : nowMs - this.#activeSinceMs);
     this.#countedBytes = this.#receivedBytes;
-    this.#onCounted(bytes);
+    this.#activeMs = 0;
+    this.#activeSinceMs = nowMs;
+    this.#onCounted(bytes, activeMs);
   }
 
   #drop(): void {

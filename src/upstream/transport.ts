@@ -15,6 +15,8 @@ export interface TransportRequest extends HttpRequest {
   readonly endpoint: Endpoint;
   /** The configuration names the host, so that its address is not judged. The upstream's own origins always are. */
   readonly allowed?: boolean;
+  /** Instead of the upstream's. */
+  readonly headersTimeoutMs?: number;
 }
 
 export interface TransportResponse extends HttpResponse {
@@ -87,7 +89,8 @@ export class Transport {
     const startedMs = clock.monotonic();
     try {
       const dispatcher = connections.dispatcherFor(request.url, request.lane, request.allowed ?? false);
-      const limits = { ...this.#options, clock, context };
+      const headersTimeoutMs = request.headersTimeoutMs ?? this.#options.headersTimeoutMs;
+      const limits = { ...this.#options, headersTimeoutMs, clock, context };
       const response = await exchange(dispatcher, { ...request, headers }, limits, signal);
       this.#publish(request, response.status, startedMs);
       return response;

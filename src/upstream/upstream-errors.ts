@@ -103,6 +103,18 @@ export function cleanText(text: string): string {
   return line.length > maxMessageLength ? `${line.slice(0, maxMessageLength)}...` : line;
 }
 
+/**
+ * The host that upstream redirected to refuses what upstream offered: a signed URL that has expired, or never held. It
+ * says nothing of the content or of our rights; asked again, upstream signs anew.
+ */
+export function deadLinkError(context: ErrorContext, status: number): AppError {
+  const message = `upstream ${context.upstream} led to ${context.host}, which answered ${status}`;
+  return new AppError('UPSTREAM_FAILED', message, { details: { upstream: context.upstream, upstreamStatus: status } });
+}
+
+/** Answers of a host that upstream redirected to that make a `deadLinkError`. Google's storage says 400 of an expired URL. */
+export const deadLinkStatuses: readonly number[] = [400, 401, 403, 404, 410];
+
 /** What an exchange that brought no answer failed of. */
 export function connectionError(context: ErrorContext, error: unknown): AppError {
   if (error instanceof AppError) return error;

@@ -21,6 +21,8 @@ export interface UpstreamOptions {
   readonly stallTimeoutMs?: number | undefined;
   /** How long a request may wait for one of our own connections to become free. */
   readonly acquireTimeoutMs?: number | undefined;
+  /** Where there are several endpoints: whether a manifest that one is slow to give is asked of another as well. */
+  readonly hedge?: boolean | undefined;
   /** Where the proxy variables are read from. Default: none are. */
   readonly env?: Environment | undefined;
   /** How we introduce ourselves: `onepull/<version>`. */
@@ -47,6 +49,7 @@ export interface ResolvedUpstreamOptions {
   readonly headersTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly acquireTimeoutMs: number;
+  readonly hedge: boolean;
   readonly env: Environment;
   readonly userAgent: string;
 }
@@ -63,7 +66,18 @@ export function withDefaults(options: UpstreamOptions): ResolvedUpstreamOptions 
     headersTimeoutMs: options.headersTimeoutMs ?? 15_000,
     stallTimeoutMs: options.stallTimeoutMs ?? 10_000,
     acquireTimeoutMs: options.acquireTimeoutMs ?? 60_000,
+    hedge: options.hedge ?? true,
     env: options.env ?? {},
     userAgent: options.userAgent,
   };
+}
+
+/** Whoever asks for a manifest waits about 22 s: by the time that this leaves to the last endpoint all have been asked. */
+const failoverWithinMs = 16_000;
+const mostPatienceMs = 8000;
+
+/** So long is one endpoint's answer waited for before another is asked. */
+export function patienceMs({ endpoints, headersTimeoutMs }: ResolvedUpstreamOptions): number {
+  const shareMs = failoverWithinMs / Math.max(1, endpoints.length - 1);
+  return Math.min(headersTimeoutMs, mostPatienceMs, shareMs);
 }

@@ -5,7 +5,14 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import { AppError, type ErrorCode } from '../../core/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../core/repository-name.ts';
 import type { SourceBody } from '../../flights/source.ts';
-import { type Channel, Channels, type RateLimitEvent, type UpstreamRequestEvent } from '../../telemetry/channels.ts';
+import {
+  type BreakerEvent,
+  type Channel,
+  Channels,
+  type RateLimitEvent,
+  type RetryEvent,
+  type UpstreamRequestEvent,
+} from '../../telemetry/channels.ts';
 import { type Credentials, FixedCredentials } from '../credentials.ts';
 import { RegistryClient } from '../registry-client.ts';
 import type { UpstreamOptions } from '../upstream-options.ts';
@@ -19,11 +26,14 @@ export interface Events {
   readonly bytes: number[];
   readonly coalesced: string[];
   readonly rateLimits: RateLimitEvent[];
+  readonly breakers: BreakerEvent[];
+  readonly retries: RetryEvent[];
+  readonly hedges: string[];
 }
 
 /** A client of one upstream, and what it publishes. */
 export function makeClient(
-  endpoint: string,
+  endpoint: string | readonly string[],
   more: Partial<UpstreamOptions> & {
     readonly credentials?: Credentials;
     readonly clock?: Clock;
@@ -32,14 +42,26 @@ export function makeClient(
 ): { client: RegistryClient; events: Events; channels: Channels } {
   const { credentials, clock = systemClock, lookup, ...options } = more;
   const channels = new Channels();
-  const events: Events = { requests: [], bytes: [], coalesced: [], rateLimits: [] };
+  const events: Events = {
+    requests: [],
+    bytes: [],
+    coalesced: [],
+    rateLimits: [],
+    breakers: [],
+    retries: [],
+    hedges: [],
+  };
   channels.upstreamRequest.subscribe((event) => events.requests.push(event));
   channels.upstreamBytes.subscribe(({ bytes }) => events.bytes.push(bytes));
   channels.coalesced.subscribe(({ kind }) => events.coalesced.push(kind));
   channels.rateLimit.subscribe((event) => events.rateLimits.push(event));
-  const deps = { clock, channels, credentials: new FixedCredentials(credentials), lookup };
+  channels.breaker.subscribe((event) => events.breakers.push(event));
+  channels.retry.subscribe((event) => events.retries.push(event));
+  channels.hedge.subscribe(({ outcome }) => events.hedges.push(outcome));
+  const random = () => 0.5;
+  const deps = { clock, channels, random, credentials: new FixedCredentials(credentials), lookup };
   const userAgent = 'onepull/1.2.3';
-  const client = new RegistryClient(deps, { name: 'test', endpoints: [endpoint], userAgent, ...options });
+  const client = new RegistryClient(deps, { name: 'test', endpoints: [endpoint].flat(), userAgent, ...options });
   return { client, events, channels };
 }
 

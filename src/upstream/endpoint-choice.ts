@@ -1,0 +1,78 @@
+import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { SourceStanding } from '../flights/source.ts';
+import { orderEndpoints } from '../routing/endpoint-order.ts';
+import type { EndpointClient } from './endpoint-client.ts';
+import type { GateWhat } from './endpoint-gate.ts';
+
+/** The endpoints of one upstream, and the one place that chooses among them: by what is known, without asking any. */
+export class EndpointChoice {
+  readonly all: readonly EndpointClient[];
+  readonly #clock: Clock;
+  readonly #upstream: string;
+  #wasDegraded: readonly boolean[] = [];
+
+  constructor(deps: { clock: Clock }, upstream: string, endpoints: readonly EndpointClient[]) {
+    this.#clock = deps.clock;
+    this.#upstream = upstream;
+    this.all = endpoints;
+  }
+
+  /** All of them, the best for such a request first. */
+  inOrder(what: GateWhat): readonly EndpointClient[] {
+    const { order } = this.#judge(what);
+    return order.map((index) => this.all[index]).filter((endpoint) => endpoint !== undefined);
+  }
+
+  /** It would be asked in vain as far as is known, and another would not: no request of a client finds out. */
+  isShut(endpoint: EndpointClient, what: GateWhat): boolean {
+    return endpoint.watch.isShut && this.hasSoundOther(endpoint, what);
+  }
+
+  isSound(endpoint: EndpointClient, what: GateWhat): boolean {
+    return !endpoint.watch.isShut && endpoint.gate.restMs(what) === 0;
+  }
+
+  hasSoundOther(endpoint: EndpointClient, what: GateWhat): boolean {
+    return this.all.some((other) => other !== endpoint && this.isSound(other, what));
+  }
+
+  /** What is told of an endpoint where it is shut. */
+  shutError({ endpoint, watch }: EndpointClient): AppError {
+    const why = watch.shutReason === undefined ? '' : `: ${watch.shutReason}`;
+    const message = `upstream ${this.#upstream} (${endpoint.name}) is not asked for now${why}`;
+    return new AppError('UPSTREAM_UNREACHABLE', message, { details: { upstream: this.#upstream } });
+  }
+
+  /** As a source of blobs. */
+  standing(endpoint: EndpointClient): SourceStanding {
+    const what = 'blob-body';
+    const { costs } = this.#judge(what);
+    const shutMs = this.isShut(endpoint, what) ? endpoint.watch.shutMs : 0;
+    const pauseMs = endpoint.gate.restMs(what);
+    const restReason =
+      pauseMs > 0
+        ? endpoint.gate.restReason(what)
+        : shutMs > 0
+          ? `${endpoint.endpoint.name} is not asked for now: ${endpoint.watch.shutReason}`
+          : undefined;
+    return {
+      restMs: Math.max(shutMs, pauseMs),
+      restReason,
+      cost: costs[this.all.indexOf(endpoint)] ?? 0,
+      hasRoom: endpoint.gate.hasRoom(),
+    };
+  }
+
+  #judge(what: GateWhat) {
+    const facts = this.all.map(({ watch, gate }, index) => ({
+      health: watch.health,
+      isShut: watch.isShut,
+      restMs: gate.restMs(what),
+      wasDegraded: this.#wasDegraded[index] ?? false,
+    }));
+    const judgement = orderEndpoints(facts, this.#clock.monotonic());
+    this.#wasDegraded = judgement.isDegraded;
+    return judgement;
+  }
+}
