@@ -22,7 +22,7 @@ export interface Upstream {
   readonly neededBytes: number;
   /** By kind of fault: what it made necessary to fetch again, at most. */
   readonly explainedBytes: Readonly<Record<string, number>>;
-  /** Received, less what was needed and what is explained. */
+  /** Received (sent, where onepull was restarted), less what was needed and what is explained. */
   readonly unexplainedBytes: number;
   /** What was fetched most beyond need. */
   readonly worst: readonly {

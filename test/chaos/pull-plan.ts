@@ -20,6 +20,11 @@ export interface PullPlanOptions {
   readonly leaving: boolean;
 }
 
+/** Nothing special: besides the numbered pulls. */
+export function plainPull(image: number, tag: string): PullPlan {
+  return { n: -1, image, tag, parts: 1, slowMs: undefined, leaveAt: undefined };
+}
+
 /** How flat the curve of popularity is: the first image is asked for this many times as often as the one at that rank. */
 const halfRank = 12;
 

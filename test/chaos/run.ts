@@ -8,7 +8,7 @@ import { Inquest } from './inquest.ts';
 import { Internet } from './internet.ts';
 import type { Ledger } from './ledger.ts';
 import type { ChaosOptions } from './options.ts';
-import { type PullPlan, planPull } from './pull-plan.ts';
+import { type PullPlan, plainPull, planPull } from './pull-plan.ts';
 import { schedule } from './schedule.ts';
 import { bounds, configurationFor, diskBytes, rushClients } from './settings.ts';
 import { SmallDisk } from './small-disk.ts';
@@ -81,8 +81,8 @@ class ChaosRun {
 
     this.#phase = 'warms up';
     await moves.moveAll();
-    for (let n = 0; n < warmUpPulls; n++)
-      await crowd.pull({ ...planPull(world, { seed, leaving: false }, 0), image: n });
+    for (const [image, { tag }] of world.images.slice(0, warmUpPulls).entries())
+      await crowd.pull(plainPull(image, tag));
     await inquest.noteWarm();
     const injector = new Injector({ internet, subject, crowd, log: this.#log }, { rushClients: rushClients(clients) });
     await this.#chaos(world, faults, { crowd, injector, moves, inquest });
@@ -135,8 +135,7 @@ class ChaosRun {
     const left = world.images.entries();
     const sweeper = async () => {
       for (const [image, { tag }] of left) {
-        const plan = { n: -1 - image, image, tag, parts: 1, slowMs: undefined, leaveAt: undefined };
-        inquest.noteSwept(await crowd.pull(plan));
+        inquest.noteSwept(await crowd.pull(plainPull(image, tag)));
       }
     };
     await Promise.all(Array.from({ length: sweepersAtOnce }, sweeper));

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Child } from '../support/child.ts';
+
+const program = new URL('./main.ts', import.meta.url).pathname;
+/** What is survived by the version at hand. */
+const faults = [
+  'cut',
+  'stall',
+  'drip',
+  'slow',
+  'ignore-range',
+  'headers',
+  'expired',
+  'tokens',
+  'leave',
+  'kill',
+  'term',
+  'freeze',
+];
+
+test('a short chaos run: no promise is broken', async (t) => {
+  const seed = Number(process.env.ONEPULL_TEST_SEED ?? Date.now() % 1_000_000);
+  const args = ['--seed', seed, '--pulls', 90, '--minutes', 0.12, '--clients', 8, '--images', 24, '--faults', faults];
+  t.diagnostic(`ONEPULL_TEST_SEED=${seed}`);
+  await using run = new Child(process.execPath, [program, ...args.map(String)]);
+  const { code } = await run.exited;
+  const again = `npm run chaos -- ${args.join(' ')} --json ledger.json --log onepull.log`;
+  assert.equal(code, 0, `${[...run.stdout, ...run.stderr].join('\n')}\n\nAgain: ${again}`);
+  assert.ok(
+    run.stdout.some((line) => /pulls +\d+ complete/.test(line)),
+    'there is a ledger',
+  );
+});
