@@ -20,10 +20,12 @@ export interface ContentStore {
    */
   openPartial(digest: Digest): Promise<PartialBlob>;
   /**
-   * Makes room for `sizeBytes` more, evicting what may leave. Says whether there is room now: `too-large` could never be
-   * kept within the cache's bound, for `disk-full` the disk has too little free space whatever leaves.
+   * Makes room for content of `sizeBytes`, evicting what may leave; with `digest`, room that is kept for its fill until
+   * that is closed, and what an earlier fill of it left on disk counts as a part of it. Says whether there is room now:
+   * `too-large` is more than the whole cache may hold; for `disk-full` there is none whatever leaves, because of what
+   * others keep on the disk, or what is in use and being filled within the cache's bound. Both without evicting in vain.
    */
-  makeRoom(sizeBytes: number): Promise<Room>;
+  makeRoom(sizeBytes: number, digest?: Digest): Promise<Room>;
   /** Takes content that turned out to be damaged out of the store, so that it is fetched again. Who has it open keeps it. */
   condemn(digest: Digest, reason: string): Promise<void>;
 }

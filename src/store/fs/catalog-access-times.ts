@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { CatalogDatabase, Query } from './catalog-database.ts';
+import { type CatalogDatabase, isCatalogTrouble, type Query } from './catalog-database.ts';
 import { digestIn } from './catalog-rows.ts';
 
 const flushAfterMs = 5000;
@@ -45,9 +45,14 @@ export class AccessTimes implements Disposable {
     const uses = [...this.#pending];
     this.#pending.clear();
     const raised = new Map<Digest, number>();
-    this.#database.transaction(() => {
-      for (const [digest, atMs] of uses) this.#raiseWithParents(digest, atMs, raised);
-    });
+    try {
+      this.#database.transaction(() => {
+        for (const [digest, atMs] of uses) this.#raiseWithParents(digest, atMs, raised);
+      });
+    } catch (error) {
+      // Uses of a few seconds are lost: whoever reads or evicts goes on without.
+      if (!isCatalogTrouble(error)) throw error;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -59,7 +64,7 @@ export class AccessTimes implements Disposable {
       this.flush();
       this.#afterFlush();
     } catch {
-      // Uses of a few seconds are lost, or a step of upkeep; a catalog that fails shows up where somebody waits for it.
+      // A step of upkeep is left out.
     }
   }
 

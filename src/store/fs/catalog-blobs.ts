@@ -22,6 +22,7 @@ export class BlobTable {
   readonly #remove: Query;
   readonly #pin: Query;
   readonly #totals: Query;
+  readonly #pinnedBytes: Query;
   readonly #after: Query;
   readonly #roots: Query;
 
@@ -35,6 +36,7 @@ export class BlobTable {
     this.#remove = database.prepare('DELETE FROM blob WHERE digest = ?');
     this.#pin = database.prepare('UPDATE blob SET pinned = ?2 WHERE digest = ?1');
     this.#totals = database.prepare('SELECT bytes, blobs FROM totals');
+    this.#pinnedBytes = database.prepare('SELECT coalesce(sum(size), 0) AS bytes FROM blob WHERE pinned != 0');
     this.#after = database.prepare(`SELECT ${columns} FROM blob WHERE digest > ? ORDER BY digest LIMIT ?`);
     this.#roots = database.prepare(
       `SELECT ${columns} FROM blob WHERE parents = 0 AND pinned = 0 AND (accessed, digest) > (?, ?)
@@ -64,6 +66,11 @@ export class BlobTable {
   totals(): { readonly sizeBytes: number; readonly blobs: number } {
     const row = this.#totals.get() ?? {};
     return { sizeBytes: integerOf(row, 'bytes'), blobs: integerOf(row, 'blobs') };
+  }
+
+  /** What the blobs take that may never be evicted. */
+  pinnedBytes(): number {
+    return integerOf(this.#pinnedBytes.get() ?? {}, 'bytes');
   }
 
   /** At most `limit` blobs in the order of their digests, after `after`. */

@@ -10,9 +10,30 @@ import { reasonOf, storageError } from './storage-error.ts';
 export type Row = Record<string, SQLOutputValue>;
 
 // Primary result codes (sqlite.org/rescode.html).
+const sqliteBusy = 5;
+const sqliteNoMemory = 7;
+const sqliteReadOnly = 8;
+const sqliteIoError = 10;
 const sqliteCorrupt = 11;
 const sqliteFull = 13;
+const sqliteCannotOpen = 14;
 const sqliteNotADatabase = 26;
+
+const troubles: ReadonlySet<number | undefined> = new Set([
+  sqliteBusy,
+  sqliteNoMemory,
+  sqliteReadOnly,
+  sqliteIoError,
+  sqliteCorrupt,
+  sqliteFull,
+  sqliteCannotOpen,
+  sqliteNotADatabase,
+]);
+
+/** Whether the catalog failed because of where it stands, not because of what was asked of it. */
+export function isCatalogTrouble(error: unknown): boolean {
+  return error instanceof AppError && troubles.has(resultCodeOf(error.cause));
+}
 
 /** A prepared statement whose failures are `AppError`s. */
 export class Query {
@@ -57,12 +78,12 @@ export class Query {
  */
 export class CatalogDatabase implements Disposable {
   readonly #db: DatabaseSync;
-  readonly #onCorrupt: (error: unknown) => void;
+  readonly #onFailure: (error: unknown) => void;
   #depth = 0;
 
   /** Opens and migrates. Throws the error of node:sqlite as it is. */
-  constructor(path: string, onCorrupt: (error: unknown) => void) {
-    this.#onCorrupt = onCorrupt;
+  constructor(path: string, onFailure: (error: unknown) => void) {
+    this.#onFailure = onFailure;
     this.#db = new DatabaseSync(path, { timeout: 5000 });
     try {
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
@@ -74,28 +95,39 @@ export class CatalogDatabase implements Disposable {
   }
 
   prepare(sql: string): Query {
-    return new Query(this.#db.prepare(sql), (error) => {
-      if (isCorruption(error)) this.#onCorrupt(error);
-      if (resultCodeOf(error) !== sqliteFull) return storageError(error, 'use the catalog');
-      return new AppError('STORAGE_FULL', 'cannot use the catalog: the disk is full', { cause: error });
-    });
+    return new Query(this.#db.prepare(sql), (error) => this.#failure(error));
   }
 
   /** All of `work` or nothing of it. `work` is synchronous; transactions in it join this one. */
   transaction<T>(work: () => T): T {
     if (this.#depth > 0) return work();
-    this.#db.exec('BEGIN IMMEDIATE');
     this.#depth++;
     try {
+      this.#db.exec('BEGIN IMMEDIATE');
       const result = work();
       this.#db.exec('COMMIT');
       return result;
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw storageError(error, 'use the catalog');
+      this.#rollBack();
+      throw error instanceof AppError ? error : this.#failure(error);
     } finally {
       this.#depth--;
     }
+  }
+
+  /** SQLite itself rolls back after some failures, and cannot after others: what is left then ends with the connection. */
+  #rollBack(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  }
+
+  #failure(error: unknown): AppError {
+    this.#onFailure(error);
+    if (resultCodeOf(error) !== sqliteFull) return storageError(error, 'use the catalog');
+    return new AppError('STORAGE_FULL', 'cannot use the catalog: the disk is full', { cause: error });
   }
 
   [Symbol.dispose](): void {
@@ -121,14 +153,17 @@ class UnknownSchema extends Error {
 export interface CatalogFileDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  /** Told of each failure that is no fault of what was asked. */
+  readonly onTrouble: (error: unknown) => void;
 }
 
 /** Opens the catalog at `path`. What cannot be read is renamed to `<path>.corrupt-<time>`, and an empty one begun. */
 export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): Promise<CatalogDatabase> {
   const suspect = `${path}.suspect`;
   let noted = false;
-  const onCorrupt = (error: unknown) => {
-    if (noted) return;
+  const onFailure = (error: unknown) => {
+    if (troubles.has(resultCodeOf(error))) deps.onTrouble(error);
+    if (noted || !isCorruption(error)) return;
     noted = true;
     const message = 'the catalog is damaged; it is rebuilt from disk at the next start';
     deps.channels.notice.publish({ level: 'error', message, error });
@@ -138,15 +173,19 @@ export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): 
     await setAside(deps, path, 'it was found damaged in use');
   }
   try {
-    return new CatalogDatabase(path, onCorrupt);
+    return new CatalogDatabase(path, onFailure);
   } catch (error) {
     if (!isCorruption(error)) throw storageError(error, 'open the catalog');
     await setAside(deps, path, reasonOf(error));
-    return new CatalogDatabase(path, onCorrupt);
+    return new CatalogDatabase(path, onFailure);
   }
 }
 
-async function setAside({ clock, channels }: CatalogFileDeps, path: string, reason: string): Promise<void> {
+async function setAside(
+  { clock, channels }: Pick<CatalogFileDeps, 'clock' | 'channels'>,
+  path: string,
+  reason: string,
+): Promise<void> {
   const aside = `${path}.corrupt-${new Date(clock.now()).toISOString().replaceAll(':', '')}`;
   for (const suffix of ['', '-wal', '-shm', '.suspect']) {
     if (await exists(`${path}${suffix}`)) await rename(`${path}${suffix}`, `${aside}${suffix}`);

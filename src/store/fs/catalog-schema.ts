@@ -82,4 +82,6 @@ export const migrations: readonly string[] = [
 
   CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  // What may never leave is subtracted from what could, whenever a fill needs room.
+  'CREATE INDEX blob_pinned ON blob (pinned, size) WHERE pinned != 0',
 ];

@@ -5,21 +5,33 @@ import { sampleDigest } from '../testing/sample-content.ts';
 import { evictionGoals, planUnit, type References } from './eviction-policy.ts';
 
 describe('how far to evict', () => {
-  it('nothing is evicted while the need fits', () => {
-    assert.equal(evictionGoals(900, 100, 1000), undefined);
+  it('nothing is evicted while nothing is missing', () => {
+    assert.equal(evictionGoals(900, { cacheBytes: 0, diskBytes: -5 }, 1000), undefined);
   });
 
   it('beyond the limit, eviction goes on to 90% of it', () => {
-    assert.deepEqual(evictionGoals(1001, 0, 1000), { neededBytes: 1000, wantedBytes: 900 });
-    assert.deepEqual(evictionGoals(950, 60, 1000), { neededBytes: 940, wantedBytes: 900 });
+    assert.deepEqual(evictionGoals(1001, { cacheBytes: 1, diskBytes: 0 }, 1000), {
+      neededBytes: 1000,
+      wantedBytes: 900,
+    });
+    assert.deepEqual(evictionGoals(950, { cacheBytes: 10, diskBytes: 0 }, 1000), {
+      neededBytes: 940,
+      wantedBytes: 900,
+    });
   });
 
   it('a large need goes further', () => {
-    assert.deepEqual(evictionGoals(950, 400, 1000), { neededBytes: 600, wantedBytes: 600 });
+    assert.deepEqual(evictionGoals(950, { cacheBytes: 350, diskBytes: 0 }, 1000), {
+      neededBytes: 600,
+      wantedBytes: 600,
+    });
   });
 
-  it('a need beyond the limit evicts nothing in vain', () => {
-    assert.equal(evictionGoals(950, 2000, 1000), undefined);
+  it('for the disk it goes as far as it must, and no further', () => {
+    const goals = { neededBytes: 920, wantedBytes: 920 };
+    assert.deepEqual(evictionGoals(950, { cacheBytes: -50, diskBytes: 30 }, 1000), goals);
+    const [neededBytes, wantedBytes] = [0, 0];
+    assert.deepEqual(evictionGoals(20, { cacheBytes: -980, diskBytes: 50 }, 1000), { neededBytes, wantedBytes });
   });
 });
 

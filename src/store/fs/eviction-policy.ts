@@ -9,15 +9,22 @@ export interface EvictionGoals {
 }
 
 /**
- * Whether to evict, and how far. It begins when the limit would be passed and goes on to 90% of it: so a full cache
- * evicts once in a while, not at every commit, and eviction is done before the next fills need the room. A need beyond
- * the whole limit cannot be met by evicting everything, so it counts as none.
+ * Whether to evict, and how far. For the cache's bound it begins when that would be passed and goes on to 90% of it: so a
+ * full cache evicts once in a while, not at every commit, and eviction is done before the next fills need the room. For
+ * the disk it goes no further than it must: others use it, too.
+ *
+ * @param lack what is missing within each of the two bounds; not positive: nothing
  */
-export function evictionGoals(usageBytes: number, needBytes: number, maxBytes: number): EvictionGoals | undefined {
-  const need = needBytes > maxBytes ? 0 : needBytes;
-  if (usageBytes + need <= maxBytes) return undefined;
-  const neededBytes = maxBytes - need;
-  return { neededBytes, wantedBytes: Math.min(neededBytes, Math.floor(maxBytes * 0.9)) };
+export function evictionGoals(
+  usageBytes: number,
+  lack: { readonly cacheBytes: number; readonly diskBytes: number },
+  maxBytes: number,
+): EvictionGoals | undefined {
+  const missing = Math.max(lack.cacheBytes, lack.diskBytes);
+  if (missing <= 0) return undefined;
+  const neededBytes = Math.max(0, usageBytes - missing);
+  const roomyBytes = lack.cacheBytes > 0 ? Math.floor(maxBytes * 0.9) : neededBytes;
+  return { neededBytes, wantedBytes: Math.min(neededBytes, roomyBytes) };
 }
 
 /** What planning needs to know of the references. */

@@ -1,7 +1,7 @@
 import type { Digest } from '../../core/digest.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { BlobRow } from './catalog-blobs.ts';
-import { type EvictionGoals, evictionGoals, planUnit, type References } from './eviction-policy.ts';
+import { type EvictionGoals, planUnit, type References } from './eviction-policy.ts';
 
 export interface EvictionDeps {
   readonly channels: Channels;
@@ -20,8 +20,8 @@ export interface EvictionDeps {
   readonly usageBytes: () => number;
   /** Whether the content is open, being filled, or about to be: it may not leave now. */
   readonly isInUse: (digest: Digest) => boolean;
-  /** Removes the file, in the digest's turn. Called in the tick in which `isInUse` was false. */
-  readonly unlink: (digest: Digest) => Promise<void>;
+  /** Removes the file, in the digest's turn; says whether it is gone. Called in the tick in which `isInUse` was false. */
+  readonly unlink: (digest: Digest) => Promise<boolean>;
 }
 
 const rootsAtOnce = 32;
@@ -32,29 +32,26 @@ interface Tally {
 }
 
 /**
- * Keeps the store within its size.
+ * Lets content leave: what was not used for longest first.
  *
  * Invariants: one eviction runs at a time. A unit (a root and what only it references) is chosen, taken out of the
  * catalog and queued for unlinking in one tick, after looking at what is in use; so whoever asks for one of its digests
  * later comes after the unlink and finds a miss, and whoever asked before keeps it. A crash in between leaves files
  * without a row, which the next start's walk finds. Only `isInUse`, pins and references protect content; recency is
- * the order. There is nothing to cancel: units are small, and a caller of `makeRoom` need not wait.
+ * the order. There is nothing to cancel: units are small, and a caller need not wait.
  */
 export class Evictor implements AsyncDisposable {
   readonly #deps: EvictionDeps;
-  readonly #maxBytes: number;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
 
-  constructor(deps: EvictionDeps, options: { readonly maxSizeBytes: number }) {
+  constructor(deps: EvictionDeps) {
     this.#deps = deps;
-    this.#maxBytes = options.maxSizeBytes;
   }
 
-  /** Resolves once `needBytes` more fit, or nothing else may leave. Never rejects. */
-  makeRoom(needBytes: number): Promise<void> {
-    if (this.#isStopped || this.#goals(needBytes) === undefined) return Promise.resolve();
-    this.#running = this.#running.then(() => this.#evict(needBytes));
+  /** Resolves once the store takes no more than the goals say, or nothing else may leave. Never rejects. */
+  evict(goals: EvictionGoals): Promise<void> {
+    this.#running = this.#running.then(() => (this.#isStopped ? undefined : this.#evict(goals)));
     return this.#running;
   }
 
@@ -63,15 +60,9 @@ export class Evictor implements AsyncDisposable {
     await this.#running;
   }
 
-  #goals(needBytes: number): EvictionGoals | undefined {
-    return evictionGoals(this.#deps.usageBytes(), needBytes, this.#maxBytes);
-  }
-
-  async #evict(needBytes: number): Promise<void> {
+  async #evict(goals: EvictionGoals): Promise<void> {
     const tally: Tally = { blobs: 0, bytes: 0 };
     try {
-      const goals = this.#goals(needBytes);
-      if (goals === undefined) return;
       await this.#evictLeftovers(goals.wantedBytes, tally);
       await this.#evictRoots(goals.wantedBytes, tally, false);
       await this.#evictRoots(goals.neededBytes, tally, true);
@@ -120,7 +111,9 @@ export class Evictor implements AsyncDisposable {
     removal.remove(leaves);
     tally.blobs += stored.length;
     tally.bytes += stored.reduce((sum, row) => sum + row.sizeBytes, 0);
-    await Promise.all(stored.map((row) => unlink(row.digest)));
+    const gone = await Promise.all(stored.map((row) => unlink(row.digest)));
+    // A disk that lets nothing go would see the whole catalog leave in vain.
+    if (gone.includes(false)) throw new Error('the disk keeps what should leave');
   }
 
   #isDone(goalBytes: number): boolean {

@@ -4,7 +4,6 @@ import { algorithmOf, type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels, QuarantineEvent } from '../../telemetry/channels.ts';
 import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
-import type { BlobTable } from './catalog-blobs.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
@@ -16,14 +15,19 @@ import { FsPartialBlob, type PartialBlobDeps } from './partial-blob.ts';
 import type { ProofLedger } from './proof-ledger.ts';
 import type { Proofs } from './proofs.ts';
 import type { Quarantine } from './quarantine.ts';
+import type { Reservations } from './reservations.ts';
+import type { RoomKeeper } from './room-keeper.ts';
+import { RoomyPartial } from './roomy-partial.ts';
+import type { SteadyBlobs } from './steady-blobs.ts';
 import { isMissing, reasonOf, storageError } from './storage-error.ts';
+import type { StoreHealth } from './store-health.ts';
 
 export interface FsContentStoreDeps {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly channels: Channels;
   readonly layout: Layout;
-  readonly blobs: BlobTable;
+  readonly blobs: SteadyBlobs;
   readonly queue: DigestQueue;
   readonly files: OpenFiles;
   readonly ingest: IngestFolder;
@@ -31,7 +35,11 @@ export interface FsContentStoreDeps {
   readonly proofs: Pick<Proofs, 'serve'>;
   readonly quarantine: Pick<Quarantine, 'take'>;
   readonly accessTimes: { touch(digest: Digest): void };
-  readonly makeRoom: (needBytes: number) => Promise<void>;
+  readonly health: StoreHealth;
+  readonly room: RoomKeeper;
+  readonly reservations: Reservations;
+  /** No content may be larger. */
+  readonly maxSizeBytes: number;
 }
 
 /**
@@ -66,7 +74,7 @@ export class FsContentStore implements ContentStore {
       try {
         return this.#deps.files.share(digest) ?? (await this.#openFile(digest));
       } catch (error) {
-        throw storageError(error, 'open content');
+        throw this.#failure(error, 'open content');
       }
     });
   }
@@ -108,9 +116,20 @@ export class FsContentStore implements ContentStore {
   }
 
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#putOnce(digest, bytes);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'STORAGE_FULL') throw error;
+      await this.#deps.room.relieve(digest);
+      await this.#putOnce(digest, bytes);
+    }
+    this.#usageChanged();
+  }
+
+  #putOnce(digest: Digest, bytes: Uint8Array): Promise<void> {
     const { disk, layout, ledger, queue } = this.#deps;
     const path = layout.blob(digest);
-    await queue.run(digest, async () => {
+    return queue.run(digest, async () => {
       try {
         const there = await identityAt(path);
         if (there === undefined || !ledger.isProved(digest, there)) {
@@ -118,10 +137,9 @@ export class FsContentStore implements ContentStore {
         }
         await this.#committed(digest, bytes.byteLength);
       } catch (error) {
-        throw storageError(error, 'store content');
+        throw this.#failure(error, 'store content');
       }
     });
-    this.#usageChanged();
   }
 
   openPartial(digest: Digest): Promise<PartialBlob> {
@@ -137,17 +155,17 @@ export class FsContentStore implements ContentStore {
     return queue.run(digest, async () => {
       ingest.opened(digest);
       try {
-        return await FsPartialBlob.open(deps, digest);
+        const partial = await FsPartialBlob.open(deps, digest);
+        return new RoomyPartial(this.#deps, partial, this.#deps.maxSizeBytes);
       } catch (error) {
         ingest.closed(digest, false);
-        throw error;
+        throw this.#failure(error, 'open a partial file');
       }
     });
   }
 
-  async makeRoom(sizeBytes: number): Promise<Room> {
-    await this.#deps.makeRoom(sizeBytes);
-    return 'enough';
+  makeRoom(sizeBytes: number, digest?: Digest): Promise<Room> {
+    return this.#deps.room.makeRoom(sizeBytes, digest);
   }
 
   condemn(digest: Digest, reason: string): Promise<void> {
@@ -182,19 +200,24 @@ export class FsContentStore implements ContentStore {
         return Number(status.size);
       } catch (error) {
         if (isMissing(error)) return undefined;
-        throw storageError(error, 'look for content');
+        throw this.#failure(error, 'look for content');
       }
     });
   }
 
-  /** Removes content that the catalog no longer knows. A failure is a notice: nobody can do anything about it here. */
-  unlink(digest: Digest): Promise<void> {
-    const { channels, disk, layout, queue } = this.#deps;
+  /** Removes content that the catalog no longer knows; says whether it could. What is still there gets its row back. */
+  unlink(digest: Digest): Promise<boolean> {
+    const { blobs, clock, disk, health, layout, queue } = this.#deps;
+    const path = layout.blob(digest);
     return queue.run(digest, async () => {
       try {
-        await disk.remove(layout.blob(digest));
+        await disk.remove(path);
+        return true;
       } catch (error) {
-        channels.notice.publish({ level: 'error', message: `cannot remove ${layout.blob(digest)}`, error });
+        health.failed('failing', error);
+        const there = await stat(path).catch(() => undefined);
+        if (there !== undefined) blobs.add(digest, there.size, Math.min(there.mtimeMs, clock.now()));
+        return there === undefined;
       }
     });
   }
@@ -266,7 +289,13 @@ export class FsContentStore implements ContentStore {
 
   /** Evicts if the limit is passed. Nobody waits for it. */
   #usageChanged(): void {
-    void this.#deps.makeRoom(0);
+    void this.#deps.room.keep();
+  }
+
+  #failure(error: unknown, doing: string): AppError {
+    const failure = storageError(error, doing);
+    this.#deps.health.noteFailure(failure);
+    return failure;
   }
 }
 

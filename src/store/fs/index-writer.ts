@@ -1,6 +1,5 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { Channels } from '../../telemetry/channels.ts';
 import type { Disk } from './disk.ts';
 import { type Append, replaceFile } from './file-io.ts';
 import { type IndexEntry, indexDescriptor, indexHead, indexTail } from './layout-index.ts';
@@ -8,7 +7,7 @@ import { type IndexEntry, indexDescriptor, indexHead, indexTail } from './layout
 export interface IndexWriterDeps {
   readonly disk: Disk;
   readonly clock: Clock;
-  readonly channels: Channels;
+  readonly health: { failed(trouble: 'index', error: unknown): void; worked(trouble: 'index'): void };
   readonly source: {
     slice(after: Digest | undefined, limit: number): { entries: IndexEntry[]; next: Digest | undefined };
   };
@@ -56,7 +55,12 @@ export class IndexWriter implements AsyncDisposable {
     });
   }
 
-  /** Writes the file if it is behind. Never rejects: a failure is a notice, and the next change tries again. */
+  /** Whether there is something to write. */
+  get isBehind(): boolean {
+    return this.#isChanged;
+  }
+
+  /** Writes the file if it is behind. Never rejects: a failure is noted, and the next change tries again. */
   flush(): Promise<void> {
     this.#running = this.#running.then(() => (this.#isChanged ? this.#write() : undefined));
     return this.#running;
@@ -75,7 +79,7 @@ export class IndexWriter implements AsyncDisposable {
       await replaceFile(this.#deps.disk, this.#draft, this.#path, (append) => this.#writeEntries(append), true);
     } catch (error) {
       this.#isChanged = true;
-      this.#deps.channels.notice.publish({ level: 'warn', message: `cannot write ${this.#path}`, error });
+      this.#deps.health.failed('index', error);
     }
     this.#lastWriteMs = this.#deps.clock.monotonic() - startedMs;
   }

@@ -56,6 +56,16 @@ export class IngestFolder {
     return this.#leftovers.size;
   }
 
+  /** What left partial files take of it. */
+  get leftoverBytes(): number {
+    return this.#bytes - this.#open.values().reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** What the digest's partial file takes, open or left. */
+  bytesOf(digest: Digest): number {
+    return this.#open.get(digest) ?? this.#leftovers.get(digest)?.bytes ?? 0;
+  }
+
   /** Whether it is being filled, or somebody still reads what a fill wrote. */
   isInUse(digest: Digest): boolean {
     return this.#open.has(digest) || this.#holds.has(digest);
@@ -123,9 +133,10 @@ export class IngestFolder {
     else this.#bytes -= bytes;
   }
 
-  oldestLeftover(): Digest | undefined {
+  /** The one to remove first, of those that nobody uses and that no fill is about to go on with. */
+  oldestLeftover(isWanted: (digest: Digest) => boolean = () => false): Digest | undefined {
     for (const digest of this.#leftovers.keys()) {
-      if (!this.#queue.isBusy(digest) && !this.#holds.has(digest)) return digest;
+      if (!this.#queue.isBusy(digest) && !this.#holds.has(digest) && !isWanted(digest)) return digest;
     }
     return undefined;
   }

@@ -94,6 +94,7 @@ describe('disk and catalog', () => {
       blobs: 1,
       openPartials: 0,
       leftoverPartials: 0,
+      reservedBytes: 0,
     });
   });
 });

@@ -1,33 +1,31 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
+import { formatSize } from '../../core/units.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
 import type { ContentStore } from '../content-store.ts';
 import { adoptStored } from './blob-walk.ts';
-import { AccessTimes } from './catalog-access-times.ts';
-import { BlobTable } from './catalog-blobs.ts';
-import { openCatalogDatabase } from './catalog-database.ts';
-import { ReferenceGraph } from './catalog-graph.ts';
-import { CatalogIndex } from './catalog-index.ts';
-import { CatalogRemoval } from './catalog-removal.ts';
-import { SqliteCatalog } from './catalog-sqlite.ts';
-import { CatalogState } from './catalog-state.ts';
-import { CatalogTidy } from './catalog-tidy.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
+import { DiskSpace } from './disk-space.ts';
 import { Evictor } from './eviction.ts';
 import { FsContentStore } from './fs-content-store.ts';
-import { IndexWriter } from './index-writer.ts';
 import { IngestFolder } from './ingest-folder.ts';
 import { Layout, prepareLayout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
+import { type OpenCatalog, openCatalog } from './open-catalog.ts';
 import { type HeldFile, OpenFiles } from './open-files.ts';
 import { ProofLedger } from './proof-ledger.ts';
 import { Proofs, proofDefaults } from './proofs.ts';
 import { Quarantine } from './quarantine.ts';
+import { Reservations } from './reservations.ts';
 import { restoreCatalog } from './restore.ts';
+import { RoomKeeper } from './room-keeper.ts';
 import { Scrub } from './scrub.ts';
+import type { SteadyBlobs } from './steady-blobs.ts';
+import { StoreHealth } from './store-health.ts';
+import { storeProbe } from './store-probe.ts';
 
 export interface FsStoreDeps {
   readonly clock: Clock;
@@ -46,6 +44,8 @@ export interface FsStoreOptions {
   readonly scrubBytesPerSecond: number;
   /** Content that was not hashed for so long is hashed when it is opened; 0, the default: each time. */
   readonly verifyAfterMs?: number;
+  /** Free space that the disk keeps; none unless told. */
+  readonly minFreeBytes?: number;
 }
 
 export interface FsStoreStats {
@@ -55,12 +55,18 @@ export interface FsStoreStats {
   readonly blobs: number;
   readonly openPartials: number;
   readonly leftoverPartials: number;
+  /** What the open fills are still going to write, as far as their sizes are known. */
+  readonly reservedBytes: number;
 }
 
 export interface FsStore extends AsyncDisposable {
   readonly content: ContentStore;
   readonly catalog: Catalog;
   stats(): FsStoreStats;
+  /** What is free on the disk, as of a second ago at most; undefined where the system does not say. */
+  diskFreeBytes(): Promise<number | undefined>;
+  /** What is wrong with the disk or the catalog, in words, while the store goes on as well as it can. Empty: nothing. */
+  health(): readonly string[];
   /** Whether the content may never be evicted. Says whether it is here at all. */
   setPinned(digest: Digest, isPinned: boolean): boolean;
   /** Resolves once the catalog knows every file: at once, but after a crash or a lost catalog. Never rejects. */
@@ -72,24 +78,26 @@ export interface FsStore extends AsyncDisposable {
  * or STORAGE_FULL where it cannot be used, each in one line. Dispose of it after all users of it are done.
  */
 export async function openFsStore(given: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
-  const deps = { disk: nodeDisk, ...given };
+  const disk = given.disk ?? nodeDisk;
+  const deps = { ...given, disk };
   await using opening = new AsyncDisposableStack();
   const layout = new Layout(options.path);
   await prepareLayout(deps.disk, layout);
   opening.use(await lockDataDirectory(layout.root));
-  const catalogParts = await openCatalog(deps, layout, opening);
-  const { state, blobs, catalog, database } = catalogParts;
-  const contentParts = openContent(deps, options, layout, catalogParts, opening);
-  const { content, ingest, evictor, usageBytes } = contentParts;
+  const health: StoreHealth = opening.use(new StoreHealth({ ...given, probe: (trouble) => probe(trouble) }));
+  const catalogParts = await openCatalog({ ...deps, health }, layout, opening);
+  const { atStart, state, blobs, catalog } = catalogParts;
+  const contentParts = openContent({ ...deps, health }, options, layout, catalogParts, opening);
+  const { content, ingest, reservations, room, space, usageBytes } = contentParts;
+  const probe = storeProbe({ disk, space, ...catalogParts }, layout, options);
   await ingest.scan();
   if (state.get('restored') === undefined) {
     const { channels } = deps;
-    const transaction = <T>(work: () => T) => database.transaction(work);
-    await restoreCatalog({ channels, layout, catalog, blobs, transaction });
+    await restoreCatalog({ channels, layout, ...atStart });
     state.set('restored', 'yes');
   }
-  const walk = startWalk(deps, layout, catalogParts.state, content, opening);
-  const settled = walk.then(() => evictor.makeRoom(0));
+  const walk = startWalk(deps, layout, catalogParts, content, opening);
+  const settled = walk.then(() => room.keep());
   const scrub = opening.use(openScrub(deps, options, catalogParts, contentParts, layout));
   void settled.then(() => scrub.start());
   const closing = opening.move();
@@ -104,55 +112,55 @@ export async function openFsStore(given: FsStoreDeps, options: FsStoreOptions): 
       blobs: blobs.totals().blobs,
       openPartials: ingest.openCount,
       leftoverPartials: ingest.leftoverCount,
+      reservedBytes: reservations.total(),
     }),
+    diskFreeBytes: () => space.freeBytes(),
+    health: () => health.reasons(),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }
 
-type CatalogParts = Awaited<ReturnType<typeof openCatalog>>;
 type ContentParts = ReturnType<typeof openContent>;
 
-async function openCatalog(deps: Deps, layout: Layout, opening: AsyncDisposableStack) {
-  const { clock, channels, disk } = deps;
-  const database = opening.use(await openCatalogDatabase(deps, layout.catalog));
-  const source = new CatalogIndex(database);
-  const index = opening.use(new IndexWriter({ clock, channels, disk, source }, layout.index, layout.indexDraft));
-  const changed = () => index.changed();
-  const removal = new CatalogRemoval({ database, changed });
-  const tidy = new CatalogTidy({ clock, database, removal });
-  const accessTimes = opening.use(new AccessTimes({ clock, database }, () => tidy.step()));
-  return {
-    database,
-    accessTimes,
-    catalog: new SqliteCatalog({ clock, database, accessTimes, changed }),
-    removal,
-    blobs: new BlobTable(database),
-    references: new ReferenceGraph(database),
-    state: new CatalogState(database),
-  };
-}
-
 function openContent(
-  { clock, channels, disk }: Deps,
-  { maxSizeBytes, verifyAfterMs = 0 }: FsStoreOptions,
+  { clock, channels, disk, health }: Deps & { readonly health: StoreHealth },
+  options: FsStoreOptions,
   layout: Layout,
-  { accessTimes, blobs, references, removal }: CatalogParts,
+  { accessTimes, blobs, references, removal }: OpenCatalog,
   opening: AsyncDisposableStack,
 ) {
+  const { maxSizeBytes, minFreeBytes = 0, verifyAfterMs = 0 } = options;
   const queue = new DigestQueue();
   const files = opening.use(new OpenFiles());
   opening.defer(() => queue.idle());
   const ingest = new IngestFolder({ disk, layout, queue, clock });
   const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
   const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
+  const reservations = new Reservations({ clock, writtenBytes: (digest) => ingest.bytesOf(digest) });
+  const leftovers = {
+    // A fill that was promised room goes on with what is left of it.
+    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest)),
+    removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
+  };
   const unlink = (digest: Digest) => content.unlink(digest);
   const evictor: Evictor = opening.use(
-    new Evictor(
-      { channels, blobs, references, removal, accessTimes, leftovers: ingest, usageBytes, isInUse, unlink },
-      { maxSizeBytes },
+    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
+  );
+  const space = new DiskSpace({ clock, usageBytes }, layout.root);
+  const room = opening.use(
+    new RoomKeeper(
+      {
+        evictor,
+        space,
+        reservations,
+        usageBytes,
+        writtenBytes: (digest) => ingest.bytesOf(digest),
+        evictableBytes: () => evictableBytes({ blobs, files, ingest }),
+        onDiskFull: (free, need) => health.failed('full', noRoomFor(need, free)),
+      },
+      { maxSizeBytes, minFreeBytes },
     ),
   );
-  const makeRoom = (needBytes: number) => evictor.makeRoom(needBytes);
   const quarantine = new Quarantine({ disk, layout });
   const ledger = new ProofLedger({ clock }, { verifyAfterMs });
   const condemn = (file: HeldFile, reason: string) => content.condemnFile(file, reason, 'serving');
@@ -170,16 +178,38 @@ function openContent(
     proofs,
     quarantine,
     accessTimes,
-    makeRoom,
+    health,
+    room,
+    reservations,
+    maxSizeBytes,
   });
-  return { content, ingest, evictor, usageBytes };
+  return { content, ingest, reservations, room, space, usageBytes };
+}
+
+/** What could leave at the very most: neither in use nor pinned. What is part of an image that is may stay, too. */
+function evictableBytes({
+  blobs,
+  files,
+  ingest,
+}: {
+  blobs: SteadyBlobs;
+  files: OpenFiles;
+  ingest: IngestFolder;
+}): number {
+  let used = blobs.pinnedBytes();
+  for (const { sizeBytes } of files.entries()) used += sizeBytes;
+  return Math.max(0, blobs.totals().sizeBytes - used) + ingest.leftoverBytes;
+}
+
+function noRoomFor(needBytes: number, freeBytes: number): Error {
+  return new Error(`there is no room for ${formatSize(needBytes)}, of ${formatSize(freeBytes)} that are free`);
 }
 
 /** Walks `blobs/` in the background, unless the last use of the store left the catalog complete. */
 function startWalk(
   { channels }: Deps,
   layout: Layout,
-  state: CatalogState,
+  { backlog, state }: OpenCatalog,
   content: FsContentStore,
   opening: AsyncDisposableStack,
 ): Promise<void> {
@@ -198,7 +228,8 @@ function startWalk(
   opening.defer(async () => {
     abort.abort();
     await walking;
-    if (isComplete) state.set('complete', 'yes');
+    // Where it cannot be said the next start walks again.
+    if (isComplete && backlog.isComplete) backlog.read(() => state.set('complete', 'yes'), undefined);
   });
   return walking;
 }
@@ -206,11 +237,14 @@ function startWalk(
 function openScrub(
   { clock, channels }: Deps,
   { scrubBytesPerSecond }: FsStoreOptions,
-  { blobs, state }: CatalogParts,
+  { backlog, blobs, state }: OpenCatalog,
   { content }: ContentParts,
   layout: Layout,
 ): Scrub {
-  const position = { get: () => state.get('scrubbed'), set: (digest: string) => state.set('scrubbed', digest) };
+  const position = {
+    get: () => backlog.read(() => state.get('scrubbed'), undefined),
+    set: (digest: string) => void backlog.write(() => state.set('scrubbed', digest)),
+  };
   const walk = (signal: AbortSignal) => adoptStored({ layout, content }, signal);
   return new Scrub(
     { clock, channels, blobs, content, adoptStored: walk, position },

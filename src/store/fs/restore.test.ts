@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { digestOf } from '../../core/digest.ts';
 import { dockerManifest, ociIndex } from '../../core/media-types.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
-import { Channels } from '../../telemetry/channels.ts';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
 import { sampleBlob, sampleManifest, sampleScope } from '../testing/sample-content.ts';
 import { tempFolder } from '../testing/temp-folder.ts';
@@ -144,7 +143,7 @@ describe('index.json', () => {
     };
     const path = `${folder.path}/index.json`;
     await using writer = new IndexWriter(
-      { clock, channels: new Channels(), disk: nodeDisk, source },
+      { clock, health: { failed: assert.fail, worked: () => {} }, disk: nodeDisk, source },
       path,
       `${path}.tmp`,
     );

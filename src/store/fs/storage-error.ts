@@ -1,13 +1,24 @@
 import { AppError } from '../../core/errors.ts';
 
-/** The failure of a file operation as an `AppError`: STORAGE_FULL where space or quota ran out, else STORAGE_FAILED. */
+const noDescriptorsForMs = 1000;
+
+/**
+ * The failure of a file operation as an `AppError`: STORAGE_FULL where space or quota ran out, OVERLOADED where the process
+ * or the system has no descriptor left, else STORAGE_FAILED. Its message names no path: it may go to a client.
+ */
 export function storageError(error: unknown, doing: string): AppError {
   if (error instanceof AppError) return error;
-  const errno = errnoOf(error);
-  const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
-  return new AppError(isFull ? 'STORAGE_FULL' : 'STORAGE_FAILED', `cannot ${doing}: ${reasonOf(error)}`, {
-    cause: error,
-  });
+  const message = `cannot ${doing}: ${reasonOf(error)}`;
+  switch (errnoOf(error)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new AppError('STORAGE_FULL', message, { cause: error });
+    case 'EMFILE':
+    case 'ENFILE':
+      return new AppError('OVERLOADED', message, { cause: error, retryAfterMs: noDescriptorsForMs });
+    default:
+      return new AppError('STORAGE_FAILED', message, { cause: error });
+  }
 }
 
 /** The system's code of an error (`ENOENT`), or undefined. */

@@ -1,0 +1,58 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import { AccessTimes } from './catalog-access-times.ts';
+import { CatalogBacklog } from './catalog-backlog.ts';
+import { BlobTable } from './catalog-blobs.ts';
+import { openCatalogDatabase } from './catalog-database.ts';
+import { ReferenceGraph } from './catalog-graph.ts';
+import { CatalogIndex } from './catalog-index.ts';
+import { CatalogRemoval } from './catalog-removal.ts';
+import { SqliteCatalog } from './catalog-sqlite.ts';
+import { CatalogState } from './catalog-state.ts';
+import { CatalogTidy } from './catalog-tidy.ts';
+import type { Disk } from './disk.ts';
+import { IndexWriter } from './index-writer.ts';
+import type { Layout } from './layout.ts';
+import { SteadyBlobs } from './steady-blobs.ts';
+import { SteadyCatalog } from './steady-catalog.ts';
+import type { StoreHealth } from './store-health.ts';
+
+export interface OpenCatalogDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly disk: Disk;
+  readonly health: StoreHealth;
+}
+
+export type OpenCatalog = Awaited<ReturnType<typeof openCatalog>>;
+
+/** The catalog's parts on one connection. What it cannot be told while the store is in use waits in the backlog. */
+export async function openCatalog(deps: OpenCatalogDeps, layout: Layout, opening: AsyncDisposableStack) {
+  const { clock, channels, disk, health } = deps;
+  const onTrouble = (error: unknown) => health.failed('catalog', error);
+  const database = opening.use(await openCatalogDatabase({ clock, channels, onTrouble }, layout.catalog));
+  const source = new CatalogIndex(database);
+  const index = opening.use(new IndexWriter({ clock, health, disk, source }, layout.index, layout.indexDraft));
+  const changed = () => index.changed();
+  const removal = new CatalogRemoval({ database, changed });
+  const tidy = new CatalogTidy({ clock, database, removal });
+  const accessTimes = opening.use(new AccessTimes({ clock, database }, () => tidy.step()));
+  const table = new BlobTable(database);
+  const catalog = new SqliteCatalog({ clock, database, accessTimes, changed });
+  const backlog = new CatalogBacklog({ clock, database, health });
+  opening.defer(() => backlog.read(() => backlog.drain(), undefined));
+  const blobs = new SteadyBlobs({ table, backlog });
+  return {
+    accessTimes,
+    backlog,
+    blobs,
+    catalog: new SteadyCatalog({ catalog, backlog }),
+    index,
+    references: new ReferenceGraph(database),
+    removal: { remove: (digests: readonly Digest[]) => blobs.removeBy(digests, () => removal.remove(digests)) },
+    state: new CatalogState(database),
+    /** What has to be there before the store is used: a failure is the caller's. */
+    atStart: { catalog, blobs: table, transaction: <T>(work: () => T) => database.transaction(work) },
+  };
+}
