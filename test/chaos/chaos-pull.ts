@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Content } from '../../src/cli/demo/image.ts';
+import type { Digest } from '../../src/core/digest.ts';
 import { type Download, PullClient, type ReadOptions } from '../support/client.ts';
 import type { Lifeline } from './lifeline.ts';
 import type { PullPlan } from './pull-plan.ts';
@@ -21,6 +22,14 @@ export interface RequestFailure {
   readonly message: string;
 }
 
+export interface Resolved {
+  /** The place in the world of the image that was asked for. */
+  readonly image: number;
+  readonly tag: string;
+  readonly digest: Digest;
+  readonly at: number;
+}
+
 export interface PullReport {
   readonly n: number;
   readonly result: 'complete' | 'left' | 'failed';
@@ -28,8 +37,8 @@ export interface PullReport {
   readonly startedAt: number;
   readonly endedAt: number;
   readonly bytes: number;
-  /** Of the moving tag: which digest it was said to have, and when. */
-  readonly resolved: { readonly image: number; readonly digest: string; readonly at: number } | undefined;
+  /** Which digest the tag was said to have, and when. */
+  readonly resolved: Resolved | undefined;
   /** Requests made again because onepull was away. */
   readonly repeats: number;
   /** The longest wait for headers, in ms. */
@@ -69,7 +78,7 @@ class ChaosPull {
   readonly #target: PullTarget;
   readonly #plan: PullPlan;
   readonly #placed: Placed;
-  #resolved: PullReport['resolved'];
+  #resolved: Resolved | undefined;
   #left = false;
   #failed = false;
   #bytes = 0;
@@ -136,7 +145,7 @@ class ChaosPull {
     const found = candidates.find(({ image }) => image.manifest.digest === digest);
     if (found === undefined)
       this.#fail('HEAD manifest', tag, Date.now(), 'wrong bytes', `${tag} is said to be ${digest}`);
-    if (tag === movingTag) this.#resolved = { image: this.#plan.image, digest, at: Date.now() };
+    this.#resolved = { image: this.#plan.image, tag, digest: found.image.manifest.digest, at: Date.now() };
     return found;
   }
 

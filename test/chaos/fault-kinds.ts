@@ -8,7 +8,7 @@ export type EndpointName = 'a1' | 'a2' | 'b1';
  * - `nothing`: it is to be survived even by an upstream's only endpoint.
  * - `outage`: the endpoint gives nothing, or not all. Clients notice only if no other endpoint works at that moment.
  * - `damage`: wrong bytes. Whoever has read some of them has to be cut; nobody is told anything else.
- * - `refusal`: 503 with Retry-After, to who comes while it lasts.
+ * - `refusal`: 503 (for a bound of onepull's own with Retry-After), to who comes while it lasts.
  * - `restart`: onepull is away; a client asks again once it is back, as every container runtime does.
  */
 export type Effect = 'nothing' | 'outage' | 'damage' | 'refusal' | 'restart';

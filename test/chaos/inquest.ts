@@ -9,14 +9,15 @@ import type { PullReport } from './chaos-pull.ts';
 import type { RushReport } from './crowd.ts';
 import type { FaultLog } from './fault-log.ts';
 import type { Internet, SentBytes } from './internet.ts';
-import { activeDuring, judge } from './judge.ts';
+import { activeDuring, judge, knownTagRefused } from './judge.ts';
+import { KnownTags } from './known-tags.ts';
 import { type FailureEntry, type Ledger, type OpenFiles, PullCounts, type Upstream } from './ledger.ts';
 import type { ChaosOptions } from './options.ts';
 import { bounds } from './settings.ts';
 import type { Subject } from './subject.ts';
 import type { TagMoves } from './tag-moves.ts';
 import type { Descriptors } from './vitals.ts';
-import { contentsOf, type World } from './world.ts';
+import { contentsOf, movingTag, type World } from './world.ts';
 
 interface Deps {
   readonly world: World;
@@ -46,6 +47,7 @@ export class Inquest {
   readonly #options: ChaosOptions;
   readonly counts: PullCounts = new PullCounts();
   readonly #failures: FailureEntry[] = [];
+  readonly #knownTags = new KnownTags();
   readonly #wedged: string[] = [];
   readonly #staleTags: string[] = [];
   #wrongBytes = 0;
@@ -70,7 +72,8 @@ export class Inquest {
     const { failure } = report;
     if (failure === undefined) return;
     const { log, subject } = this.#deps;
-    const verdict = judge(failure, { log, flips: subject.flips }, bounds);
+    const isKnown = this.#knownTags.hasToBeServed(failure, { log, store: subject.store });
+    const verdict = isKnown ? knownTagRefused : judge(failure, { log, flips: subject.flips }, bounds);
     if (verdict.cause === 'wrong bytes') this.#wrongBytes++;
     this.#failures.push({
       ...failure,
@@ -168,6 +171,8 @@ export class Inquest {
   #noteTag({ resolved, startedAt }: PullReport): void {
     const placed = resolved && this.#deps.world.images[resolved.image];
     if (resolved === undefined || placed === undefined) return;
+    this.#knownTags.note(`${placed.upstream}/${placed.repository}:${resolved.tag}`, resolved);
+    if (resolved.tag !== movingTag) return;
     const leftAt = this.#deps.moves.leftAt(placed, resolved.digest);
     if (leftAt === undefined || startedAt - leftAt < staleMs) return;
     if (this.#deps.log.during(leftAt, resolved.at).length > 0) return;

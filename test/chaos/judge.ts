@@ -13,6 +13,7 @@ export interface Verdict {
     | 'refused'
     | 'wrong bytes'
     | 'too late'
+    | 'known tag refused'
     | 'wrong answer'
     | 'while a source worked';
   readonly isPromiseBroken: boolean;
@@ -31,6 +32,9 @@ const graceMs = 3000;
 const broken = (cause: Verdict['cause']): Verdict => ({ cause, isPromiseBroken: true });
 const allowed = (cause: Verdict['cause']): Verdict => ({ cause, isPromiseBroken: false });
 
+/** A tag that is known is served when upstream is away, limits us or is slow (P7): nothing excuses its refusal. */
+export const knownTagRefused: Verdict = broken('known tag refused');
+
 /**
  * Whether a failure is one that clients may see. Only if, at some moment of the request, every endpoint of its upstream
  * was out for this content; or it read bytes that were damaged underway or on disk, and was cut; or a bound refused it
@@ -46,7 +50,7 @@ export function judge(
   if (outcome === 'late') return broken('too late');
   if (outcome === 'status' && endedAt - startedAt > options.headerTimeoutMs + graceMs) return broken('too late');
   const during = deps.log.during(startedAt - options.recoveryMs, endedAt);
-  if (isRefusal(during) && status === 503 && retryAfter !== undefined) return allowed('refused');
+  if (status === 503 && isRefusal(during, retryAfter)) return allowed('refused');
   if (outcome === 'cut' || outcome === 'no answer' || (status ?? 0) >= 500) {
     if (deps.flips.some(({ digest, at }) => digest === reference && at <= endedAt)) return allowed('damaged on disk');
   }
@@ -79,6 +83,8 @@ function allOut(
   return moments.some((at) => endpointsOf(upstream).every((name) => isOut(name, at)));
 }
 
-function isRefusal(windows: readonly FaultWindow[]): boolean {
-  return windows.some(({ fault }) => kindNamed(fault.kind).effect === 'refusal');
+/** Nobody knows when a full disk has room again; who refuses for a bound of its own says when to come. */
+function isRefusal(windows: readonly FaultWindow[], retryAfter: string | undefined): boolean {
+  const kinds = windows.map(({ fault }) => fault.kind).filter((kind) => kindNamed(kind).effect === 'refusal');
+  return kinds.some((kind) => kind === 'full' || retryAfter !== undefined);
 }

@@ -38,7 +38,8 @@ export function parseOptions(args: readonly string[], print: (text: string) => v
     .option('--images <n>', 'images that there are', whole(20), 240)
     .option('--json <file>', 'write the ledger to this file as well')
     .option('--log <file>', "write onepull's log to this file at the end")
-    .addHelpText('after', examples);
+    .addHelpText('after', examples)
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
   program.parse([...args], { from: 'user' });
   const given = program.opts<Omit<ChaosOptions, 'faults'> & { faults: string }>();
   if (given.faults === 'list') {

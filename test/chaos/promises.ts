@@ -70,6 +70,7 @@ function byPromise(failures: readonly FailureEntry[]): Map<string, FailureEntry[
   const entries = failures.filter(({ isPromiseBroken, cause }) => isPromiseBroken && cause !== 'wrong bytes');
   return Map.groupBy(entries, ({ cause, outcome }) => {
     if (cause === 'too late') return 'P2 Streaming';
+    if (cause === 'known tag refused') return 'P7 Stale beats down';
     return cause === 'while a source worked' && outcome !== 'status' ? 'P5 Nothing lost' : 'P6 Honest failure';
   });
 }
