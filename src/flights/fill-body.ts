@@ -71,6 +71,13 @@ export class FillBody {
     this.#sizeIsConfirmed = true;
   }
 
+  /** A source says the size. Returns false where it cannot be: another is known, or more is there. */
+  acceptSize(saidBytes: number): boolean {
+    const isPossible = this.#sizeBytes === undefined ? saidBytes >= this.filled.end : saidBytes === this.#sizeBytes;
+    if (isPossible) this.setSize(saidBytes);
+    return isPossible;
+  }
+
   /** Every byte is there. */
   get complete(): boolean {
     return this.#sizeBytes !== undefined && this.filled.bytes === this.#sizeBytes;

@@ -1,51 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { AskWatch } from './ask-watch.ts';
-import { Feed, type FeedListener, type FeedOptions, type FeedOutcome } from './feed.ts';
+import { Feed, type FeedListener, type FeedOutcome } from './feed.ts';
 import type { FillBody } from './fill-body.ts';
-import { type PlannedRange, planRange, type SplitPlan, unassigned } from './range-planner.ts';
+import type { FillingHost, FillingOptions } from './filling-host.ts';
+import { type PlannedRange, planRange } from './range-planner.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { RetryPause } from './retry-pause.ts';
 import { Setbacks } from './setbacks.ts';
 import type { RetryPolicy, Source, SourceBody, Urgency } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
-import { type SplitLimits, Splitting } from './splitting.ts';
-
-export interface FillingOptions extends FeedOptions {
-  /** Ranges of one blob in flight at once, at most. */
-  readonly maxRanges: number;
-  /** Of these, how many may share the work of a large blob, at most. */
-  readonly maxSplit: number;
-  readonly split: SplitLimits;
-}
-
-/** What readers wait for: the first byte one misses, and where its part ends (undefined: with the blob). */
-export interface Want {
-  readonly from: number;
-  readonly to: number | undefined;
-}
-
-/** What a filling tells its flight. Calls are synchronous. */
-export interface FillingHost {
-  wants(body: FillBody): Want[];
-  /** Responses that follow the flight. */
-  readonly waiters: number;
-  /** The longest that those who wait can be made to wait now, in ms. */
-  readonly patienceMs: number;
-  /** Bytes came, or the size became known: readers may go on. */
-  progressed(): void;
-  /** Every byte is there. Said once. */
-  completed(): void;
-  /** No source can bring what is missing. Said once. */
-  gaveUp(error: AppError): void;
-  /** A source has another size than the body was opened for, or has already; the filling has ended. */
-  contradicted(error: AppError, sizeBytes: number | undefined): void;
-  /** Bytes came from a source, wanted or not. */
-  received(bytes: number): void;
-  noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;
-  /** Another attempt is made, at `source`, after one at `failed`. */
-  retried(source: Source, failed: Source, cause: AppError): void;
-}
+import { Splitting } from './splitting.ts';
 
 const replanAfterMs = 250;
 
@@ -96,7 +61,10 @@ export class Filling implements FeedListener {
       { roster, pause: this.#pause, feeds: this.#feeds, splitting: () => this.#splitting, noted },
       { maxFeeds: options.maxRanges, leastRangeBytes: options.plan.leastRangeBytes },
     );
-    const leave = (feed: Feed, error: AppError) => this.#left(feed, error);
+    const leave = (feed: Feed, error: AppError) => {
+      this.#setbacks.left(feed, error);
+      feed.stop();
+    };
     this.#asks = new AskWatch({ clock, roster, feeds: this.#feeds, leave });
     const maxSplit = Math.min(options.maxSplit, options.maxRanges);
     if (maxSplit > 1 && this.#missingBytes >= options.split.fromBytes) {
@@ -170,8 +138,8 @@ export class Filling implements FeedListener {
 
   opened(feed: Feed, answer: SourceBody): boolean {
     if (this.#over) return false;
-    const isWhole = answer.start < feed.start || (answer.isWhole === true && feed.end !== undefined);
-    return (!isWhole || this.#takesWhole(feed)) && this.#agreesOnSize(feed, answer.blobSizeBytes);
+    const isRange = answer.start === feed.start && (answer.isWhole !== true || feed.end === undefined);
+    return (isRange || this.#takesWhole(feed)) && this.#agreesOnSize(feed, answer.blobSizeBytes);
   }
 
   began(feed: Feed): void {
@@ -228,13 +196,8 @@ export class Filling implements FeedListener {
   #agreesOnSize(feed: Feed, saidBytes: number | undefined): boolean {
     const knownBytes = this.#body.sizeBytes;
     if (saidBytes === undefined) return true;
-    if (saidBytes === knownBytes) {
-      this.#body.setSize(saidBytes);
-      return true;
-    }
-    if (knownBytes === undefined && saidBytes >= this.#body.filled.end) {
-      this.#body.setSize(saidBytes);
-      this.#host.progressed();
+    if (this.#body.acceptSize(saidBytes)) {
+      if (knownBytes === undefined) this.#host.progressed();
       return true;
     }
     const expected = knownBytes ?? `at least ${this.#body.filled.end}`;
@@ -289,22 +252,12 @@ export class Filling implements FeedListener {
 
   #nextRange(): PlannedRange | undefined {
     const { sizeBytes, filled } = this.#body;
-    const feeds = [...this.#feeds];
-    let split: SplitPlan | undefined;
-    if (this.#splitting !== undefined && sizeBytes !== undefined) {
-      const open = unassigned(sizeBytes, filled, feeds).reduce((sum, { start, end }) => sum + end - start, 0);
-      split = this.#splitting.plan(this.#feeds, open, this.#hasRoom);
-    }
+    const { maxFeeds } = this.#setbacks;
+    const { plan: limits } = this.#options;
+    const splitting = sizeBytes === undefined ? undefined : this.#splitting;
+    const split = splitting?.plan(this.#feeds, this.#missingBytes, this.#hasRoom);
     const wants = this.#host.wants(this.#body);
-    return planRange({
-      sizeBytes,
-      filled,
-      feeds,
-      wants,
-      maxFeeds: this.#setbacks.maxFeeds,
-      limits: this.#options.plan,
-      split,
-    });
+    return planRange({ sizeBytes, filled, feeds: [...this.#feeds], wants, maxFeeds, limits, split });
   }
 
   /** The source for a range; undefined: none, for now or (then it has given up) at all. */
@@ -366,11 +319,6 @@ export class Filling implements FeedListener {
     if (!this.#setbacks.failed(feed, error)) this.#giveUp();
   }
 
-  #left(feed: Feed, error: AppError): void {
-    this.#setbacks.left(feed, error);
-    feed.stop();
-  }
-
   #contradict(error: AppError, sizeBytes: number | undefined): void {
     this.#over = true;
     for (const source of this.#contributors) this.#roster.failed(source, error);
@@ -379,7 +327,6 @@ export class Filling implements FeedListener {
 
   #giveUp(error?: AppError): void {
     this.#over = true;
-    const nobody = () => new AppError('UPSTREAM_UNREACHABLE', 'there is no source to ask');
-    this.#host.gaveUp(error ?? this.#roster.verdict() ?? nobody());
+    this.#host.gaveUp(error ?? this.#roster.verdict());
   }
 }

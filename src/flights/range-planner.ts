@@ -94,7 +94,7 @@ export function planRange(situation: PlanSituation): PlannedRange | undefined {
 }
 
 /** What is neither there nor on its way. */
-export function unassigned(sizeBytes: number, filled: IntervalSet, feeds: Iterable<PlannedFeed>): Interval[] {
+function unassigned(sizeBytes: number, filled: IntervalSet, feeds: Iterable<PlannedFeed>): Interval[] {
   const assigned = new IntervalSet(filled.toArray());
   for (const { nextOffset, end } of feeds) assigned.add(nextOffset, end ?? sizeBytes);
   return assigned.missing(0, sizeBytes);

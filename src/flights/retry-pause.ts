@@ -60,7 +60,10 @@ export class RetryPause {
   after(error: AppError): 'now' | 'later' | 'never' {
     this.#lastError = error;
     const { roster } = this.#deps;
-    if (roster.unfailed() !== undefined) return 'now';
+    if (roster.unfailed() !== undefined) {
+      this.clear();
+      return 'now';
+    }
     if (roster.next() === undefined) return 'never';
     this.#failuresInRow++;
     return this.rest();

@@ -122,7 +122,7 @@ export class SourceRoster {
    * one that ends first goes before other failures that may pass, and those before refusals; that the blob is not there is
    * told only where nobody says otherwise.
    */
-  verdict(): AppError | undefined {
+  verdict(): AppError {
     let told: { readonly error: AppError; readonly rank: number; readonly order: number } | undefined;
     for (const { source, lastFailure } of this.#entries.values()) {
       if (lastFailure === undefined) continue;
@@ -136,7 +136,7 @@ export class SourceRoster {
         (candidate.rank === told.rank && candidate.order > told.order);
       if (isBetter) told = candidate;
     }
-    return told?.error;
+    return told?.error ?? new AppError('UPSTREAM_UNREACHABLE', 'there is no source to ask');
   }
 
   #isFaster(entry: Entry): boolean {

@@ -25,8 +25,10 @@ export interface SplitFeed {
   readonly averageBytesPerSecond: number;
 }
 
-/** A connection has so much to do that its rate can be told from it, in seconds. */
+/** The one connection has so much to do that its rate can be told from it, in seconds. */
 const measuringSeconds = 1.2;
+/** So has each one that is tried beside it: for all the windows that it gets, and little more in case it is slow. */
+const probeSeconds = 1;
 /** The wait for a range's first byte is lost to its connection: it must bring many times more than fits into that. */
 const firstByteShares = 4;
 
@@ -99,30 +101,31 @@ export class Splitting {
     return this.#growth.connections !== connections;
   }
 
-  /** For the planner; `unassignedBytes`: what nobody has asked for yet. */
-  plan(feeds: ReadonlySet<SplitFeed>, unassignedBytes: number, hasRoom: () => boolean): SplitPlan {
+  /** For the planner; `missingBytes`: what is still to come. */
+  plan(feeds: ReadonlySet<SplitFeed>, missingBytes: number, hasRoom: () => boolean): SplitPlan {
     this.#bytesPerSecond = meanRate(feeds) || this.#bytesPerSecond;
     return {
       connections: this.#growth.connections,
       most: this.#growthLimits.maxConnections,
       overlaps: !this.#wasRefused,
-      rangeBytes: Math.ceil(this.#rangeBytes(unassignedBytes, hasRoom)),
+      rangeBytes: Math.ceil(this.#rangeBytes(missingBytes, hasRoom)),
       leastRangeBytes: this.#limits.leastRangeBytes,
     };
   }
 
-  #rangeBytes(unassignedBytes: number, hasRoom: () => boolean): number {
+  #rangeBytes(missingBytes: number, hasRoom: () => boolean): number {
     const { connections, isSettled } = this.#growth;
     const { leadBytes, leastRangeBytes, mostRangeBytes } = this.#limits;
     const rate = this.#bytesPerSecond;
     if (connections === 1) {
       // One connection that is not going to be helped does the rest in one request.
-      if (isSettled || unassignedBytes < rate || !hasRoom()) return Number.POSITIVE_INFINITY;
+      if (isSettled || missingBytes < rate || !hasRoom()) return Number.POSITIVE_INFINITY;
       return Math.max(leadBytes, rate * measuringSeconds);
     }
-    const busySeconds = isSettled ? (this.#firstByteMs * firstByteShares) / 1000 : measuringSeconds;
-    const least = Math.max(leastRangeBytes, rate * busySeconds);
-    return Math.max(least, Math.min(unassignedBytes / (2 * connections), mostRangeBytes));
+    // As long as nobody knows what one is good for it gets what it takes to find out.
+    if (!isSettled) return Math.max(leastRangeBytes, rate * probeSeconds);
+    const least = Math.max(leastRangeBytes, (rate * this.#firstByteMs * firstByteShares) / 1000);
+    return Math.max(least, Math.min(missingBytes / (2 * connections), mostRangeBytes));
   }
 }
 

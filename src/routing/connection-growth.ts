@@ -25,7 +25,7 @@ export interface GrowthLimits {
 }
 
 /** As long as this, all connections must have delivered for their rate to count, in ms. */
-export const growthWindowMs = 225;
+export const growthWindowMs = 200;
 
 const leastGain = 1.25;
 /** A new connection may take some round trips to come up to speed; giving up on it at once would be for good. */

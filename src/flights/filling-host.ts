@@ -1,0 +1,41 @@
+import type { AppError } from '../core/errors.ts';
+import type { FeedOptions } from './feed.ts';
+import type { FillBody } from './fill-body.ts';
+import type { Source } from './source.ts';
+import type { SplitLimits } from './splitting.ts';
+
+export interface FillingOptions extends FeedOptions {
+  /** Ranges of one blob in flight at once, at most. */
+  readonly maxRanges: number;
+  /** Of these, how many may share the work of a large blob, at most. */
+  readonly maxSplit: number;
+  readonly split: SplitLimits;
+}
+
+/** What readers wait for: the first byte one misses, and where its part ends (undefined: with the blob). */
+export interface Want {
+  readonly from: number;
+  readonly to: number | undefined;
+}
+
+/** What a filling tells its flight. Calls are synchronous. */
+export interface FillingHost {
+  wants(body: FillBody): Want[];
+  /** Responses that follow the flight. */
+  readonly waiters: number;
+  /** The longest that those who wait can be made to wait now, in ms. */
+  readonly patienceMs: number;
+  /** Bytes came, or the size became known: readers may go on. */
+  progressed(): void;
+  /** Every byte is there. Said once. */
+  completed(): void;
+  /** No source can bring what is missing. Said once. */
+  gaveUp(error: AppError): void;
+  /** A source has another size than the body was opened for, or has already; the filling has ended. */
+  contradicted(error: AppError, sizeBytes: number | undefined): void;
+  /** Bytes came from a source, wanted or not. */
+  received(bytes: number): void;
+  noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;
+  /** Another attempt is made, at `source`, after one at `failed`. */
+  retried(source: Source, failed: Source, cause: AppError): void;
+}
