@@ -2,24 +2,33 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
-import { withAttempts, withinBound } from './attempts.ts';
+import { Channels, type RetryEvent } from '../telemetry/channels.ts';
+import { type AttemptDeps, withAttempts, withinBound } from './attempts.ts';
 
 const boundMs = 20_000;
 const never = new Promise<never>(() => {});
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
+const options = { boundMs, upstream: 'hub', kind: 'manifest' } as const;
+
 function deps(clock: VirtualClock, maxAttempts = 10) {
-  const retry = ({ retryable, attempt, retryAfterMs }: Parameters<Parameters<typeof withAttempts>[0]['retry']>[0]) =>
+  const channels = new Channels();
+  const retries: RetryEvent[] = [];
+  channels.retry.subscribe((event) => retries.push(event));
+  const retry = ({ retryable, attempt, retryAfterMs }: Parameters<AttemptDeps['retry']>[0]) =>
     retryable && attempt < maxAttempts ? (retryAfterMs ?? 100) : undefined;
-  return { clock, retry };
+  return { clock, retry, channels, retries };
 }
+
+const limited = (retryAfterMs: number) =>
+  new AppError('UPSTREAM_RATE_LIMITED', 'slow down', { retryAfterMs, details: { upstream: 'hub' } });
 
 describe('attempts', () => {
   it('go on until one succeeds, and leave no timer', async () => {
     const clock = new VirtualClock();
     let attempts = 0;
-    const outcome = withAttempts(deps(clock), boundMs, async () => {
+    const outcome = withAttempts(deps(clock), options, async () => {
       if (++attempts < 3) throw new AppError('UPSTREAM_FAILED', 'broken');
       return 'done';
     });
@@ -33,7 +42,7 @@ describe('attempts', () => {
 
   it('end with the last failure when the policy gives up', async () => {
     const clock = new VirtualClock();
-    const outcome = withAttempts(deps(clock, 1), boundMs, async () => {
+    const outcome = withAttempts(deps(clock, 1), options, async () => {
       throw new AppError('UPSTREAM_FAILED', 'broken');
     });
     await assert.rejects(outcome, { code: 'UPSTREAM_FAILED' });
@@ -43,7 +52,7 @@ describe('attempts', () => {
   it('end within the bound, although one never settles', async () => {
     const clock = new VirtualClock();
     let aborted: AbortSignal | undefined;
-    const outcome = withAttempts(deps(clock), boundMs, (signal) => {
+    const outcome = withAttempts(deps(clock), options, (signal) => {
       aborted = signal;
       return never;
     });
@@ -54,21 +63,84 @@ describe('attempts', () => {
     assert.equal(clock.pending, 0);
   });
 
-  it('tell what upstream said where there is no time for its Retry-After, and how much of that is left', async () => {
+  it('end at once where there is no time for a rest, and tell all of it', async () => {
     const clock = new VirtualClock();
-    const outcome = withAttempts(deps(clock), boundMs, async () => {
-      throw new AppError('UPSTREAM_RATE_LIMITED', 'slow down', { retryAfterMs: 25_000, details: { upstream: 'hub' } });
+    let rests = 0;
+    const outcome = withAttempts(deps(clock), { ...options, onRest: () => rests++ }, async () => {
+      throw limited(boundMs);
+    });
+    await assert.rejects(outcome, {
+      code: 'UPSTREAM_RATE_LIMITED',
+      retryAfterMs: boundMs,
+      details: { upstream: 'hub' },
+    });
+    assert.equal(rests, 0);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('count against the time that is left what has passed of it', async () => {
+    const clock = new VirtualClock();
+    let attempts = 0;
+    const outcome = withAttempts(deps(clock), options, async () => {
+      attempts++;
+      throw limited(8000);
+    });
+    outcome.catch(() => {});
+    for (let turn = 0; turn < 2; turn++) {
+      await settle();
+      clock.advance(8000);
+    }
+    // 4 of the 20 seconds are left.
+    await assert.rejects(outcome, { code: 'UPSTREAM_RATE_LIMITED', retryAfterMs: 8000 });
+    assert.equal(attempts, 3);
+    assert.equal(clock.monotonic(), 16_000);
+  });
+
+  it('wait for a rest that there is time for, and say so', async () => {
+    const clock = new VirtualClock();
+    let rests = 0;
+    let attempts = 0;
+    const outcome = withAttempts(deps(clock), { ...options, onRest: () => rests++ }, async () => {
+      if (++attempts === 1) throw limited(8000);
+      return 'done';
+    });
+    await settle();
+    assert.equal(rests, 1);
+    clock.advance(8000);
+    assert.equal(await outcome, 'done');
+  });
+
+  it('tell the policy how long they can wait', async () => {
+    const clock = new VirtualClock();
+    const told: (number | undefined)[] = [];
+    const retry: AttemptDeps['retry'] = ({ patienceMs, attempt }) => {
+      told.push(patienceMs);
+      return attempt < 3 ? 1000 : undefined;
+    };
+    const outcome = withAttempts({ ...deps(clock), retry }, options, async () => {
+      throw limited(1000);
+    });
+    outcome.catch(() => {});
+    for (let turn = 0; turn < 2; turn++) {
+      await settle();
+      clock.advance(1000);
+    }
+    await assert.rejects(outcome);
+    assert.deepEqual(told, [20_000, 19_000, 18_000]);
+  });
+
+  it('are published as they begin, with what led to them; the first is none', async () => {
+    const clock = new VirtualClock();
+    const given = deps(clock, 2);
+    const outcome = withAttempts(given, options, async () => {
+      throw new AppError('UPSTREAM_FAILED', 'broken');
     });
     outcome.catch(() => {});
     await settle();
-    clock.advance(boundMs);
-    await assert.rejects(outcome, {
-      code: 'UPSTREAM_RATE_LIMITED',
-      message: 'slow down',
-      retryAfterMs: 5000,
-      details: { upstream: 'hub' },
-    });
-    assert.equal(clock.pending, 0);
+    assert.deepEqual(given.retries, []);
+    clock.advance(100);
+    await assert.rejects(outcome);
+    assert.deepEqual(given.retries, [{ upstream: 'hub', kind: 'manifest', cause: 'UPSTREAM_FAILED', failover: false }]);
   });
 });
 

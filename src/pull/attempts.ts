@@ -2,26 +2,41 @@ import { type Clock, sleep } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { abandonable } from '../core/shared-calls.ts';
 import type { RetryPolicy } from '../flights/source.ts';
+import type { Channels, RetryEvent } from '../telemetry/channels.ts';
 
 export interface AttemptDeps {
   readonly clock: Clock;
   readonly retry: RetryPolicy;
+  readonly channels: Pick<Channels, 'retry'>;
+}
+
+export interface AttemptOptions {
+  readonly boundMs: number;
+  /** Whom is asked, and for what: for events. */
+  readonly upstream: string;
+  readonly kind: RetryEvent['kind'];
+  /** Called when upstream asked for a rest that is waited for: whoever has something better to do need not wait. */
+  readonly onRest?: (() => void) | undefined;
 }
 
 /**
- * Runs `attempt` until it succeeds, the policy gives up, or `boundMs` have passed (UPSTREAM_TIMEOUT). For requests whose
- * answer is small; bodies of blobs have a flight, which retries by itself.
+ * Runs `attempt` until it succeeds, the policy gives up, or `boundMs` have passed (UPSTREAM_TIMEOUT). Where the pause before
+ * the next attempt is longer than what is left, the failure is told at once: to wait in vain helps nobody. For requests
+ * whose answer is small; bodies of blobs have a flight, which retries by itself.
  */
 export async function withAttempts<T>(
   deps: AttemptDeps,
-  boundMs: number,
+  options: AttemptOptions,
   attempt: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  const { clock, retry, channels } = deps;
+  const { boundMs, upstream, kind, onRest } = options;
   const abort = new AbortController();
   const timeout = new AppError('UPSTREAM_TIMEOUT', `upstream gave no answer within ${boundMs / 1000} s`, {
     retryAfterMs: 1000,
   });
-  const timer = deps.clock.after(boundMs, () => abort.abort(timeout));
+  const endMs = clock.monotonic() + boundMs;
+  const timer = clock.after(boundMs, () => abort.abort(timeout));
   try {
     for (let failed = 1; ; failed++) {
       try {
@@ -29,32 +44,17 @@ export async function withAttempts<T>(
       } catch (thrown) {
         const error = asAppError(thrown);
         const { retryable, retryAfterMs } = error;
-        const delayMs = deps.retry({ retryable, attempt: failed, retryAfterMs });
-        if (delayMs === undefined || abort.signal.aborted) throw error;
-        await sleepOrThrow(deps.clock, delayMs, abort.signal, error);
+        const leftMs = endMs - clock.monotonic();
+        const delayMs = retry({ retryable, attempt: failed, retryAfterMs, patienceMs: leftMs });
+        if (delayMs === undefined || delayMs >= leftMs || abort.signal.aborted) throw error;
+        if (retryAfterMs !== undefined) onRest?.();
+        await sleep(clock, delayMs, abort.signal);
+        channels.retry.publish({ upstream, kind, cause: error.code, failover: false });
       }
     }
   } finally {
     timer.clear();
   }
-}
-
-/** Sleeps; if there is no time for it, the failure that it would have slept on is the honest one to tell. */
-async function sleepOrThrow(clock: Clock, delayMs: number, signal: AbortSignal, failure: AppError): Promise<void> {
-  const sinceMs = clock.monotonic();
-  try {
-    await sleep(clock, delayMs, signal);
-  } catch {
-    throw laterBy(failure, clock.monotonic() - sinceMs);
-  }
-}
-
-/** The same failure, told so much later: of its Retry-After only the rest is left. */
-function laterBy(failure: AppError, elapsedMs: number): AppError {
-  const { code, message, status, details, retryAfterMs } = failure;
-  if (retryAfterMs === undefined) return failure;
-  const leftMs = Math.max(0, retryAfterMs - elapsedMs);
-  return new AppError(code, message, { cause: failure, status, details, retryAfterMs: leftMs });
 }
 
 /** Waits for `work` no longer than `boundMs`: then rejects with `late`, while the work, if it can be shared, goes on. */

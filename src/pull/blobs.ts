@@ -111,7 +111,8 @@ export class Blobs {
     if (this.#confirmations.has(key)) this.#deps.channels.coalesced.publish({ kind: 'blob-head' });
     const ask = async (): Promise<LinkRecord> => {
       const { registry } = this.#deps.upstreams.get(scope.registry);
-      const answer = await withAttempts(this.#deps, this.#boundMs, (bounded) =>
+      const options = { boundMs: this.#boundMs, upstream: scope.registry, kind: 'blob' } as const;
+      const answer = await withAttempts(this.#deps, options, (bounded) =>
         registry.headBlob(scope.repository, digest, bounded),
       );
       const link = { digest, sizeBytes: answer.sizeBytes, mediaType: answer.mediaType };

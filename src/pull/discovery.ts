@@ -9,6 +9,7 @@ import type { Channels } from '../telemetry/channels.ts';
 import { type AttemptDeps, withAttempts } from './attempts.ts';
 import type { ListAnswer, ReferrersRequest, TagsRequest } from './depot.ts';
 import type { RememberedFailures } from './remembered-failures.ts';
+import { RestNotices } from './rest-notices.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface DiscoveryDeps extends AttemptDeps {
@@ -25,12 +26,13 @@ const emptyIndex = { schemaVersion: 2, mediaType: ociIndex, manifests: [] };
 
 /**
  * tags/list and referrers, passed through: one upstream request for all who ask at once, fresh for seconds, stale when
- * upstream does not answer (P7).
+ * upstream does not answer, or asked for a rest (P7).
  */
 export class Discovery {
   readonly #deps: DiscoveryDeps;
   readonly #boundMs: number;
   readonly #calls = new SharedCalls<List>();
+  readonly #rests = new RestNotices();
   readonly #lists = new LRUCache<string, { list: List; atMs: number }>({
     maxSize: 16 * 2 ** 20,
     sizeCalculation: ({ list }) => list.body.length + 1024,
@@ -44,7 +46,7 @@ export class Discovery {
   tags({ scope, query }: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
     const { registry } = this.#deps.upstreams.get(scope.registry);
     const key = `tags ${scopeKey(scope)} ${query}`;
-    return this.#list('tags', key, signal, async (bounded) => ({
+    return this.#list('tags', key, scope, signal, async (bounded) => ({
       ...(await registry.listTags(scope.repository, query, bounded)),
       filtersApplied: undefined,
     }));
@@ -53,7 +55,7 @@ export class Discovery {
   referrers({ scope, digest, query, artifactType }: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
     const { registry } = this.#deps.upstreams.get(scope.registry);
     const key = `referrers ${scopeKey(scope)} ${digest} ${query}`;
-    return this.#list('referrers', key, signal, async (bounded) => {
+    return this.#list('referrers', key, scope, signal, async (bounded) => {
       const list = await registry.referrers(scope.repository, digest, query, bounded);
       return list ?? this.#referrersByTag(scope, digest, artifactType, bounded);
     });
@@ -62,6 +64,7 @@ export class Discovery {
   async #list(
     kind: 'tags' | 'referrers',
     key: string,
+    { registry: upstream }: Scope,
     signal: AbortSignal,
     ask: (signal: AbortSignal) => Promise<List>,
   ): Promise<ListAnswer> {
@@ -70,14 +73,19 @@ export class Discovery {
     if (known !== undefined && now - known.atMs < freshMs) return { ...known.list, served: 'hit' };
     const joined = this.#calls.has(key);
     if (joined) this.#deps.channels.coalesced.publish({ kind });
-    const call = async () => {
-      const list = await withAttempts(this.#deps, this.#boundMs, ask);
+    const call = async (onRest: () => void) => {
+      const options = { boundMs: this.#boundMs, upstream, kind: 'list', onRest } as const;
+      const list = await withAttempts(this.#deps, options, ask);
       this.#lists.set(key, { list, atMs: this.#deps.clock.monotonic() });
       return list;
     };
     try {
-      const list = await this.#calls.run(key, () => this.#deps.failures.guard(key, call), signal);
-      return { ...list, served: joined ? 'joined' : 'led' };
+      const noticed = () => this.#rests.during(key, call);
+      const asked = this.#calls.run(key, () => this.#deps.failures.guard(key, noticed), signal);
+      const answer = asked.then((list): ListAnswer => ({ ...list, served: joined ? 'joined' : 'led' }));
+      if (known === undefined) return await answer;
+      const stale = this.#rests.resting(key).then((): ListAnswer => ({ ...known.list, served: 'stale' }));
+      return await Promise.race([answer, stale]);
     } catch (thrown) {
       const error = asAppError(thrown);
       const isAnswer = error.status === 401 || error.status === 403 || error.status === 404;

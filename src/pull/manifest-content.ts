@@ -9,9 +9,10 @@ import type { Catalog, LinkRecord } from '../store/catalog.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { acceptVariant } from './accept.ts';
-import { type AttemptDeps, withAttempts } from './attempts.ts';
+import { type AttemptDeps, type AttemptOptions, withAttempts } from './attempts.ts';
 import type { Served } from './depot.ts';
 import type { RememberedFailures } from './remembered-failures.ts';
+import { RestNotices } from './rest-notices.ts';
 import type { Upstreams } from './upstreams.ts';
 
 /** A manifest as upstream sent it. */
@@ -47,6 +48,7 @@ export class ManifestContent {
   readonly #deps: ManifestContentDeps;
   readonly #boundMs: number;
   readonly #calls = new SharedCalls<{ manifest: Manifest; fetched: boolean }>();
+  readonly #rests = new RestNotices();
   readonly #memory = new LRUCache<Digest, KeptManifest>({
     maxSize: 64 * 2 ** 20,
     // What is known of its references takes about as much again.
@@ -73,18 +75,22 @@ export class ManifestContent {
     return { mediaType: link.mediaType, sizeBytes: link.sizeBytes };
   }
 
-  /** The manifest from here, or else from upstream. */
-  async get(scope: Scope, digest: Digest, signal?: AbortSignal): Promise<{ manifest: Manifest; served: Served }> {
+  /** The manifest from here, or else from upstream. `onRest`: upstream asked for a rest, and its end is waited for. */
+  async get(
+    scope: Scope,
+    digest: Digest,
+    signal?: AbortSignal,
+    onRest?: () => void,
+  ): Promise<{ manifest: Manifest; served: Served }> {
     const held = await this.held(scope, digest);
     if (held !== undefined) return { manifest: held, served: 'hit' };
     const key = `manifest ${scopeKey(scope)} ${digest}`;
     const joined = this.#calls.has(key);
     if (joined) this.#deps.channels.coalesced.publish({ kind: 'manifest' });
-    const { manifest, fetched } = await this.#calls.run(
-      key,
-      () => this.#deps.failures.guard(key, () => this.#confirmOrFetch(scope, digest)),
-      signal,
-    );
+    const call = () => this.#rests.during(key, (resting) => this.#confirmOrFetch(scope, digest, resting));
+    const asked = this.#calls.run(key, () => this.#deps.failures.guard(key, call), signal);
+    if (onRest !== undefined) void this.#rests.resting(key).then(onRest);
+    const { manifest, fetched } = await asked;
     return { manifest, served: joined ? 'joined' : fetched ? 'led' : 'revalidated' };
   }
 
@@ -105,20 +111,28 @@ export class ManifestContent {
   }
 
   /** The content is here through another repository: then upstream's word that this one has it is all that is needed. */
-  async #confirmOrFetch(scope: Scope, digest: Digest): Promise<{ manifest: Manifest; fetched: boolean }> {
+  async #confirmOrFetch(
+    scope: Scope,
+    digest: Digest,
+    onRest: () => void,
+  ): Promise<{ manifest: Manifest; fetched: boolean }> {
     const stored = await this.#stored(digest);
-    if (stored === undefined) return { manifest: await this.#fetch(scope, digest), fetched: true };
+    if (stored === undefined) return { manifest: await this.#fetch(scope, digest, onRest), fetched: true };
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const head = await withAttempts(this.#deps, this.#boundMs, (signal) =>
+    const head = await withAttempts(this.#deps, this.#attempts(scope, onRest), (signal) =>
       registry.headManifest(scope.repository, digest, acceptVariant(undefined).header, signal),
     );
-    if (head === undefined) return { manifest: await this.#fetch(scope, digest), fetched: true };
+    if (head === undefined) return { manifest: await this.#fetch(scope, digest, onRest), fetched: true };
     return { manifest: await this.keep(scope, head.mediaType, stored.bytes, digest), fetched: false };
   }
 
-  async #fetch(scope: Scope, digest: Digest): Promise<Manifest> {
+  #attempts({ registry }: Scope, onRest: () => void): AttemptOptions {
+    return { boundMs: this.#boundMs, upstream: registry, kind: 'manifest', onRest };
+  }
+
+  async #fetch(scope: Scope, digest: Digest, onRest: () => void): Promise<Manifest> {
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    return withAttempts(this.#deps, this.#boundMs, async (signal) => {
+    return withAttempts(this.#deps, this.#attempts(scope, onRest), async (signal) => {
       const accept = acceptVariant(undefined).header;
       const answer = await registry.getManifest(scope.repository, digest, accept, maxManifestBytes, signal);
       const actual = digestOf(answer.bytes, algorithmOf(digest));

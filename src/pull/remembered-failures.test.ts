@@ -60,4 +60,30 @@ describe('remembered failures', () => {
       assert.equal(failures.recall('key'), undefined);
     }
   });
+
+  it('tell of a rest what is left of it, and are not prolonged by being told so', () => {
+    const clock = new VirtualClock();
+    const failures = new RememberedFailures(clock);
+    failures.remember('key', new AppError('UPSTREAM_RATE_LIMITED', 'slow down', { retryAfterMs: 30_000 }));
+    clock.advance(400);
+    const told = failures.recall('key');
+    assert.deepEqual([told?.code, told?.retryAfterMs], ['UPSTREAM_RATE_LIMITED', 29_600]);
+    assert.ok(told);
+    failures.remember('other', told);
+    clock.advance(500);
+    assert.equal(failures.recall('other')?.retryAfterMs, 29_100);
+    clock.advance(100);
+    assert.equal(failures.recall('key'), undefined);
+    assert.equal(failures.recall('other'), undefined);
+  });
+
+  it('of a rest are not remembered longer than it lasts', () => {
+    const clock = new VirtualClock();
+    const failures = new RememberedFailures(clock);
+    failures.remember('key', new AppError('UPSTREAM_RATE_LIMITED', 'slow down', { retryAfterMs: 300 }));
+    clock.advance(299);
+    assert.ok(failures.recall('key'));
+    clock.advance(1);
+    assert.equal(failures.recall('key'), undefined);
+  });
 });

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
-import { type AppError, asAppError } from '../core/errors.ts';
+import { AppError, asAppError } from '../core/errors.ts';
 
 /** What upstream said "no" to is asked again after this. */
 const refusalMs = 5000;
@@ -9,12 +9,16 @@ const faultMs = 1000;
 
 /**
  * Failures, remembered for seconds so that a crowd that is told one at once does not bring it about again, each of them
- * (P6). Nothing is remembered longer: a registry that recovers is noticed.
+ * (P6). Nothing is remembered longer, nor longer than the rest that upstream asked for: a registry that recovers is
+ * noticed. Who hears of a rest later is told what is left of it.
  */
 export class RememberedFailures {
   readonly #clock: Clock;
-  /** When each error was first told: those of a crowd who hear of it later do not prolong it. */
-  readonly #since = new WeakMap<AppError, number>();
+  /**
+   * When each error was told, and when the failure that it tells of was first: those of a crowd who hear of it later do not
+   * prolong it.
+   */
+  readonly #told = new WeakMap<AppError, { firstMs: number; toldMs: number }>();
   readonly #failures = new LRUCache<string, { error: AppError; untilMs: number }>({ max: 10_000 });
 
   constructor(clock: Clock) {
@@ -25,8 +29,7 @@ export class RememberedFailures {
   recall(key: string): AppError | undefined {
     const failure = this.#failures.get(key);
     if (failure === undefined) return undefined;
-    const leftMs = failure.untilMs - this.#clock.monotonic();
-    if (leftMs > 0) return failure.error;
+    if (failure.untilMs > this.#clock.monotonic()) return this.#laterTold(failure.error);
     this.#failures.delete(key);
     return undefined;
   }
@@ -44,14 +47,28 @@ export class RememberedFailures {
 
   remember(key: string, error: AppError): AppError {
     if (error.code === 'CANCELLED' || error.code === 'SHUTTING_DOWN' || error.code === 'OVERLOADED') return error;
-    const forMs = error.retryable ? faultMs : refusalMs;
-    const sinceMs = this.#since.get(error) ?? this.#clock.monotonic();
-    this.#since.set(error, sinceMs);
-    this.#failures.set(key, { error, untilMs: sinceMs + forMs });
+    const nowMs = this.#clock.monotonic();
+    const { firstMs, toldMs } = this.#told.get(error) ?? { firstMs: nowMs, toldMs: nowMs };
+    this.#told.set(error, { firstMs, toldMs });
+    const longestMs = firstMs + (error.retryable ? faultMs : refusalMs);
+    const untilMs = error.retryable ? Math.min(longestMs, toldMs + (error.retryAfterMs ?? faultMs)) : longestMs;
+    this.#failures.set(key, { error, untilMs });
     return error;
   }
 
   forget(key: string): void {
     this.#failures.delete(key);
+  }
+
+  /** The same failure, told now: of its Retry-After only the rest is left. */
+  #laterTold(error: AppError): AppError {
+    const nowMs = this.#clock.monotonic();
+    const { firstMs, toldMs } = this.#told.get(error) ?? { firstMs: nowMs, toldMs: nowMs };
+    const { code, message, status, details, retryAfterMs } = error;
+    if (retryAfterMs === undefined || toldMs === nowMs) return error;
+    const leftMs = Math.max(0, retryAfterMs - (nowMs - toldMs));
+    const told = new AppError(code, message, { cause: error, status, details, retryAfterMs: leftMs });
+    this.#told.set(told, { firstMs, toldMs: nowMs });
+    return told;
   }
 }

@@ -6,9 +6,18 @@ import { type Scope, scopeKey } from '../core/scope.ts';
 import { abandonable, SharedCalls } from '../core/shared-calls.ts';
 import type { TagRecord } from '../store/catalog.ts';
 import { type AcceptVariant, variantKeys } from './accept.ts';
-import { withAttempts } from './attempts.ts';
+import { type AttemptOptions, withAttempts } from './attempts.ts';
 import type { Served } from './depot.ts';
 import type { Manifest, ManifestContent, ManifestContentDeps } from './manifest-content.ts';
+import { RestNotices } from './rest-notices.ts';
+
+/** Of what tag, to whom, and the key that those who ask the same share. */
+interface Question {
+  readonly key: string;
+  readonly scope: Scope;
+  readonly tag: Tag;
+  readonly variant: AcceptVariant;
+}
 
 /** What a tag means now. */
 export interface Resolution {
@@ -35,13 +44,15 @@ export interface TagOptions {
  * - A tag is taken as known for its upstream's TTL; then revalidated by HEAD, and a manifest is only fetched when the
  *   digest is one that is not here. It points elsewhere only once that manifest is here: who limits GETs may allow HEADs.
  * - A known tag is served stale when upstream is away, limits us or is slow (P7), never when upstream says that it is
- *   gone or not ours to read (P6, P9). A slow upstream is waited for once: who comes later waits a tenth of that.
+ *   gone or not ours to read (P6, P9). A slow upstream is waited for once: who comes later waits a tenth of that; one that
+ *   asked for a rest is not waited for at all, though the call goes on and brings what is new when the rest is over.
  */
 export class Tags {
   readonly #deps: ManifestContentDeps;
   readonly #manifests: ManifestContent;
   readonly #options: TagOptions;
   readonly #calls = new SharedCalls<Resolution>();
+  readonly #rests = new RestNotices();
   /** Since when each call runs. */
   readonly #askedSinceMs = new Map<string, number>();
 
@@ -61,18 +72,11 @@ export class Tags {
     const known = this.#deps.catalog.tag(scope, tag, variant.key);
     const ttlMs = this.#deps.upstreams.get(scope.registry).tagTtlMs;
     if (known !== undefined && this.#ageMs(known) < ttlMs) return resolution(known.digest, 'hit');
-    const key = `tag ${scopeKey(scope)} ${tag} ${variant.key}`;
-    if (known === undefined) {
-      try {
-        return await this.#ask(key, () => this.#discover(scope, tag, variant, method), signal);
-      } catch (error) {
-        if (signal.aborted) throw error;
-        return this.#staleOfOther(scope, tag, variant, asAppError(error));
-      }
-    }
-    const failure = this.#deps.failures.recall(key);
+    const question = { key: `tag ${scopeKey(scope)} ${tag} ${variant.key}`, scope, tag, variant };
+    if (known === undefined) return this.#firstAnswer(question, method, signal);
+    const failure = this.#deps.failures.recall(question.key);
     if (failure !== undefined) return staleOrThrow(known, failure);
-    return this.#revalidate(key, scope, tag, variant, known, signal);
+    return this.#revalidate(question, known, signal);
   }
 
   #ageMs(record: TagRecord): number {
@@ -82,14 +86,11 @@ export class Tags {
   }
 
   /** Upstream's word, asked for once for all who wait; a failure is remembered for a moment. */
-  async #ask(key: string, call: () => Promise<Resolution>, signal: AbortSignal): Promise<Resolution> {
+  async #ask(key: string, call: (onRest: () => void) => Promise<Resolution>, signal: AbortSignal): Promise<Resolution> {
     const joined = this.#calls.has(key);
     if (joined) this.#deps.channels.coalesced.publish({ kind: 'manifest' });
-    const answer = await this.#calls.run(
-      key,
-      () => this.#deps.failures.guard(key, () => this.#timed(key, call)),
-      signal,
-    );
+    const timed = () => this.#rests.during(key, (onRest) => this.#timed(key, () => call(onRest)));
+    const answer = await this.#calls.run(key, () => this.#deps.failures.guard(key, timed), signal);
     return joined ? { ...answer, served: 'joined' } : answer;
   }
 
@@ -102,36 +103,55 @@ export class Tags {
     }
   }
 
+  /** Of a tag that is not known: upstream's word, or what other clients were told where that is refused or has to wait. */
+  async #firstAnswer(question: Question, method: 'GET' | 'HEAD', signal: AbortSignal): Promise<Resolution> {
+    const { key } = question;
+    const asked = this.#ask(key, (onRest) => this.#discover(question, method, onRest), signal);
+    const resting = this.#rests.resting(key).then(() => this.#staleOfOther(question));
+    // A rest that nobody can be spared changes nothing.
+    const spared = new Promise<Resolution>((resolve) =>
+      resting.then(
+        (stale) => stale && resolve(stale),
+        () => {},
+      ),
+    );
+    try {
+      return await Promise.race([asked, spared]);
+    } catch (thrown) {
+      const error = asAppError(thrown);
+      if (signal.aborted || isRefusal(error)) throw error;
+      const stale = await this.#staleOfOther(question);
+      if (stale === undefined) throw error;
+      return stale;
+    }
+  }
+
   /** What the tag last meant to clients that accept other types, where this one accepts that as well (P7). */
-  async #staleOfOther(scope: Scope, tag: Tag, variant: AcceptVariant, error: AppError): Promise<Resolution> {
+  async #staleOfOther({ scope, tag, variant }: Question): Promise<Resolution | undefined> {
     for (const key of variantKeys) {
       const known = this.#deps.catalog.tag(scope, tag, key);
       if (known === undefined) continue;
-      const stale = staleOrThrow(known, error);
       const manifest = await this.#manifests.held(scope, known.digest);
-      if (manifest !== undefined && variant.types.includes(manifest.mediaType)) return { ...stale, manifest };
+      if (manifest !== undefined && variant.types.includes(manifest.mediaType)) {
+        return { ...resolution(known.digest, 'stale'), manifest };
+      }
     }
-    throw error;
+    return undefined;
   }
 
   /** Revalidates, unless that takes too long for someone who could have the stale answer. */
-  async #revalidate(
-    key: string,
-    scope: Scope,
-    tag: Tag,
-    variant: AcceptVariant,
-    known: TagRecord,
-    signal: AbortSignal,
-  ): Promise<Resolution> {
+  async #revalidate(question: Question, known: TagRecord, signal: AbortSignal): Promise<Resolution> {
+    const { key } = question;
     const nowMs = this.#deps.clock.monotonic();
     const askedForMs = nowMs - (this.#askedSinceMs.get(key) ?? nowMs);
     const { staleAfterMs } = this.#options;
     const patienceMs = Math.max(staleAfterMs - askedForMs, staleAfterMs / 10);
-    const { promise: late, resolve } = Promise.withResolvers<Resolution>();
-    const timer = this.#deps.clock.after(patienceMs, () => resolve(resolution(known.digest, 'stale')));
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.after(patienceMs, resolve);
     try {
-      const asked = this.#ask(key, () => this.#check(scope, tag, variant, known), signal);
-      return await abandonable(Promise.race([asked, late]), signal);
+      const asked = this.#ask(key, (onRest) => this.#check(question, known, onRest), signal);
+      const stale = Promise.race([late, this.#rests.resting(key)]).then(() => resolution(known.digest, 'stale'));
+      return await abandonable(Promise.race([asked, stale]), signal);
     } catch (error) {
       if (signal.aborted) throw error;
       return staleOrThrow(known, asAppError(error));
@@ -141,27 +161,32 @@ export class Tags {
   }
 
   /** One HEAD, without retries: whoever waits has a stale answer. */
-  async #check(scope: Scope, tag: Tag, variant: AcceptVariant, known: TagRecord): Promise<Resolution> {
+  async #check(question: Question, known: TagRecord, onRest: () => void): Promise<Resolution> {
+    const { scope, tag, variant } = question;
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const once = { clock: this.#deps.clock, retry: () => undefined };
+    const once = { ...this.#deps, retry: () => undefined };
     try {
-      const head = await withAttempts(once, this.#options.boundMs, (signal) =>
+      const head = await withAttempts(once, this.#attempts(scope), (signal) =>
         registry.headManifest(scope.repository, tag, variant.header, signal),
       );
-      if (head?.digest === undefined) return await this.#fetch(scope, tag, variant);
-      const manifest = head.digest === known.digest ? undefined : await this.#fetchNew(scope, head.digest);
-      this.#note(scope, tag, variant, head.digest);
+      if (head?.digest === undefined) return await this.#fetch(question, onRest);
+      const manifest = head.digest === known.digest ? undefined : await this.#fetchNew(scope, head.digest, onRest);
+      this.#note(question, head.digest);
       return { ...resolution(head.digest, 'revalidated'), manifest };
     } catch (error) {
-      this.#forgetIfGone(scope, tag, variant, asAppError(error));
+      this.#forgetIfGone(question, asAppError(error));
       throw error;
     }
   }
 
+  #attempts({ registry }: Scope, onRest?: () => void): AttemptOptions {
+    return { boundMs: this.#options.boundMs, upstream: registry, kind: 'manifest', onRest };
+  }
+
   /** The manifest that a tag points to now. That it is missing is a fault of upstream's: the tag itself is there. */
-  async #fetchNew(scope: Scope, digest: Digest): Promise<Manifest> {
+  async #fetchNew(scope: Scope, digest: Digest, onRest: () => void): Promise<Manifest> {
     try {
-      return (await this.#manifests.get(scope, digest)).manifest;
+      return (await this.#manifests.get(scope, digest, undefined, onRest)).manifest;
     } catch (thrown) {
       const error = asAppError(thrown);
       if (error.status !== 404) throw error;
@@ -172,22 +197,24 @@ export class Tags {
   }
 
   /** A tag that was never seen: a HEAD costs nothing where the client only asks for one; a GET brings it all at once. */
-  async #discover(scope: Scope, tag: Tag, variant: AcceptVariant, method: 'GET' | 'HEAD'): Promise<Resolution> {
-    if (method === 'GET') return this.#fetch(scope, tag, variant);
+  async #discover(question: Question, method: 'GET' | 'HEAD', onRest: () => void): Promise<Resolution> {
+    if (method === 'GET') return this.#fetch(question, onRest);
+    const { scope, tag, variant } = question;
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const head = await withAttempts(this.#deps, this.#options.boundMs, (signal) =>
+    const head = await withAttempts(this.#deps, this.#attempts(scope, onRest), (signal) =>
       registry.headManifest(scope.repository, tag, variant.header, signal),
     );
-    if (head?.digest === undefined) return this.#fetch(scope, tag, variant);
-    this.#note(scope, tag, variant, head.digest);
+    if (head?.digest === undefined) return this.#fetch(question, onRest);
+    this.#note(question, head.digest);
     const { digest, mediaType, sizeBytes } = head;
     this.#deps.catalog.link(scope, [{ digest, mediaType, sizeBytes }], 'confirmed');
     return { ...resolution(digest, 'led'), mediaType, sizeBytes };
   }
 
-  async #fetch(scope: Scope, tag: Tag, variant: AcceptVariant): Promise<Resolution> {
+  async #fetch(question: Question, onRest: () => void): Promise<Resolution> {
+    const { scope, tag, variant } = question;
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const answer = await withAttempts(this.#deps, this.#options.boundMs, (signal) =>
+    const answer = await withAttempts(this.#deps, this.#attempts(scope, onRest), (signal) =>
       registry.getManifest(scope.repository, tag, variant.header, maxManifestBytes, signal),
     );
     // Of a tag the bytes are the truth; an algorithm other than sha256 is used where upstream named its digest so.
@@ -199,22 +226,26 @@ export class Tags {
       );
     }
     const manifest = await this.#manifests.keep(scope, answer.mediaType, answer.bytes, digest);
-    this.#note(scope, tag, variant, digest);
+    this.#note(question, digest);
     return { ...resolution(digest, 'led'), manifest };
   }
 
-  #note(scope: Scope, tag: Tag, variant: AcceptVariant, digest: Digest): void {
+  #note({ scope, tag, variant }: Question, digest: Digest): void {
     this.#deps.catalog.setTag(scope, tag, variant.key, { digest, checkedAtMs: this.#deps.clock.now() });
   }
 
-  #forgetIfGone(scope: Scope, tag: Tag, variant: AcceptVariant, error: AppError): void {
+  #forgetIfGone({ scope, tag, variant }: Question, error: AppError): void {
     if (error.status === 404) this.#deps.catalog.removeTag(scope, tag, variant.key);
   }
 }
 
-/** Whether a failure leaves a known tag good enough to serve: upstream did not answer the question. */
+/** What upstream says of the tag itself. Anything else leaves a known tag good enough to serve: it did not answer. */
+function isRefusal({ status }: AppError): boolean {
+  return status === 401 || status === 403 || status === 404;
+}
+
 function staleOrThrow(known: TagRecord, error: AppError): Resolution {
-  if (error.status === 401 || error.status === 403 || error.status === 404) throw error;
+  if (isRefusal(error)) throw error;
   return resolution(known.digest, 'stale');
 }
 

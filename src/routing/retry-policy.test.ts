@@ -46,4 +46,20 @@ describe('retry policy', () => {
     assert.equal(lowest(failure(1, 30_000)), 30_000);
     assert.equal(lowest(failure(1, 30_001)), undefined);
   });
+
+  it('waits for a rest as long as those who wait can, and no longer', () => {
+    assert.equal(lowest({ ...failure(1, 600_000), patienceMs: 1_800_000 }), 600_000);
+    assert.equal(lowest({ ...failure(1, 20_000), patienceMs: 19_999 }), undefined);
+  });
+
+  it('takes rests for no failures where it is told how long one can wait', () => {
+    assert.equal(lowest({ ...failure(50, 3000), patienceMs: 10_000 }), 3000);
+    assert.equal(lowest(failure(50, 3000)), undefined);
+    assert.equal(lowest({ ...failure(50), patienceMs: 10_000 }), undefined);
+  });
+
+  it('keeps its chance within the patience', () => {
+    assert.equal(highest({ ...failure(1, 3000), patienceMs: 3050 }), 3049);
+    assert.equal(highest({ ...failure(1, 3000), patienceMs: 3000 }), 3000);
+  });
 });

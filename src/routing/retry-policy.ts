@@ -5,6 +5,8 @@ export interface RetryFacts {
   readonly attempt: number;
   /** What the refusing side asked for, in ms. */
   readonly retryAfterMs: number | undefined;
+  /** The longest rest that is worth waiting for now, in ms; not told: that of the options. */
+  readonly patienceMs?: number;
 }
 
 export interface RetryOptions {
@@ -20,17 +22,22 @@ export const retryDefaults: RetryOptions = { maxAttempts: 5, baseMs: 200, maxMs:
 
 /**
  * How long to pause before the next attempt, or undefined to give up. Half of each pause is chance, so that those who
- * failed together do not come back together; a Retry-After is a floor, with the chance on top of it.
+ * failed together do not come back together. A rest that was asked for is a floor, with the chance on top of it; whoever
+ * says how long they can wait waits it out as often as that allows, since to be told to come back is no failure.
  */
 export function retryPolicy(
   options: RetryOptions,
   random: () => number,
 ): (situation: RetryFacts) => number | undefined {
-  return ({ retryable, attempt, retryAfterMs }) => {
-    if (!retryable || attempt >= options.maxAttempts) return undefined;
+  return ({ retryable, attempt, retryAfterMs, patienceMs }) => {
+    const isCounted = retryAfterMs === undefined || patienceMs === undefined;
+    if (!retryable || (isCounted && attempt >= options.maxAttempts)) return undefined;
     const boundMs = Math.min(options.maxMs, options.baseMs * 2 ** (attempt - 1));
     if (retryAfterMs === undefined) return Math.round(boundMs * (0.5 + random() / 2));
-    if (retryAfterMs > options.maxRetryAfterMs) return undefined;
-    return Math.max(retryAfterMs, boundMs / 2) + Math.round((random() * boundMs) / 2);
+    const longestMs = patienceMs ?? options.maxRetryAfterMs;
+    if (retryAfterMs > longestMs) return undefined;
+    const delayMs = Math.max(retryAfterMs, boundMs / 2) + Math.round((random() * boundMs) / 2);
+    // Chance does not make impossible what is just possible.
+    return patienceMs === undefined ? delayMs : Math.max(retryAfterMs, Math.min(delayMs, patienceMs - 1));
   };
 }

@@ -6,9 +6,9 @@ import { parseRepositoryName } from '../../core/repository-name.ts';
 import { type Scope, sharedIdentity } from '../../core/scope.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { FlightTable } from '../../flights/flight-table.ts';
-import type { RetryPolicy } from '../../flights/source.ts';
 import { testOptions } from '../../flights/testing/flight-world.ts';
 import { MortalStore, untilQuiet } from '../../flights/testing/mortal-store.ts';
+import { retryDefaults, retryPolicy } from '../../routing/retry-policy.ts';
 import { MemoryCatalog } from '../../store/memory/memory-catalog.ts';
 import { MemoryContentStore } from '../../store/memory/memory-content-store.ts';
 import { Channels } from '../../telemetry/channels.ts';
@@ -22,8 +22,7 @@ export const tagTtlMs = 60_000;
 export const headerTimeoutMs = 25_000;
 export const staleAfterMs = 3000;
 
-const retry: RetryPolicy = ({ retryable, attempt, retryAfterMs }) =>
-  retryable && attempt < 3 ? (retryAfterMs ?? 200) : undefined;
+const retry = retryPolicy({ ...retryDefaults, maxAttempts: 3 }, () => 0);
 
 /** A depot with two upstreams, a clock that a test moves, and everything else in memory. */
 export class PullWorld implements AsyncDisposable {
