@@ -218,6 +218,8 @@ export class GatewayServer implements AsyncDisposable {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined || this.#refusals.has(request.socket)) return;
+    // Cut already: the parser goes on with what it was given.
+    if (request.socket.destroyed) return;
     // Those that wait behind others hold memory, and to be told so they would have to wait as well.
     if (connection.busy && this.#running >= 2 * this.#options.maxResponses + sparePipelined) return connection.cut();
     this.#running++;
