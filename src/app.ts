@@ -82,7 +82,13 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const version = productVersion();
   const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
   const metrics = new Metrics(
-    { channels, cache, flights: () => flights.snapshots(), load: () => gateway.load() },
+    {
+      channels,
+      cache,
+      diskFreeBytes: () => store.diskFreeBytes(),
+      flights: () => flights.snapshots(),
+      load: () => gateway.load(),
+    },
     { version, processMetrics: deps.processMetrics },
   );
   let isDraining = false;
@@ -92,6 +98,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
         channels,
         metrics,
         readiness: () => (isDraining ? ['shutting down'] : []),
+        warnings: () => store.health(),
         flights: () => [...flights.snapshots(), ...flights.ended()],
         pulls: () => board.snapshots(),
       },

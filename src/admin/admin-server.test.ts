@@ -7,6 +7,7 @@ import { type AdminDeps, AdminServer } from './admin-server.ts';
 
 const quiet: Omit<AdminDeps, 'channels'> = {
   readiness: () => [],
+  warnings: () => [],
   flights: () => [],
   pulls: () => [],
   metrics: { contentType: 'text/plain', text: async () => 'onepull_flights 0\n' },
@@ -50,6 +51,14 @@ test('readiness follows its reasons', async (context) => {
   const ready = await fetch(`${origin}/readyz`);
   assert.equal(ready.status, 200);
   assert.deepEqual(await ready.json(), { status: 'ready' });
+});
+
+test('a node that serves although something is wrong is ready, and says what', async (context) => {
+  const warnings = ['the disk is full: no space left on device'];
+  const origin = await start(context, { warnings: () => warnings });
+  const response = await fetch(`${origin}/readyz`);
+  assert.equal(response.status, 200);
+  assert.deepEqual(await response.json(), { status: 'ready', warnings });
 });
 
 test('serves metrics as what they are', async (context) => {

@@ -11,6 +11,8 @@ export interface AdminDeps {
   readonly channels: Pick<Channels, 'notice'>;
   /** Why requests should not come here now, in words; empty: ready. */
   readiness(): readonly string[];
+  /** What is wrong although requests may come, in words: onepull serves what it can. */
+  warnings(): readonly string[];
   flights(): readonly FlightSnapshot[];
   pulls(): readonly PullSnapshot[] | Promise<readonly PullSnapshot[]>;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
@@ -108,14 +110,21 @@ export class AdminServer implements AsyncDisposable {
   }
 }
 
-function routes({ readiness, flights, pulls, metrics }: AdminDeps, { version }: AdminOptions): Map<string, Route> {
+function routes(
+  { readiness, warnings, flights, pulls, metrics }: AdminDeps,
+  { version }: AdminOptions,
+): Map<string, Route> {
   return new Map<string, Route>([
     ['/healthz', () => json(200, { status: 'alive' })],
     [
       '/readyz',
       () => {
         const reasons = readiness();
-        return reasons.length === 0 ? json(200, { status: 'ready' }) : json(503, { status: 'not ready', reasons });
+        const wrong = warnings();
+        const also = wrong.length === 0 ? {} : { warnings: wrong };
+        return reasons.length === 0
+          ? json(200, { status: 'ready', ...also })
+          : json(503, { status: 'not ready', reasons, ...also });
       },
     ],
     ['/metrics', async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() })],

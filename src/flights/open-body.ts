@@ -54,7 +54,7 @@ async function openStorage(
 ): Promise<FillStorage> {
   if (sizeBytes === undefined) return openPartial(store, digest, sizeBytes);
   if (sizeBytes <= smallBlobBytes) return memoryFill(store, digest, sizeBytes);
-  const room = await store.makeRoom(sizeBytes);
+  const room = await store.makeRoom(sizeBytes, digest);
   if (room !== 'enough') throw noRoom(room, sizeBytes);
   return openPartial(store, digest, sizeBytes);
 }

@@ -8,7 +8,7 @@ function setUp(flights: MetricsDeps['flights'] = () => []): { channels: Channels
   const channels = new Channels();
   const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
   const load = () => ({ responses: 7, queuedBytes: 9 });
-  const deps = { channels, flights, load, cache };
+  const deps = { channels, flights, load, cache, diskFreeBytes: async () => 3 };
   return { channels, metrics: new Metrics(deps, { version: '1.2.3', processMetrics: false }) };
 }
 
@@ -110,6 +110,7 @@ test('gauges read the flights, the load and the cache as they are when asked', a
     'onepull_responses 7',
     'onepull_queued_bytes 9',
     'onepull_cache_size_bytes 5',
+    'onepull_disk_free_bytes 3',
     'onepull_cache_max_bytes 10',
     'onepull_build_info{version="1.2.3"} 1',
   );

@@ -8,6 +8,8 @@ export interface MetricsDeps {
   /** What the clients' listener has to carry now. */
   load(): { readonly responses: number; readonly queuedBytes: number };
   cache(): { readonly sizeBytes: number; readonly maxBytes: number };
+  /** What is free on the cache's disk; undefined where the system does not say. */
+  diskFreeBytes(): Promise<number | undefined>;
 }
 
 export interface MetricsOptions {
@@ -192,7 +194,7 @@ export class Metrics {
     });
   }
 
-  #readGauges({ flights, load, cache }: MetricsDeps): void {
+  #readGauges({ flights, load, cache, diskFreeBytes }: MetricsDeps): void {
     const registers = [this.#registry];
     new Gauge({
       name: 'onepull_flights',
@@ -221,6 +223,14 @@ export class Metrics {
     read('queued_bytes', 'Bytes that are held in memory until clients take them.', () => load().queuedBytes);
     read('cache_size_bytes', 'What the cache holds.', () => cache().sizeBytes);
     read('cache_max_bytes', 'What the cache may hold.', () => cache().maxBytes);
+    new Gauge({
+      name: 'onepull_disk_free_bytes',
+      help: "What is free on the cache's disk.",
+      registers,
+      async collect() {
+        this.set((await diskFreeBytes()) ?? Number.NaN);
+      },
+    });
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {

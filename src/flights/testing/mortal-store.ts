@@ -75,8 +75,8 @@ export class MortalStore implements ContentStore {
     });
   }
 
-  makeRoom(sizeBytes: number): Promise<Room> {
-    return this.#count(() => this.#store.makeRoom(sizeBytes));
+  makeRoom(sizeBytes: number, digest?: Digest): Promise<Room> {
+    return this.#count(() => this.#store.makeRoom(sizeBytes, digest));
   }
 
   condemn(digest: Digest, reason: string): Promise<void> {
