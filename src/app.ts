@@ -45,7 +45,7 @@ const flightDefaults = {
   askTimeoutMs: 90_000,
   maxBadBodies: 2,
   plan: { patienceBytes: 1024 * 1024, leastRangeBytes: 256 * 1024, readThroughBytes: 256 * 1024 },
-  split: { fromBytes: 32 * MiB, leadBytes: 16 * MiB, leastRangeBytes: MiB, mostRangeBytes: 16 * MiB },
+  split: { fromBytes: 32 * MiB, leadBytes: 8 * MiB, leastRangeBytes: MiB, mostRangeBytes: 16 * MiB },
 } as const;
 
 const pullDefaults = { staleAfterMs: 3000 } as const;

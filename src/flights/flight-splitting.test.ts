@@ -22,7 +22,7 @@ const splitting: Partial<FlightTableOptions> = {
   maxRanges: 8,
   maxSplit: 8,
   plan: { patienceBytes: MB, leastRangeBytes: MB / 4, readThroughBytes: MB / 4 },
-  split: { fromBytes: 32 * MB, leadBytes: 16 * MB, leastRangeBytes: MB, mostRangeBytes: 16 * MB },
+  split: { fromBytes: 32 * MB, leadBytes: 8 * MB, leastRangeBytes: MB, mostRangeBytes: 16 * MB },
 };
 
 /** One connection alone takes so long. */
@@ -107,7 +107,8 @@ describe('a large blob', () => {
     const limited = new AppError('UPSTREAM_RATE_LIMITED', 'one at a time', { retryAfterMs: 1000 });
     const pull = await pulled({ ...each, refuses: (_, open) => (open > 0 ? limited : undefined) });
     assert.equal(pull.source.requests.length, 3);
-    assert.ok(pull.ms <= aloneMs + 2 * firstByteMs, `${pull.ms} ms instead of ${aloneMs}`);
+    // The rest that it asked for is kept, though the first range ends meanwhile.
+    assert.ok(pull.ms <= aloneMs + 1000, `${pull.ms} ms instead of ${aloneMs}`);
   });
 
   it('stays at what it has where the fourth connection is refused for want of room', async () => {

@@ -3,7 +3,7 @@ import type { Interval } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import type { ContentStore } from '../../store/content-store.ts';
-import { Channels, type FlightEvent } from '../../telemetry/channels.ts';
+import { Channels, type FlightEvent, type RetryEvent } from '../../telemetry/channels.ts';
 import { FlightTable, type FlightTableOptions } from '../flight-table.ts';
 import { FollowingReader } from './following-reader.ts';
 import { MortalStore, untilQuiet } from './mortal-store.ts';
@@ -37,6 +37,7 @@ export class FlightWorld {
   readonly store: MortalStore;
   readonly table: FlightTable;
   readonly events: FlightEvent[] = [];
+  readonly retries: RetryEvent[] = [];
   readonly readers: FollowingReader[] = [];
   readonly digest: Digest;
 
@@ -44,6 +45,7 @@ export class FlightWorld {
     this.store = new MortalStore(store);
     this.digest = digest;
     this.channels.flight.subscribe((event) => this.events.push(event));
+    this.channels.retry.subscribe((event) => this.retries.push(event));
     const deps = { store: this.store, clock: this.clock, channels: this.channels, retry: patient };
     this.table = new FlightTable(deps, { ...testOptions, ...options });
   }

@@ -12,6 +12,7 @@ export interface AnswerScript {
 /** One request that a flight made, under the test's control: nothing happens but what the test says. */
 export class Attempt {
   readonly source: ScriptedSource;
+  readonly request: SourceRequest;
   readonly start: number;
   readonly end: number | undefined;
   readonly signal: AbortSignal;
@@ -27,10 +28,11 @@ export class Attempt {
   #next: PromiseWithResolvers<IteratorResult<Uint8Array>> | undefined;
   #stop = 0;
 
-  constructor(source: ScriptedSource, start: number, end: number | undefined, signal: AbortSignal) {
+  constructor(source: ScriptedSource, request: SourceRequest, signal: AbortSignal) {
     this.source = source;
-    this.start = start;
-    this.end = end;
+    this.request = request;
+    this.start = request.start;
+    this.end = request.end;
     this.signal = signal;
     this.answered = this.#answer.promise;
     signal.addEventListener('abort', () => {
@@ -128,8 +130,8 @@ export class ScriptedSource implements Source {
     this.discredits.push(error);
   }
 
-  open({ start, end }: SourceRequest, signal: AbortSignal): Promise<SourceBody> {
-    const attempt = new Attempt(this, start, end, signal);
+  open(request: SourceRequest, signal: AbortSignal): Promise<SourceBody> {
+    const attempt = new Attempt(this, request, signal);
     this.attempts.push(attempt);
     if (signal.aborted) attempt.refuse(new AppError('CANCELLED', 'aborted before it began'));
     return attempt.answered;
