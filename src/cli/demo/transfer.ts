@@ -60,7 +60,8 @@ class Transfer implements LineUser {
   }
 
   turn(maxBytes: number): number {
-    if (this.#state !== 'queued') return 0;
+    // A connection that was just cut takes nothing more, although its `close` is still to come.
+    if (this.#state !== 'queued' || this.#response.socket?.destroyed !== false) return 0;
     this.#state = 'waiting';
     const limit = Math.min(this.#body.length, this.#stops[0]?.atByte ?? this.#body.length);
     const slice = this.#body.subarray(this.#offset, Math.min(this.#offset + maxBytes, limit));
