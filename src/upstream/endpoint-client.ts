@@ -154,12 +154,12 @@ export class EndpointClient {
       this.#told(response, pass);
       return response;
     };
-    const authorization = await authorizer.remembered(endpoint, ask.repository, signal);
+    const authorization = await this.#token(pass, authorizer.remembered(endpoint, ask.repository, signal));
     const response = await send(authorization?.header);
     if (response.status !== 401 || !response.own) return response;
     authorization?.refused();
     try {
-      const better = await authorizer.answer(endpoint, ask.repository, response.headers, signal);
+      const better = await this.#token(pass, authorizer.answer(endpoint, ask.repository, response.headers, signal));
       if (better === undefined) return response;
       response.body.discard();
       const second = await send(better.header);
@@ -168,6 +168,17 @@ export class EndpointClient {
     } catch (error) {
       response.body.discard();
       throw error;
+    }
+  }
+
+  /** A token server that limits us, or asks for a rest, does so for all that need tokens. */
+  async #token<T>(pass: GatePass, authorized: Promise<T>): Promise<T> {
+    try {
+      return await authorized;
+    } catch (thrown) {
+      const { status, retryAfterMs } = asAppError(thrown);
+      if (status === 429 || status === 503) pass.answered(status, retryAfterMs, 'other');
+      throw thrown;
     }
   }
 

@@ -21,8 +21,11 @@ export interface GateAsk {
 
 /** The right to have one request under way. Whoever has it ends it, whatever happens. */
 export interface GatePass {
-  /** The status of each answer on the way, and the Retry-After that came with it, in ms. */
-  answered(status: number, retryAfterMs: number | undefined): void;
+  /**
+   * The status of each answer on the way, and the Retry-After that came with it, in ms. `of`: what was answered, where it
+   * was not the request itself but something that it needs, such as a token (`other`).
+   */
+  answered(status: number, retryAfterMs: number | undefined, of?: GateWhat): void;
   /** `left`: the one who asked went away, which says nothing of the endpoint. Only the first call counts. */
   ended(outcome: 'done' | 'failed' | 'left'): void;
 }
@@ -194,13 +197,14 @@ export class EndpointGate implements Disposable {
       if (isBody) this.#limit = nextLimit(this.#limit, { kind: 'overload', lowered }, this.#ceiling);
     };
     return {
-      answered: (status, retryAfterMs) => {
+      answered: (status, retryAfterMs, of = ticket.what) => {
         if (hasEnded) return;
+        const asked = { ...ticket, what: of };
         lastStatus = status;
-        if (status === 429 || status === 503 || status === 504) overload();
-        if (status === 429 || (status === 503 && retryAfterMs !== undefined)) this.#rest(ticket, status, retryAfterMs);
+        if (of === ticket.what && (status === 429 || status === 503 || status === 504)) overload();
+        if (status === 429 || (status === 503 && retryAfterMs !== undefined)) this.#rest(asked, status, retryAfterMs);
         // 401 is the question who we are: the answer that counts is still to come.
-        else if (status < 500 && status !== 401) this.#pauses.succeeded(ticket);
+        else if (status < 500 && status !== 401) this.#pauses.succeeded(asked);
         this.#advance();
       },
       ended: (outcome) => {

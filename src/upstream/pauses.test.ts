@@ -133,6 +133,17 @@ describe('a pause', () => {
     await world.answer(probe, 200);
   });
 
+  it('of everything is begun by a token server that limits us, and says nothing of how many bodies are good', async () => {
+    const world = new GateWorld({ bodies: 12 });
+    const visit = await world.visit('blob-body');
+    visit.pass?.answered(401, undefined);
+    visit.pass?.answered(429, 8000, 'other');
+    visit.pass?.ended('failed');
+    assert.deepEqual(heldUp(world), all);
+    assert.equal(world.pauses[0]?.what, 'everything');
+    assert.equal(world.gate.snapshot().limit, 12);
+  });
+
   it('of manifest GETs lets HEADs go on, and their success says nothing of GETs', async () => {
     const world = new GateWorld();
     await world.answered('manifest-get', 429, 20_000);

@@ -31,8 +31,7 @@ export class GateWorld {
     const bodies = options.bodies ?? 3;
     this.gate = new EndpointGate(
       { clock, channels, random: options.random ?? (() => 0.5) },
-      // A quarter of all connections is for what is not a body.
-      { upstream: 'hub', endpoint: 'a.example', connections: Math.ceil((bodies * 4) / 3), acquireTimeoutMs },
+      { upstream: 'hub', endpoint: 'a.example', connections: connectionsFor(bodies), acquireTimeoutMs },
     );
   }
 
@@ -75,6 +74,13 @@ export class GateWorld {
     this.clock.advance(ms);
     await settle();
   }
+}
+
+/** A quarter of all connections, and one at least, is for what is not a body. */
+function connectionsFor(bodies: number): number {
+  let connections = bodies + 1;
+  while (connections - Math.max(1, Math.floor(connections / 4)) < bodies) connections++;
+  return connections;
 }
 
 /** Until all that follows from what just happened has happened. */
