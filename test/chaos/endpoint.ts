@@ -9,7 +9,7 @@ import type { EndpointName } from './fault-kinds.ts';
 import { checkpoints, Misbehaviour, type Order } from './misbehaviour.ts';
 
 /** Orders that concern the connections or the keys of an endpoint, not one request. */
-const repeatEveryMs: Readonly<Record<string, number>> = { expired: 200, tokens: 500 };
+const repeatEveryMs: Readonly<Record<string, number>> = { expired: 500, tokens: 1000 };
 /** Those that strike either the registry or its CDN, as the seed decides. */
 const either: ReadonlySet<string> = new Set(['slow', 'busy', 'error']);
 
@@ -49,7 +49,6 @@ export class Endpoint implements AsyncDisposable {
     if (everyMs === undefined) return;
     const again = () => (order.kind === 'tokens' ? this.registry.revokeTokens() : this.#cdn?.expireAll());
     this.#timers.set(order.id, setInterval(again, everyMs));
-    again();
   }
 
   async end(id: number): Promise<void> {

@@ -56,6 +56,7 @@ export class Inquest {
   #end: Descriptors | undefined;
   #flightsLeft: readonly string[] = [];
   #damagedFiles: readonly string[] = [];
+  #condemned: FilesByDigest = { sound: [], damaged: [] };
 
   constructor(deps: Deps, options: ChaosOptions) {
     this.#deps = deps;
@@ -118,6 +119,7 @@ export class Inquest {
     this.#end = await this.#quietDescriptors((now) => this.#isNoMoreThanWarm(now), deadlineMs);
     await subject.end();
     this.#damagedFiles = await this.#damaged();
+    this.#condemned = await filesByDigest(join(subject.root, 'quarantine'));
   }
 
   async ledger({ command, startedAt, endedEarly, faults, leftOut, rushes }: Circumstances): Promise<Ledger> {
@@ -156,7 +158,8 @@ export class Inquest {
         flightsLeft: this.#flightsLeft,
         partialFilesLeft: endedEarly ? [] : await this.#partialFiles(),
         damagedFiles: this.#damagedFiles,
-        quarantinedFiles: (await filesIn(join(subject.root, 'quarantine'))).length,
+        quarantinedFiles: this.#condemned.damaged.length,
+        soundQuarantined: this.#condemned.sound,
         errorLines: this.#logged('error'),
         warnLines: this.#logged('warn'),
         counters: subject.counters,
@@ -263,19 +266,29 @@ export class Inquest {
   async #damaged(): Promise<readonly string[]> {
     const { subject } = this.#deps;
     const flipped = new Set<string>(subject.flips.map(({ digest }) => digest));
-    const folder = join(subject.root, 'blobs', 'sha256');
-    const damaged: string[] = [];
-    for (const name of await filesIn(folder)) {
-      const hash = createHash('sha256');
-      await pipeline(createReadStream(join(folder, name)), hash);
-      if (hash.digest('hex') !== name && !flipped.has(`sha256:${name}`)) damaged.push(name);
-    }
-    return damaged;
+    const wrong = await filesByDigest(join(subject.root, 'blobs', 'sha256'));
+    return wrong.damaged.filter((name) => !flipped.has(`sha256:${name}`));
   }
 }
 
 function plain({ files, sockets, others }: Descriptors): OpenFiles {
   return { files, sockets, others };
+}
+
+interface FilesByDigest {
+  readonly sound: readonly string[];
+  readonly damaged: readonly string[];
+}
+
+/** Which files of a folder are what the digest at the end of their names says. */
+async function filesByDigest(folder: string): Promise<FilesByDigest> {
+  const files = { sound: [] as string[], damaged: [] as string[] };
+  for (const name of await filesIn(folder)) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(join(folder, name)), hash);
+    files[name.endsWith(hash.digest('hex')) ? 'sound' : 'damaged'].push(name);
+  }
+  return files;
 }
 
 function filesIn(folder: string): Promise<string[]> {

@@ -85,6 +85,8 @@ export interface Ledger {
     /** Files in the store whose bytes are not what their name says, but for those damaged by the harness. */
     readonly damagedFiles: readonly string[];
     readonly quarantinedFiles: number;
+    /** Files that were taken out of the store and are what their name says. */
+    readonly soundQuarantined: readonly string[];
     readonly errorLines: Readonly<Record<string, number>>;
     readonly warnLines: Readonly<Record<string, number>>;
     readonly counters: Readonly<Record<string, number>>;

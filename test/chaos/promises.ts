@@ -60,6 +60,11 @@ export function brokenPromises(ledger: Ledger, bounds: PromiseBounds): readonly 
   check('P8 Bounded', process.leftOpen.length === 0, `left open: ${process.leftOpen.join(', ')}`);
   check('P8 Bounded', process.flightsLeft.length === 0, `${process.flightsLeft.length} flights left`);
   check('P8 Bounded', process.partialFilesLeft.length === 0, `${process.partialFilesLeft.length} partial files left`);
+  check(
+    'P10 Durable',
+    process.soundQuarantined.length === 0,
+    `${process.soundQuarantined.length} sound blobs condemned`,
+  );
   check('P12 In plain sight', process.crashes.length === 0, `onepull ${process.crashes[0]}`);
   const internal = Object.keys(process.errorLines).filter((line) => /INTERNAL|uncaught|unhandled/i.test(line));
   check('P12 In plain sight', internal.length === 0, `errors that nobody foresaw: ${internal[0]}`);
