@@ -139,7 +139,7 @@ function openContent(
   const reservations = new Reservations({ clock, writtenBytes: (digest) => ingest.bytesOf(digest) });
   const leftovers = {
     // A fill that was promised room goes on with what is left of it.
-    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest)),
+    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest) || room.isFor(digest)),
     removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
   };
   const unlink = (digest: Digest) => content.unlink(digest);
@@ -147,7 +147,7 @@ function openContent(
     new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
   );
   const space = new DiskSpace({ clock, usageBytes }, layout.root);
-  const room = opening.use(
+  const room: RoomKeeper = opening.use(
     new RoomKeeper(
       {
         evictor,

@@ -53,6 +53,7 @@ export class RoomKeeper implements AsyncDisposable {
   readonly #options: RoomKeeperOptions;
   #turn: Promise<unknown> = Promise.resolve();
   #keeping: Promise<void> | undefined;
+  #beneficiary: Digest | undefined;
   #reliefs = 0;
   #isStopped = false;
 
@@ -66,7 +67,16 @@ export class RoomKeeper implements AsyncDisposable {
     if (sizeBytes > this.#options.maxSizeBytes) return 'too-large';
     const free = await this.#deps.space.freeBytes();
     if (this.#fits(sizeBytes, digest, free)) return 'enough';
-    return this.#inTurn(() => this.#evictFor(sizeBytes, digest));
+    return this.#inTurn(() =>
+      this.#evictFor(sizeBytes, digest).finally(() => {
+        this.#beneficiary = undefined;
+      }),
+    );
+  }
+
+  /** Whether content is leaving for the digest just now: what it has on disk stays, or the room would be for nothing. */
+  isFor(digest: Digest): boolean {
+    return this.#beneficiary === digest;
   }
 
   /** Keeps the bounds as the store grows and others take of the disk. Calls that come while one runs share the next. */
@@ -124,13 +134,15 @@ export class RoomKeeper implements AsyncDisposable {
   }
 
   async #evictFor(sizeBytes: number, digest: Digest | undefined): Promise<Room> {
-    const { evictor, space, usageBytes, evictableBytes } = this.#deps;
+    const { evictor, space, usageBytes, writtenBytes, evictableBytes } = this.#deps;
+    this.#beneficiary = digest;
     for (let round = 0; ; round++) {
       const free = await (round === 0 ? space.freeBytes() : space.freeBytesNow());
       if (this.#fits(sizeBytes, digest, free)) return 'enough';
       const lack = this.#lack(sizeBytes, digest, free);
       const before = usageBytes();
-      const isHopeless = Math.max(lack.cacheBytes, lack.diskBytes) > evictableBytes();
+      const evictable = evictableBytes() - (digest === undefined ? 0 : writtenBytes(digest));
+      const isHopeless = Math.max(lack.cacheBytes, lack.diskBytes) > evictable;
       if (!isHopeless && round < maxRounds && !this.#isStopped) {
         const goals = evictionGoals(before, lack, this.#options.maxSizeBytes);
         if (goals !== undefined) await evictor.evict(goals);
