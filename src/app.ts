@@ -4,8 +4,10 @@ import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
+import { PassingTable, type PassingTableOptions } from './flights/passing/passing-table.ts';
 import { connectionsThatFit } from './gateway/connection-budget.ts';
 import { GatewayServer, gatewayDefaults } from './gateway/server.ts';
+import { Fetches } from './pull/fetches.ts';
 import { PullBoard } from './pull/pull-board.ts';
 import { PullDepot } from './pull/pull-depot.ts';
 import { RegistryNames } from './pull/registry-names.ts';
@@ -48,7 +50,9 @@ const flightDefaults = {
   split: { fromBytes: 32 * MiB, leadBytes: 8 * MiB, leastRangeBytes: MiB, mostRangeBytes: 16 * MiB },
 } as const;
 
-const pullDefaults = { staleAfterMs: 3000 } as const;
+const passingDefaults = { windowBytes: 16 * MiB, leastWindowBytes: 512 * 1024, idleConnectionMs: 5000 } as const;
+
+const pullDefaults = { staleAfterMs: 3000, smallBlobBytes: flightDefaults.smallBlobBytes } as const;
 
 /**
  * The wiring diagram: builds every part, hands each what it needs, and starts listening. The only place that does.
@@ -64,10 +68,12 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const upstreams = await openUpstreams(config, { clock, channels, env: deps.env }, opening);
   const retry = retryPolicy(retryDefaults, Math.random);
   const flights = opening.use(new FlightTable({ store: store.content, clock, channels, retry }, flightOptions(config)));
-  const board = new PullBoard({ clock, flights, store: store.content });
+  const passing = opening.use(new PassingTable({ clock, channels, retry }, passingOptions(config)));
+  const fetches = new Fetches(flights, passing);
+  const board = new PullBoard({ clock, flights: fetches, store: store.content });
   const { content, catalog } = store;
   const depot = new PullDepot(
-    { clock, channels, store: content, catalog, upstreams, flights, board, retry },
+    { clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
     { headerTimeoutMs: config.pull.headerTimeoutMs, ...pullDefaults },
   );
   const names = new RegistryNames(
@@ -86,7 +92,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       channels,
       cache,
       diskFreeBytes: () => store.diskFreeBytes(),
-      flights: () => flights.snapshots(),
+      flights: () => fetches.snapshots(),
       load: () => gateway.load(),
     },
     { version, processMetrics: deps.processMetrics },
@@ -99,7 +105,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
         metrics,
         readiness: () => (isDraining ? ['shutting down'] : []),
         warnings: () => store.health(),
-        flights: () => [...flights.snapshots(), ...flights.ended()],
+        flights: () => [...fetches.snapshots(), ...fetches.ended()],
         pulls: () => board.snapshots(),
       },
       { ...config.admin, version },
@@ -125,6 +131,11 @@ function flightOptions({ pull }: Config): FlightTableOptions {
   const headerPatienceMs = pull.headerTimeoutMs * 0.9;
   const limits = { stallTimeoutMs, minProgressBytes, headerPatienceMs, deadlineMs, maxRanges, maxSplit, maxFlights };
   return { ...flightDefaults, ...limits, abandon };
+}
+
+function passingOptions({ pull }: Config): PassingTableOptions {
+  const { stallTimeoutMs, minProgressBytes, deadlineMs, passThroughBytes: totalBytes } = pull;
+  return { ...flightDefaults, ...passingDefaults, stallTimeoutMs, minProgressBytes, deadlineMs, totalBytes };
 }
 
 function gatewayOptions({ listen, pull, server }: Config) {

@@ -177,6 +177,46 @@ describe('BodyWriter', () => {
     await assert.rejects(short.writer.run(), { code: 'STORAGE_FAILED' });
   });
 
+  it('goes on where the body finds what could not be read elsewhere, in the middle of it too', async () => {
+    const bytes = Buffer.alloc(100_000, 'abcdefg');
+    for (const leftBytes of [0, 32 * 1024]) {
+      using setup = new Setup(bytes);
+      setup.content.truncate(leftBytes);
+      setup.content.whenUnreadable = () => setup.content.restore();
+      await setup.takeAll();
+      assert.ok(Buffer.concat(setup.target.blocks).equals(bytes));
+    }
+  });
+
+  it('stops while the body looks for what could not be read', async () => {
+    using setup = new Setup('some bytes');
+    setup.content.truncate(0);
+    const looked = Promise.withResolvers<void>();
+    const found = Promise.withResolvers<void>();
+    setup.content.whenUnreadable = () => {
+      looked.resolve();
+      return found.promise;
+    };
+    const run = setup.writer.run();
+    await looked.promise;
+    setup.target.controller.abort(gone);
+    await assert.rejects(run, gone);
+    found.resolve();
+    await new Promise(setImmediate);
+    assert.deepEqual(setup.target.log, []);
+  });
+
+  it('copies what is in memory only for a while, and holds a block of it until that is taken', async () => {
+    const bytes = Buffer.alloc(700_000, 'abcdefg');
+    using setup = new Setup(bytes);
+    setup.content.isPassing = true;
+    const all = setup.takeAll();
+    await until(() => setup.target.holding);
+    await all;
+    assert.ok(Buffer.concat(setup.target.blocks).equals(bytes));
+    assert.deepEqual(setup.target.blocks.map((block) => block.length).slice(0, 2), [32 * 1024, 256 * 1024]);
+  });
+
   it('stops when its client leaves: before, while it waits, while it reads, while it writes', async () => {
     using before = new Setup('some bytes');
     before.target.controller.abort(gone);

@@ -128,6 +128,10 @@ export class BodyWriter {
     if (storage.kind === 'memory') {
       return this.#write(storage.bytes.subarray(offset, offset + Math.min(bytes, largestBlockBytes)));
     }
+    if (storage.kind === 'window') {
+      this.#block = this.#deps.reads.copy(storage.window, offset, Math.min(bytes, this.#blockBytes));
+      return this.#write(this.#block.bytes);
+    }
     this.#state = 'reading';
     this.#deps.reads.read(storage.fd, offset, Math.min(bytes, this.#blockBytes), this.#onRead);
   }
@@ -136,18 +140,26 @@ export class BodyWriter {
     this.#block = block;
     if (this.#state === 'done') return this.#release();
     this.#state = 'ready';
-    if (block === undefined) {
-      return this.#settle(new AppError('STORAGE_FAILED', 'cannot read the blob from disk', { cause: error }));
-    }
-    const { bytes } = block;
-    if (bytes.length === 0) {
-      return this.#settle(new AppError('STORAGE_FAILED', 'the blob on disk is shorter than it says'));
-    }
+    const bytes = block?.bytes;
+    if (bytes === undefined || bytes.length === 0) return this.#onUnread(error);
     try {
       this.#write(bytes);
     } catch (failure) {
       this.#settle(failure);
     }
+  };
+
+  /** What should be there cannot be read: perhaps the body has it from elsewhere. */
+  #onUnread(cause: Error | null): void {
+    this.#letGo(false);
+    this.#state = 'waiting';
+    const message = cause === null ? 'the blob on disk is shorter than it says' : 'cannot read the blob from disk';
+    const failure = new AppError('STORAGE_FAILED', message, { cause });
+    this.#body.unreadable(this.#offset, failure, this.#target.signal).then(this.#onHealed, this.#onFailed);
+  }
+
+  readonly #onHealed = (): void => {
+    if (this.#state === 'waiting') this.#next();
   };
 
   #write(bytes: Uint8Array): void {

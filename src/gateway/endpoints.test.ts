@@ -213,6 +213,7 @@ describe('blobs', () => {
         storage: { kind: 'memory', bytes },
         readableTo: () => bytes.length,
         whenReadable: async () => bytes.length,
+        unreadable: async () => {},
         close: () => {},
       },
     });

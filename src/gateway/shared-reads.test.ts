@@ -68,6 +68,24 @@ describe('reads of files', () => {
     assert.notEqual(pool.take(4).buffer, one.bytes.buffer);
   });
 
+  it('of a window are copies that stay as they are, of as much as was asked for', () => {
+    const pool = new BufferPool();
+    const reads = new SharedReads(pool);
+    const passing = Buffer.from(content);
+    const window = { read: (offset: number, into: Uint8Array) => passing.copy(into, 0, offset) };
+    const [short, long] = [reads.copy(window, 2, 4), reads.copy(window, 6, 100_000)];
+    passing.fill('x');
+    assert.deepEqual([text(short), text(long)], ['2345', '6789']);
+    short.release(false);
+    long.release(false);
+    assert.equal(pool.lent, 0);
+    const fail = () => {
+      throw new Error('gone');
+    };
+    assert.throws(() => reads.copy({ read: fail }, 0, 10), /gone/);
+    assert.equal(pool.lent, 0);
+  });
+
   it('end with the file', async () => {
     const reads = new SharedReads(new BufferPool());
     assert.equal((await read(reads, 10, 4)).bytes.length, 0);

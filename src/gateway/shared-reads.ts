@@ -1,7 +1,8 @@
 import { read } from 'node:fs';
+import type { BlobWindow } from '../pull/depot.ts';
 import type { BufferPool } from './buffer-pool.ts';
 
-/** Bytes of a file, lent to everybody who asked for them at the same time. */
+/** Bytes of a blob, lent to everybody who asked for them at the same time. */
 export class LentBlock {
   readonly bytes: Uint8Array;
   readonly #buffer: Buffer;
@@ -45,6 +46,18 @@ export class SharedReads {
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
+  }
+
+  /** Up to `maxBytes` of what a window has at `offset`, at once: it goes on, the block stays as it is. */
+  copy(window: BlobWindow, offset: number, maxBytes: number): LentBlock {
+    const buffer = this.#pool.take(maxBytes);
+    const into = maxBytes < buffer.length ? buffer.subarray(0, maxBytes) : buffer;
+    try {
+      return new LentBlock(this.#pool, buffer, window.read(offset, into), 1);
+    } catch (error) {
+      this.#pool.give(buffer);
+      throw error;
+    }
   }
 
   /** Reads up to `maxBytes` at `offset`, perhaps fewer. An empty block: the file ends there. */

@@ -1,16 +1,20 @@
-import { decideRange } from '../core/byte-range.ts';
+import { decideRange, type Interval } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, asAppError } from '../core/errors.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
 import { SharedCalls } from '../core/shared-calls.ts';
-import type { FlightReader } from '../flights/flight-reader.ts';
 import type { FlightTable } from '../flights/flight-table.ts';
+import type { HandedOut } from '../flights/passing/pass-reader.ts';
+import type { PassingTable } from '../flights/passing/passing-table.ts';
+import type { Source } from '../flights/source.ts';
 import type { Catalog, LinkRecord } from '../store/catalog.ts';
-import type { ContentStore } from '../store/content-store.ts';
-import type { Channels } from '../telemetry/channels.ts';
+import type { ContentStore, Room, StoredBlob } from '../store/content-store.ts';
+import type { Channels, PassThroughEvent } from '../telemetry/channels.ts';
 import { type AttemptDeps, withAttempts, withinBound } from './attempts.ts';
-import { flightBody, storedBody } from './blob-bodies.ts';
+import { type Leg, StoredReader } from './blob-bodies.ts';
 import type { BlobAnswer, BlobRequest } from './depot.ts';
+import { HandedHashes } from './handed-hashes.ts';
+import { type BodyWays, LastingBody, passCause } from './lasting-body.ts';
 import type { PullBoard } from './pull-board.ts';
 import type { RememberedFailures } from './remembered-failures.ts';
 import { upstreamSources } from './upstream-source.ts';
@@ -21,35 +25,48 @@ export interface BlobsDeps extends AttemptDeps {
   readonly catalog: Catalog;
   readonly upstreams: Upstreams;
   readonly flights: FlightTable;
+  readonly passing: PassingTable;
   readonly failures: RememberedFailures;
   readonly board: PullBoard;
   readonly channels: Channels;
 }
 
+export interface BlobsOptions {
+  readonly boundMs: number;
+  /** Blobs up to this size are filled in memory: they need no room on disk to be served. */
+  readonly smallBlobBytes: number;
+}
+
+type Cause = PassThroughEvent['cause'];
+
 /**
- * Answers requests for blobs: from the store, or from the one flight that fetches it.
+ * Answers requests for blobs: from the store, from the one flight that fetches it, or, where the disk cannot take it, from
+ * one that passes by.
  *
  * Invariants
  * - Nothing is looked up in the store or joined before the scope is known to have the digest: by a manifest that it
  *   served, or by upstream's word (one shared HEAD, remembered). So the answer never tells what other scopes have (P9).
  * - HEAD fetches nothing.
+ * - A store that fails makes a miss of what it has; it fails no request as long as upstream answers.
  */
 export class Blobs {
   readonly #deps: BlobsDeps;
-  readonly #boundMs: number;
+  readonly #options: BlobsOptions;
   readonly #confirmations = new SharedCalls<LinkRecord>();
+  readonly #rooms = new SharedCalls<Room>();
+  readonly #handed = new HandedHashes();
 
-  constructor(deps: BlobsDeps, options: { boundMs: number }) {
+  constructor(deps: BlobsDeps, options: BlobsOptions) {
     this.#deps = deps;
-    this.#boundMs = options.boundMs;
+    this.#options = options;
   }
 
   async answer(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
     const { scope, digest } = request;
     const link = this.#deps.catalog.linked(scope, digest) ?? (await this.#confirm(request, signal));
     if (request.method === 'HEAD') return this.#describe(request, link, signal);
-    const stored = await this.#deps.store.open(digest);
-    if (stored === undefined) return this.#follow(request, link, signal);
+    const stored = await this.#openStored(digest);
+    if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
     const decision = decideRange(request.range, stored.sizeBytes);
     if (decision.kind === 'unsatisfiable') {
@@ -57,33 +74,41 @@ export class Blobs {
       return { kind: 'unsatisfiable', sizeBytes: stored.sizeBytes };
     }
     const part = decision.kind === 'part' ? decision.range : undefined;
-    const body = storedBody(stored, part, this.#deps.board.reading(digest, request.client));
+    const reader = new StoredReader(stored, part, this.#deps.passing.holdBackBytes);
+    const body = this.#body({ kind: 'stored', reader }, part, request, link);
     return { kind: 'body', sizeBytes: stored.sizeBytes, part, body, served: 'hit' };
   }
 
+  /** The content; undefined where it is not here, and why not where the store cannot say. */
+  async #openStored(digest: Digest): Promise<StoredBlob | { readonly cause: Cause } | undefined> {
+    try {
+      return await this.#deps.store.open(digest);
+    } catch (error) {
+      const cause = passCause(asAppError(error));
+      if (cause === undefined || !this.#deps.passing.isOn) throw error;
+      return { cause };
+    }
+  }
+
   async #describe(request: BlobRequest, link: LinkRecord, signal: AbortSignal): Promise<BlobAnswer> {
-    const known = (await this.#deps.store.sizeOf(request.digest)) ?? link.sizeBytes;
+    const stored = this.#deps.store.sizeOf(request.digest).catch(() => undefined);
+    const known = (await stored) ?? link.sizeBytes;
     if (known !== undefined) return { kind: 'head', sizeBytes: known, served: 'hit' };
     const confirmed = await this.#confirm(request, signal);
     return { kind: 'head', sizeBytes: confirmed.sizeBytes, served: 'revalidated' };
   }
 
-  /** Joins or starts the flight. */
-  async #follow(request: BlobRequest, link: LinkRecord, signal: AbortSignal): Promise<BlobAnswer> {
-    const { scope, digest } = request;
-    const key = failureKey(scope, digest);
-    const failure = this.#deps.flights.has(digest) ? undefined : this.#deps.failures.recall(key);
-    if (failure !== undefined) throw failure;
-    const { registry } = this.#deps.upstreams.get(scope.registry);
-    const sources = upstreamSources(registry, scope, digest);
-    const { sizeBytes } = link;
-    const joining = this.#deps.flights.join({ digest, sizeBytes, sources, range: undefined }, signal);
-    const { reader, led, failed } = await joining;
-    // Told to whoever still reads then, or to nobody: remembered it is, for those who would start it all over.
-    void failed.then((error) => this.#deps.failures.remember(key, error));
-    const body = flightBody(reader, this.#deps.board.reading(digest, request.client));
+  /** Fetches it, with all others who want it. `cause`: the disk cannot take it, as is known. */
+  async #follow(
+    request: BlobRequest,
+    link: LinkRecord,
+    cause: Cause | undefined,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer> {
+    const { leg, led } = await this.#miss(request, link.sizeBytes, undefined, cause, signal);
+    const body = this.#body(leg, undefined, request, link);
     try {
-      const size = reader.sizeBytes ?? (await this.#whenSized(reader, signal));
+      const size = body.sizeBytes ?? (await this.#whenSized(body, signal));
       // Nothing is read before this: the range is set in the same turn in which the size is known.
       const decision = size === undefined ? ({ kind: 'whole' } as const) : decideRange(request.range, size);
       if (decision.kind === 'unsatisfiable') {
@@ -91,7 +116,7 @@ export class Blobs {
         return { kind: 'unsatisfiable', sizeBytes: size ?? 0 };
       }
       const part = decision.kind === 'part' ? decision.range : undefined;
-      if (part !== undefined) reader.setRange(part);
+      if (part !== undefined) body.setRange(part);
       return { kind: 'body', sizeBytes: size, part, body, served: led ? 'led' : 'joined' };
     } catch (error) {
       body.close();
@@ -99,9 +124,91 @@ export class Blobs {
     }
   }
 
-  #whenSized(reader: FlightReader, signal: AbortSignal): Promise<number | undefined> {
+  #whenSized(body: LastingBody, signal: AbortSignal): Promise<number | undefined> {
     const late = () => new AppError('HEADER_TIMEOUT', 'upstream has not begun to deliver yet', { retryAfterMs: 1000 });
-    return withinBound(this.#deps.clock, this.#boundMs, signal, late, (bounded) => reader.whenSized(bounded));
+    const { boundMs } = this.#options;
+    return withinBound(this.#deps.clock, boundMs, signal, late, (bounded) => body.whenSized(bounded));
+  }
+
+  /** Joins or starts the flight; joins or starts passing where the disk cannot take it. */
+  async #miss(
+    request: BlobRequest,
+    sizeBytes: number | undefined,
+    range: Interval | undefined,
+    knownCause: Cause | undefined,
+    signal: AbortSignal,
+  ): Promise<{ leg: Leg; led: boolean }> {
+    const { digest } = request;
+    const cause = knownCause ?? (await this.#causeToPass(request, sizeBytes));
+    if (cause !== undefined) return this.#pass(request, cause, sizeBytes, range, undefined);
+    const key = failureKey(request.scope, digest);
+    const sources = this.#sources(request);
+    const joining = this.#deps.flights.join({ digest, sizeBytes, sources, range }, signal);
+    const { reader, led, failed } = await joining;
+    // Told to whoever still reads then, or to nobody: remembered it is, for those who would start it all over.
+    void failed.then((error) => this.#deps.failures.remember(key, error));
+    return { leg: { kind: 'flight', reader }, led };
+  }
+
+  /** Why it is better not to try the disk; undefined where it may. Throws a failure of upstream that still counts. */
+  async #causeToPass({ scope, digest }: BlobRequest, sizeBytes: number | undefined): Promise<Cause | undefined> {
+    const { flights, passing, failures, store } = this.#deps;
+    if (flights.has(digest)) return undefined;
+    const failure = failures.recall(failureKey(scope, digest));
+    const cause = failure && passCause(failure);
+    if (failure !== undefined && (cause === undefined || !passing.isOn)) throw failure;
+    if (!passing.isOn) return undefined;
+    // Who comes while its beginning passes by shares it; later the disk may have room again.
+    const passingBy = passing.hasNear(digest, 0) ? passing.causeOf(digest) : undefined;
+    if (cause !== undefined || passingBy !== undefined) return cause ?? passingBy;
+    if (sizeBytes === undefined || sizeBytes <= this.#options.smallBlobBytes) return undefined;
+    try {
+      const room = await this.#rooms.run(digest, () => store.makeRoom(sizeBytes));
+      return room === 'enough' ? undefined : room;
+    } catch (error) {
+      // Then the flight will meet it, or will not.
+      return passCause(asAppError(error));
+    }
+  }
+
+  #pass(
+    request: BlobRequest,
+    cause: Cause,
+    sizeBytes: number | undefined,
+    range: Interval | undefined,
+    handed: HandedOut | undefined,
+  ): { leg: Leg; led: boolean } {
+    const { digest, scope } = request;
+    const sources = this.#sources(request);
+    const joined = this.#deps.passing.join({ digest, sizeBytes, sources, cause, range, handed });
+    void joined.failed.then((error) => this.#deps.failures.remember(failureKey(scope, digest), error));
+    return { leg: { kind: 'pass', reader: joined.reader }, led: joined.led };
+  }
+
+  #sources({ scope, digest }: BlobRequest): readonly Source[] {
+    const { registry } = this.#deps.upstreams.get(scope.registry);
+    return upstreamSources(registry, scope, digest);
+  }
+
+  #body(leg: Leg, range: Interval | undefined, request: BlobRequest, link: LinkRecord): LastingBody {
+    const { passing, store, board } = this.#deps;
+    const { digest, client } = request;
+    const ways: BodyWays = {
+      holdBackBytes: passing.holdBackBytes,
+      canPass: passing.isOn,
+      miss: async (sizeBytes, part, signal) =>
+        (await this.#miss(request, sizeBytes ?? link.sizeBytes, part, undefined, signal)).leg,
+      pass: (cause, sizeBytes, part, handed) =>
+        this.#pass(request, cause, sizeBytes ?? link.sizeBytes, part, handed).leg,
+      condemn: (reason) => store.condemn(digest, reason).catch((error) => this.#notCondemned(digest, error)),
+      handedHash: (storage, start, end) => this.#handed.over(storage, digest, start, end),
+    };
+    return new LastingBody(ways, leg, range, board.reading(digest, client));
+  }
+
+  #notCondemned(digest: Digest, error: unknown): void {
+    const message = 'a damaged blob could not be taken out of the store';
+    this.#deps.channels.notice.publish({ level: 'error', message, error, fields: { digest } });
   }
 
   /** Asks upstream whether the repository has the digest, once for all who want to know. */
@@ -111,7 +218,7 @@ export class Blobs {
     if (this.#confirmations.has(key)) this.#deps.channels.coalesced.publish({ kind: 'blob-head' });
     const ask = async (): Promise<LinkRecord> => {
       const { registry } = this.#deps.upstreams.get(scope.registry);
-      const options = { boundMs: this.#boundMs, upstream: scope.registry, kind: 'blob' } as const;
+      const options = { boundMs: this.#options.boundMs, upstream: scope.registry, kind: 'blob' } as const;
       const answer = await withAttempts(this.#deps, options, (bounded) =>
         registry.headBlob(scope.repository, digest, bounded),
       );

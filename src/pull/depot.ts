@@ -1,5 +1,6 @@
 import type { Interval } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
+import type { AppError } from '../core/errors.ts';
 import type { Reference } from '../core/reference.ts';
 import type { Scope } from '../core/scope.ts';
 
@@ -73,8 +74,9 @@ export type BlobAnswer =
     };
 
 /**
- * One response's view of a blob, committed or still being filled. The gateway reads `storage` at positions between
- * `start` and what `readableTo` says, at its own pace, and calls `close` in every case.
+ * One response's view of a blob: committed, still being filled, or passing by. The gateway reads `storage` at positions
+ * between `start` and what `readableTo` says, in order, at its own pace, and calls `close` in every case. Where the bytes
+ * are may change from one call of `readableTo`, `whenReadable` or `unreadable` to the next.
  */
 export interface BlobBody {
   readonly start: number;
@@ -90,13 +92,25 @@ export interface BlobBody {
    * there. Rejects with the flight's error when the body cannot be completed, or with the signal's reason.
    */
   whenReadable(offset: number, signal: AbortSignal): Promise<number>;
+  /**
+   * The bytes at `offset` could not be read although they should be there. Resolves when it is worth asking `readableTo`
+   * again: they can be had from elsewhere. Rejects with what the client is to be told.
+   */
+  unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void>;
   /** Ends this view. Idempotent. */
   close(): void;
 }
 
 export type BlobStorage =
   | { readonly kind: 'file'; readonly fd: number }
-  | { readonly kind: 'memory'; readonly bytes: Uint8Array };
+  | { readonly kind: 'memory'; readonly bytes: Uint8Array }
+  | { readonly kind: 'window'; readonly window: BlobWindow };
+
+/** Bytes that are in memory only for a while. */
+export interface BlobWindow {
+  /** Copies what is there from `offset` on to `into`; returns how many bytes. In the turn in which it was said to be there. */
+  read(offset: number, into: Uint8Array): number;
+}
 
 export interface TagsRequest {
   readonly scope: Scope;

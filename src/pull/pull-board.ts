@@ -44,7 +44,11 @@ export interface LayerSnapshot {
 export interface PullBoardDeps {
   readonly clock: Clock;
   /** Flights in progress and those that ended lately. */
-  readonly flights: { snapshot(digest: Digest): FlightSnapshot | undefined; ended(): readonly FlightSnapshot[] };
+  readonly flights: {
+    snapshot(digest: Digest): FlightSnapshot | undefined;
+    ended(): readonly FlightSnapshot[];
+    wasPassed(digest: Digest): boolean;
+  };
   readonly store: { sizeOf(digest: Digest): Promise<number | undefined> };
 }
 
@@ -156,12 +160,18 @@ export class PullBoard {
     };
   }
 
+  async #isStored(digest: Digest): Promise<boolean> {
+    return (await this.#deps.store.sizeOf(digest).catch(() => undefined)) !== undefined;
+  }
+
   async #layer(layer: Descriptor, ended: ReadonlyMap<Digest, FlightSnapshot>): Promise<LayerSnapshot> {
     const { digest, mediaType, sizeBytes } = layer;
     const active = this.#deps.flights.snapshot(digest);
     const flight = active ?? ended.get(digest);
-    const isStored = active === undefined && (await this.#deps.store.sizeOf(digest)) !== undefined;
-    const state = active?.state ?? (isStored ? 'done' : flight?.state === 'failed' ? 'failed' : 'missing');
+    const isStored = active === undefined && (await this.#isStored(digest));
+    const state =
+      active?.state ??
+      (isStored || this.#deps.flights.wasPassed(digest) ? 'done' : flight?.state === 'failed' ? 'failed' : 'missing');
     return {
       digest,
       mediaType,

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { FlightTable } from '../flights/flight-table.ts';
+import type { PassingTable } from '../flights/passing/passing-table.ts';
 import type { RetryPolicy } from '../flights/source.ts';
 import type { Catalog } from '../store/catalog.ts';
 import type { ContentStore } from '../store/content-store.ts';
@@ -32,6 +33,7 @@ export interface PullDepotDeps {
   readonly catalog: Catalog;
   readonly upstreams: Upstreams;
   readonly flights: FlightTable;
+  readonly passing: PassingTable;
   readonly board: PullBoard;
   readonly retry: RetryPolicy;
 }
@@ -41,6 +43,8 @@ export interface PullDepotOptions {
   readonly headerTimeoutMs: number;
   /** A known tag whose revalidation takes longer is served stale. */
   readonly staleAfterMs: number;
+  /** Blobs up to this size are filled in memory. */
+  readonly smallBlobBytes: number;
 }
 
 /** The depot of one node: from what is here, or from upstream, once for all who ask. */
@@ -60,7 +64,7 @@ export class PullDepot implements Depot {
     const content = new ManifestContent(shared, bound);
     const tags = new Tags(shared, content, { ...bound, staleAfterMs: options.staleAfterMs });
     this.#manifests = new Manifests(content, tags);
-    this.#blobs = new Blobs(shared, bound);
+    this.#blobs = new Blobs(shared, { ...bound, smallBlobBytes: options.smallBlobBytes });
     this.#discovery = new Discovery(shared, bound);
   }
 

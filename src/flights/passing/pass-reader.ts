@@ -30,8 +30,8 @@ export interface PassReaderOptions {
 
 export interface HandedOut {
   readonly toOffset: number;
-  /** Looked at only where the part reaches what is held back. */
-  readonly hash: DigestVerifier;
+  /** Needed where the part reaches what is held back. */
+  readonly hash: DigestVerifier | undefined;
 }
 
 /** Whether a part reaches what is held back at the blob's end, so that all of the blob must be verified for it. */
@@ -157,17 +157,21 @@ export class PassReader implements PassFollower {
   }
 
   /**
-   * Bytes from `offset` on, at least one, at most `maxBytes`; they stay as they are. Only what `readableTo` has just said is
-   * there, and each byte once.
+   * Copies bytes from `offset` on to `into`; returns how many, at least one. Only what `readableTo` has just said is there,
+   * and each byte once.
    */
-  take(offset: number, maxBytes: number): Uint8Array {
+  read(offset: number, into: Uint8Array): number {
     const pass = this.#pass;
     if (pass === undefined || offset !== this.#position) throw new Error(`byte ${offset} is not the next one`);
-    const bytes = pass.window.at(offset, Math.min(maxBytes, this.#limit - offset));
-    this.#hashNext(bytes);
-    this.#position += bytes.length;
+    const to = Math.min(pass.window.end, this.#limit, offset + into.length);
+    while (this.#position < to) {
+      const bytes = pass.window.at(this.#position, to - this.#position);
+      into.set(bytes, this.#position - offset);
+      this.#hashNext(bytes);
+      this.#position += bytes.length;
+    }
     pass.moved();
-    return bytes;
+    return to - offset;
   }
 
   close(): void {
@@ -241,7 +245,8 @@ export class PassReader implements PassFollower {
     this.#hash = undefined;
     this.#position = this.#first;
     if (!reachesHeldBack(this.#range, this.sizeBytes, this.#options.holdBackBytes)) return;
-    if (handed !== undefined && this.start === 0) {
+    if (handed !== undefined && handed.hash === undefined) throw new Error('what was handed out cannot be vouched for');
+    if (handed?.hash !== undefined && this.start === 0) {
       this.#hash = handed.hash.copy();
     } else {
       this.#hash = new DigestVerifier(this.#host.digest);
@@ -290,7 +295,7 @@ export class PassReader implements PassFollower {
   /** What the client has of its part must be what stands there in the blob that is being verified. */
   #compare(): void {
     const { handed } = this.#options;
-    if (this.#again === undefined || handed === undefined) return;
+    if (this.#again === undefined || handed?.hash === undefined) return;
     const isSame = this.#again.finish() === handed.hash.copy().finish();
     this.#again = undefined;
     if (isSame) return;

@@ -86,6 +86,12 @@ export class PassingBlob implements PassHost, PassReaderHost {
     return this.#causes.size > 0;
   }
 
+  /** Why it is passed, as was said first. */
+  get cause(): PassThroughEvent['cause'] | undefined {
+    const [first] = this.#causes;
+    return first;
+  }
+
   /** Adds a reader. Throws OVERLOADED where it `isNew` and there is no memory for the pass that it needs. */
   join(
     sources: readonly Source[],

@@ -104,6 +104,11 @@ export class PassingTable implements AsyncDisposable {
     return this.#blobs.get(digest)?.hasNear(offset) ?? false;
   }
 
+  /** Why the blob is being passed, where it is. */
+  causeOf(digest: Digest): PassThroughEvent['cause'] | undefined {
+    return this.#blobs.get(digest)?.cause;
+  }
+
   /** The blobs that are being passed. */
   snapshots(): FlightSnapshot[] {
     return [...this.#blobs.values()].map((blob) => blob.snapshot());

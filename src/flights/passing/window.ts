@@ -5,9 +5,8 @@ const largestBlockBytes = 256 * 1024;
 /**
  * The last bytes of a transfer, in memory: appended at its end, dropped at its start once it is full.
  *
- * Invariants: it holds at most `capacityBytes`, in blocks that are made when they are needed. A byte in a block is written
- * once and a block is never used again: what was handed out stays as it is for as long as somebody (a socket) refers to it,
- * dropped or not.
+ * Invariants: it holds at most `capacityBytes`, in blocks that are made when they are needed; the one that is dropped takes
+ * the next bytes. So what `at` gives is good in the same turn only: whoever needs it longer copies it.
  */
 export class Window {
   readonly capacityBytes: number;
@@ -64,7 +63,7 @@ export class Window {
     return this.#start !== startBefore;
   }
 
-  /** Some of the bytes from `offset` on: at least one, at most `maxBytes`. Only of what is here. */
+  /** Some of the bytes from `offset` on: at least one, at most `maxBytes`. Only of what is here; in this turn. */
   at(offset: number, maxBytes: number): Uint8Array {
     const from = offset - this.#start;
     const block = this.#blocks[Math.floor(from / this.#blockBytes)];
@@ -78,11 +77,9 @@ export class Window {
     const used = (this.#end - this.#start) % this.#blockBytes;
     const last = this.#blocks.at(-1);
     if (last !== undefined && used > 0) return [last, used];
-    if (this.#blocks.length === this.#maxBlocks) {
-      this.#blocks.shift();
-      this.#start += this.#blockBytes;
-    }
-    const block = Buffer.allocUnsafeSlow(this.#blockBytes);
+    const dropped = this.#blocks.length === this.#maxBlocks ? this.#blocks.shift() : undefined;
+    if (dropped !== undefined) this.#start += this.#blockBytes;
+    const block = dropped ?? Buffer.allocUnsafeSlow(this.#blockBytes);
     this.#blocks.push(block);
     return [block, 0];
   }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Interval } from '../../core/byte-range.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
-import type { BlobBody } from '../../pull/depot.ts';
+import type { BlobBody, BlobStorage } from '../../pull/depot.ts';
 
 interface Waiter {
   readonly offset: number;
@@ -21,6 +21,10 @@ export class TestContent implements Disposable {
   /** How often each view was closed, in the order they were opened. */
   readonly closes: number[] = [];
   readonly fd: number;
+  /** Makes what cannot be read readable. Without it the read's failure is the body's. */
+  whenUnreadable: (() => Promise<void> | void) | undefined;
+  /** What is there is read as from a window. */
+  isPassing = false;
   readonly #waiters = new Set<Waiter>();
   #filled = 0;
   #ended = false;
@@ -67,16 +71,34 @@ export class TestContent implements Disposable {
     ftruncateSync(this.fd, sizeBytes);
   }
 
+  /** Gives the file back what was cut off. */
+  restore(): void {
+    writeSync(this.fd, this.bytes, 0, this.#filled, 0);
+  }
+
+  read(offset: number, into: Uint8Array): number {
+    into.set(this.bytes.subarray(offset, offset + into.length));
+    return Math.min(into.length, this.#filled - offset);
+  }
+
   body(part?: Interval): BlobBody {
     const view = this.closes.push(0) - 1;
     const end = part?.end ?? this.sizeBytes;
     const until = end ?? Number.POSITIVE_INFINITY;
+    const storage = (): BlobStorage =>
+      this.isPassing ? { kind: 'window', window: this } : { kind: 'file', fd: this.fd };
     return {
       start: part?.start ?? 0,
       end,
-      storage: { kind: 'file', fd: this.fd },
+      get storage() {
+        return storage();
+      },
       readableTo: (offset) => this.#readableTo(offset, until),
       whenReadable: (offset, signal) => this.#whenReadable(offset, until, signal),
+      unreadable: async (_offset, error) => {
+        if (this.whenUnreadable === undefined) throw error;
+        await this.whenUnreadable();
+      },
       close: () => {
         fstatSync(this.fd);
         this.closes[view] = (this.closes[view] ?? 0) + 1;

@@ -6,6 +6,8 @@ import { parseRepositoryName } from '../../core/repository-name.ts';
 import { type Scope, sharedIdentity } from '../../core/scope.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { FlightTable } from '../../flights/flight-table.ts';
+import { PassingTable } from '../../flights/passing/passing-table.ts';
+import { testOptions as passingOptions } from '../../flights/passing/testing/passing-world.ts';
 import { testOptions } from '../../flights/testing/flight-world.ts';
 import { MortalStore, untilQuiet } from '../../flights/testing/mortal-store.ts';
 import { retryDefaults, retryPolicy } from '../../routing/retry-policy.ts';
@@ -13,6 +15,7 @@ import { MemoryCatalog } from '../../store/memory/memory-catalog.ts';
 import { MemoryContentStore } from '../../store/memory/memory-content-store.ts';
 import { Channels } from '../../telemetry/channels.ts';
 import type { BlobAnswer, ManifestAnswer } from '../depot.ts';
+import { Fetches } from '../fetches.ts';
 import { PullBoard } from '../pull-board.ts';
 import { PullDepot } from '../pull-depot.ts';
 import { Upstreams } from '../upstreams.ts';
@@ -34,6 +37,7 @@ export class PullWorld implements AsyncDisposable {
   readonly store = new MortalStore(this.memory);
   readonly catalog = new MemoryCatalog();
   readonly flights: FlightTable;
+  readonly passing: PassingTable;
   readonly board: PullBoard;
   readonly depot: PullDepot;
   readonly coalesced: string[] = [];
@@ -49,12 +53,15 @@ export class PullWorld implements AsyncDisposable {
       ]),
     );
     this.flights = new FlightTable({ store, clock, channels, retry }, testOptions);
-    this.board = new PullBoard({ clock, flights: this.flights, store });
-    const deps = { clock, channels, store, catalog, upstreams, flights: this.flights, board: this.board, retry };
-    this.depot = new PullDepot(deps, { headerTimeoutMs, staleAfterMs });
+    this.passing = new PassingTable({ clock, channels, retry }, passingOptions);
+    this.board = new PullBoard({ clock, flights: new Fetches(this.flights, this.passing), store });
+    const { flights, passing, board } = this;
+    const deps = { clock, channels, store, catalog, upstreams, flights, passing, board, retry };
+    this.depot = new PullDepot(deps, { headerTimeoutMs, staleAfterMs, smallBlobBytes: testOptions.smallBlobBytes });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.passing[Symbol.asyncDispose]();
     await this.flights[Symbol.asyncDispose]();
     await this.memory[Symbol.asyncDispose]();
   }
@@ -93,7 +100,8 @@ export class PullWorld implements AsyncDisposable {
         const to = await this.soon(body.whenReadable(offset, this.never));
         if (to === offset) return Buffer.concat(blocks);
         const block = Buffer.alloc(to - offset);
-        if (body.storage.kind === 'memory') block.set(body.storage.bytes.subarray(offset, to));
+        if (body.storage.kind === 'window') body.storage.window.read(offset, block);
+        else if (body.storage.kind === 'memory') block.set(body.storage.bytes.subarray(offset, to));
         else readSync(body.storage.fd, block, 0, block.length, offset);
         blocks.push(block);
         offset = to;
@@ -138,6 +146,8 @@ export class PullWorld implements AsyncDisposable {
   /** Nothing is left of any request or flight. */
   assertNothingLeft(): void {
     assert.equal(this.flights.size, 0, 'flights left');
+    assert.equal(this.passing.size, 0, 'blobs that pass by left');
+    assert.equal(this.passing.memoryBytes, 0, 'memory of passes left');
     assert.equal(this.clock.pending, 0, 'timers left');
     assert.equal(this.store.openPartials, 0, 'partial files left open');
     assert.equal(this.store.openBlobs, 0, 'content left open');

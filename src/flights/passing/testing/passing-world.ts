@@ -176,14 +176,9 @@ export class PassedClient {
   }
 
   #take(maxBytes: number): void {
-    let left = maxBytes;
-    for (;;) {
-      const to = Math.min(this.reader.readableTo(this.position), this.position + left);
-      if (to <= this.position) return;
-      const bytes = this.reader.take(this.position, to - this.position);
-      left -= bytes.length;
-      this.received.push(...bytes);
-    }
+    const there = this.reader.readableTo(this.position) - this.position;
+    const into = new Uint8Array(Math.min(there, maxBytes));
+    this.received.push(...into.subarray(0, this.reader.read(this.position, into)));
   }
 
   #finish(outcome: PassedClient['outcome']): void {

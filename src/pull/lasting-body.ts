@@ -1,0 +1,206 @@
+import type { Interval } from '../core/byte-range.ts';
+import type { DigestVerifier } from '../core/digest.ts';
+import { AppError, asAppError } from '../core/errors.ts';
+import { type HandedOut, reachesHeldBack } from '../flights/passing/pass-reader.ts';
+import type { PassThroughEvent } from '../telemetry/channels.ts';
+import type { Leg } from './blob-bodies.ts';
+import type { BlobBody, BlobStorage } from './depot.ts';
+
+/** Where a body can go on when what it reads of fails. */
+export interface BodyWays {
+  /** So many bytes at a blob's end are never handed out unverified. */
+  readonly holdBackBytes: number;
+  /** Whether what the disk cannot take may be streamed through memory. */
+  readonly canPass: boolean;
+  /** The content is not here, or not any more: fetches it. */
+  miss(sizeBytes: number | undefined, range: Interval | undefined, signal: AbortSignal): Promise<Leg>;
+  /** Streams it through memory, from after what was handed out. */
+  pass(
+    cause: PassThroughEvent['cause'],
+    sizeBytes: number | undefined,
+    range: Interval | undefined,
+    handed: HandedOut | undefined,
+  ): Leg;
+  /** What is in the store under this digest is damaged. */
+  condemn(reason: string): Promise<void>;
+  /** The hash over what was handed out. */
+  handedHash(storage: Exclude<BlobStorage, { kind: 'window' }>, start: number, end: number): Promise<DigestVerifier>;
+}
+
+/**
+ * One response's body, whatever becomes of the place that it is read from: content in the store that cannot be read starts
+ * over as a miss, a fill whose disk is full or fails goes on through memory. The client notices nothing, unless what it has
+ * already cannot be vouched for: then it is cut (P4).
+ *
+ * Invariants
+ * - It reads of one leg at a time, and leaves it only inside `whenReadable`, `unreadable` and `whenSized`: nobody reads of
+ *   it then. The leg that is left stays open until what was handed out of it is hashed.
+ * - stored ─► flight ─► pass, or any of these skipped: it never goes back, so it ends.
+ * - What was handed out is [start, offset of the latest call); a body of which nothing was is free to start over.
+ * - `close` may come at any time, also while it changes legs: then the new one is closed as soon as it is there.
+ */
+export class LastingBody implements BlobBody {
+  readonly #ways: BodyWays;
+  readonly #onClose: () => void;
+  #leg: Leg;
+  #range: Interval | undefined;
+  /** What the leg last said was readable: that much of a fill is there also when it has failed. */
+  #readable = 0;
+  #isChanging = false;
+  #closed = false;
+
+  constructor(ways: BodyWays, leg: Leg, range: Interval | undefined, onClose: () => void) {
+    this.#ways = ways;
+    this.#leg = leg;
+    this.#range = range;
+    this.#onClose = onClose;
+  }
+
+  get start(): number {
+    return this.#leg.reader.start;
+  }
+
+  get end(): number | undefined {
+    return this.#leg.reader.end;
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.#leg.reader.sizeBytes;
+  }
+
+  get storage(): BlobStorage {
+    return this.#leg.reader.storage;
+  }
+
+  /** The blob's size as soon as a source says it; undefined when one delivers without saying. */
+  async whenSized(signal: AbortSignal): Promise<number | undefined> {
+    try {
+      return await this.#leg.reader.whenSized(signal);
+    } catch (error) {
+      await this.#goOn(this.start, asAppError(error), signal);
+      return this.#leg.reader.whenSized(signal);
+    }
+  }
+
+  /** Takes only a part. Before anything is read. */
+  setRange(range: Interval): void {
+    this.#range = range;
+    this.#leg.reader.setRange(range);
+  }
+
+  readableTo(offset: number): number {
+    try {
+      this.#readable = this.#leg.reader.readableTo(offset);
+      return this.#readable;
+    } catch (thrown) {
+      const error = asAppError(thrown);
+      if (!this.#canGoOn(offset, error)) throw error;
+      return this.#leg.kind === 'flight' ? Math.max(offset, this.#readable) : offset;
+    }
+  }
+
+  whenReadable(offset: number, signal: AbortSignal): Promise<number> {
+    return this.#leg.reader.whenReadable(offset, signal).then(
+      (readable) => {
+        this.#readable = readable;
+        return readable;
+      },
+      async (error) => {
+        await this.#goOn(offset, asAppError(error), signal);
+        return this.whenReadable(offset, signal);
+      },
+    );
+  }
+
+  async unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void> {
+    const condemned = this.#leg.kind === 'pass' ? undefined : this.#ways.condemn(error.message);
+    // Who starts over must not find it again.
+    if (offset === this.start) await condemned;
+    await this.#goOn(offset, error, signal, true);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#isChanging) this.#leg.reader.close();
+    this.#onClose();
+  }
+
+  /** Whether the rest can be had from elsewhere. `isLocal`: it is this reader that could not read what it should have. */
+  #canGoOn(offset: number, error: AppError, isLocal = false): boolean {
+    const { canPass } = this.#ways;
+    const hasNothing = offset === this.start;
+    switch (this.#leg.kind) {
+      case 'pass':
+        return false;
+      case 'flight':
+        return canPass && passCause(error) !== undefined;
+      case 'stored':
+        // Content that turned out damaged may have been handed out damaged. What could not be read was not.
+        return passCause(error) !== undefined && (hasNothing || (isLocal && canPass));
+    }
+  }
+
+  async #goOn(offset: number, error: AppError, signal: AbortSignal, isLocal = false): Promise<void> {
+    const cause = passCause(error);
+    if (cause === undefined || !this.#canGoOn(offset, error, isLocal)) throw error;
+    if (this.#closed) throw closed();
+    signal.throwIfAborted();
+    this.#isChanging = true;
+    const left = this.#leg;
+    try {
+      const leg = await this.#nextLeg(left, offset, cause, error, signal);
+      this.#leg = leg;
+      this.#readable = offset;
+      left.reader.close();
+    } finally {
+      this.#isChanging = false;
+      if (this.#closed) this.#leg.reader.close();
+    }
+    if (this.#closed) throw closed();
+  }
+
+  async #nextLeg(
+    left: Leg,
+    offset: number,
+    cause: PassThroughEvent['cause'],
+    error: AppError,
+    signal: AbortSignal,
+  ): Promise<Leg> {
+    const { reader } = left;
+    const { start, sizeBytes } = reader;
+    if (offset === start) {
+      if (left.kind === 'stored') return this.#ways.miss(sizeBytes, this.#range, signal);
+      return this.#ways.pass(cause, sizeBytes, this.#range, undefined);
+    }
+    const handed = await this.#handed(reader.storage, start, offset, sizeBytes, error);
+    return this.#ways.pass(cause, sizeBytes, this.#range, handed);
+  }
+
+  async #handed(
+    storage: BlobStorage,
+    start: number,
+    offset: number,
+    sizeBytes: number | undefined,
+    error: AppError,
+  ): Promise<HandedOut> {
+    const { holdBackBytes } = this.#ways;
+    // Nobody can verify a part by itself: only that its end is not the blob's.
+    if (!reachesHeldBack(this.#range, sizeBytes, holdBackBytes)) return { toOffset: offset, hash: undefined };
+    if (storage.kind === 'window') throw error;
+    const hash = await this.#ways.handedHash(storage, start, offset).catch(() => {
+      throw error;
+    });
+    return { toOffset: offset, hash };
+  }
+}
+
+/** Why the disk does not have what it should, or undefined where it is something else that failed. */
+export function passCause({ code, details }: AppError): PassThroughEvent['cause'] | undefined {
+  if (code === 'STORAGE_FULL') return details.reason === 'too-large' ? 'too-large' : 'disk-full';
+  return code === 'STORAGE_FAILED' ? 'disk-failed' : undefined;
+}
+
+function closed(): AppError {
+  return new AppError('CANCELLED', 'the body was closed');
+}
