@@ -98,7 +98,7 @@ export class EndpointClient {
       pass.ended('done');
       return value;
     } catch (thrown) {
-      throw this.#failed(course, pass, thrown, signal);
+      throw this.#failed(ask, course, pass, thrown, signal);
     }
   }
 
@@ -122,7 +122,7 @@ export class EndpointClient {
       this.#follow(response, pass, course, signal);
       return opened;
     } catch (thrown) {
-      throw this.#failed(course, pass, thrown, signal);
+      throw this.#failed(ask, course, pass, thrown, signal);
     }
   }
 
@@ -193,7 +193,7 @@ export class EndpointClient {
   }
 
   /** Tells what a failed request says of the endpoint; returns what to throw. */
-  #failed(course: Course, pass: GatePass, thrown: unknown, signal: AbortSignal): AppError {
+  #failed({ what }: Ask, course: Course, pass: GatePass, thrown: unknown, signal: AbortSignal): AppError {
     const { sentMs, enteredMs, latencyMs } = course;
     if (signal.aborted) {
       if (latencyMs === undefined) this.#leftWaiting(course);
@@ -206,7 +206,15 @@ export class EndpointClient {
       this.watch.answered(latencyMs, sentMs ?? enteredMs);
     }
     pass.ended('failed');
-    return error;
+    return this.#withRest(error, what);
+  }
+
+  /** A refusal that says too little of how long it lasts is told with what the gate makes of it. */
+  #withRest(error: AppError, what: Ask['what']): AppError {
+    const { code, message, status, details, retryAfterMs } = error;
+    const restMs = this.gate.restMs(what);
+    if ((status !== 429 && status !== 503) || restMs <= (retryAfterMs ?? 0)) return error;
+    return new AppError(code, message, { cause: error, status, details, retryAfterMs: restMs });
   }
 
   #leftWaiting({ enteredMs, sentMs }: Course): void {
