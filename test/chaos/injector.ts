@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Crowd, RushReport } from './crowd.ts';
-import type { EndpointName } from './fault-kinds.ts';
+import { type EndpointName, kindNamed } from './fault-kinds.ts';
 import type { FaultLog, FaultWindow } from './fault-log.ts';
 import type { Internet } from './internet.ts';
-import type { PlannedFault } from './schedule.ts';
+import { type PlannedFault, placeOf } from './schedule.ts';
 import { chanceOf } from './seeds.ts';
 import type { Subject } from './subject.ts';
 
@@ -22,14 +22,15 @@ export interface InjectorOptions {
 /**
  * Brings faults about, each at its time.
  *
- * Invariants: a fault stands in the log before it strikes until after it is gone; what strikes onepull itself waits for
- * what strikes it now; after `run` nothing is wrong any more, whatever ended it.
+ * Invariants: a fault stands in the log before it strikes until after it is gone; what strikes where another one still
+ * does waits for it; after `run` nothing is wrong any more, whatever ended it.
  */
 export class Injector {
   readonly #deps: Deps;
   readonly #options: InjectorOptions;
   readonly rushes: RushReport[] = [];
-  #onSubject: Promise<void> = Promise.resolve();
+  /** The last fault of each place. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(deps: Deps, options: InjectorOptions) {
     this.#deps = deps;
@@ -50,9 +51,17 @@ export class Injector {
   }
 
   #inject(fault: PlannedFault, signal: AbortSignal): Promise<void> {
-    if (fault.target !== 'onepull') return this.#atTarget(fault, fault.target, signal);
-    const turn = this.#onSubject.then(() => (signal.aborted ? undefined : this.#atSubject(fault)));
-    this.#onSubject = turn.catch(() => {});
+    const { target } = fault;
+    const place = placeOf(kindNamed(fault.kind), target);
+    const before = this.#turns.get(place) ?? Promise.resolve();
+    const turn = before.then(() => {
+      if (signal.aborted) return undefined;
+      return target === 'onepull' ? this.#atSubject(fault) : this.#atTarget(fault, target, signal);
+    });
+    this.#turns.set(
+      place,
+      turn.catch(() => {}),
+    );
     return turn;
   }
 

@@ -11,11 +11,12 @@ import type { FaultLog } from './fault-log.ts';
 import type { Internet, SentBytes } from './internet.ts';
 import { activeDuring, judge, knownTagRefused } from './judge.ts';
 import { KnownTags } from './known-tags.ts';
-import { type FailureEntry, type Ledger, type OpenFiles, PullCounts, type Upstream } from './ledger.ts';
+import { type FailureEntry, type Ledger, type OpenFiles, PullCounts } from './ledger.ts';
 import type { ChaosOptions } from './options.ts';
 import { bounds } from './settings.ts';
 import type { Subject } from './subject.ts';
 import type { TagMoves } from './tag-moves.ts';
+import { type UpstreamBill, upstreamBill } from './upstream-bill.ts';
 import type { Descriptors } from './vitals.ts';
 import { contentsOf, movingTag, type World } from './world.ts';
 
@@ -39,7 +40,6 @@ interface Circumstances {
 const quietDeadlineMs = 20_000;
 /** A tag is fresh for 2 s, revalidated within the header timeout; a fault some time ago may still be felt. */
 const staleMs = 15_000;
-const worstShown = 10;
 
 /** Collects what is seen during a run and, at its end, what is left; comes to a ledger. */
 export class Inquest {
@@ -167,10 +167,6 @@ export class Inquest {
     };
   }
 
-  get #oversizeDigest(): string | undefined {
-    return this.#deps.world.images.at(-1)?.image.layers[0]?.digest;
-  }
-
   #noteTag({ resolved, startedAt }: PullReport): void {
     const placed = resolved && this.#deps.world.images[resolved.image];
     if (resolved === undefined || placed === undefined) return;
@@ -183,33 +179,21 @@ export class Inquest {
     this.#staleTags.push(`${placed.upstream}/${placed.repository} is said to be what it was ${age} s before`);
   }
 
-  #upstream(): Upstream {
+  #upstream(): UpstreamBill {
     const { world, subject } = this.#deps;
     const { byDigest, explained } = this.#sent ?? { byDigest: new Map<Digest, number>(), explained: {} };
-    const sizes = new Map(
-      world.images.flatMap(({ image }) => contentsOf(image)).map((c) => [c.digest, c.bytes.length]),
-    );
-    const rows = [...sizes].map(([digest, sizeBytes]) => {
+    const contents = new Map(world.images.flatMap(({ image }) => contentsOf(image)).map((c) => [c.digest, c]));
+    const rows = [...contents].map(([digest, { bytes }]) => {
       const sentBytes = byDigest.get(digest) ?? 0;
-      const kept = subject.store.arrivals(digest);
-      // What comes into no store is needed as often as whole bodies of it went out.
-      const arrivals = digest === this.#oversizeDigest ? Math.max(kept, Math.floor(sentBytes / sizeBytes)) : kept;
-      return { digest, sizeBytes, arrivals, sentBytes };
+      return { digest, sizeBytes: bytes.length, arrivals: subject.store.arrivals(digest), sentBytes };
     });
-    const neededBytes = rows.reduce((sum, { arrivals, sizeBytes }) => sum + arrivals * sizeBytes, 0);
-    const sentBytes = [...byDigest.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const receivedBytes = subject.counted(/^onepull_upstream_bytes_total/);
-    const explainedBytes = Object.values(explained).reduce((sum, bytes) => sum + bytes, 0);
-    const excess = (row: (typeof rows)[number]) => row.sentBytes - row.arrivals * row.sizeBytes;
-    return {
-      sentBytes,
-      receivedBytes,
-      neededBytes,
+    return upstreamBill({
+      rows,
+      receivedBytes: subject.counted(/^onepull_upstream_bytes_total/),
+      streamed: subject.counted(/^onepull_passed_through_total/),
       explainedBytes: explained,
-      // What was received in a life's last moments is not known.
-      unexplainedBytes: (subject.lives > 1 ? sentBytes : receivedBytes) - neededBytes - explainedBytes,
-      worst: rows.sort((a, b) => excess(b) - excess(a)).slice(0, worstShown),
-    };
+      wasRestarted: subject.lives > 1,
+    });
   }
 
   /** Log lines of a level, alike ones together. */

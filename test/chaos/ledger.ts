@@ -1,5 +1,6 @@
 import type { PullReport, RequestFailure } from './chaos-pull.ts';
 import type { Verdict } from './judge.ts';
+import type { UpstreamBill } from './upstream-bill.ts';
 
 /** A failure with what there is to know about it. */
 export interface FailureEntry extends RequestFailure {
@@ -11,26 +12,6 @@ export interface FailureEntry extends RequestFailure {
   readonly isPromiseBroken: boolean;
   /** The faults that were active: kind, target and number. */
   readonly active: readonly string[];
-}
-
-export interface Upstream {
-  /** What upstreams handed to their sockets. */
-  readonly sentBytes: number;
-  /** What onepull says it received. The rest was lost with connections that broke. */
-  readonly receivedBytes: number;
-  /** Every content as often as it came into the store, and what was streamed without being kept. */
-  readonly neededBytes: number;
-  /** By kind of fault: what it made necessary to fetch again, at most. */
-  readonly explainedBytes: Readonly<Record<string, number>>;
-  /** Received (sent, where onepull was restarted), less what was needed and what is explained. */
-  readonly unexplainedBytes: number;
-  /** What was fetched most beyond need. */
-  readonly worst: readonly {
-    readonly digest: string;
-    readonly sizeBytes: number;
-    readonly arrivals: number;
-    readonly sentBytes: number;
-  }[];
 }
 
 export interface OpenFiles {
@@ -69,7 +50,7 @@ export interface Ledger {
   readonly failures: readonly FailureEntry[];
   readonly wrongBytes: number;
   readonly staleTags: readonly string[];
-  readonly upstream: Upstream;
+  readonly upstream: UpstreamBill;
   /** Images that could not be pulled after everything was well again. */
   readonly wedged: readonly string[];
   readonly process: {

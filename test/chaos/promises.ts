@@ -26,8 +26,7 @@ export function brokenPromises(ledger: Ledger, bounds: PromiseBounds): readonly 
   const { unexplainedBytes: extra, neededBytes } = upstream;
   const extraAllowed = 0.02 * neededBytes + bytesPerRestart * process.lives;
   const share = `${formatSize(extra)} beyond the ${formatSize(neededBytes)} needed`;
-  // What a full disk made pass through memory came into no store, so that need is not known.
-  check('P1 One pull', ledger.faults.full !== undefined || extra <= extraAllowed, `upstream sent ${share}`);
+  check('P1 One pull', extra <= extraAllowed, `upstream sent ${share}`);
   const waitedS = (pulls.longestHeadersMs / 1000).toFixed(1);
   check(
     'P2 Streaming',

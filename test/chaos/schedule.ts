@@ -51,7 +51,7 @@ export function* schedule({ seed, kinds, everyMs }: ScheduleOptions): Generator<
 }
 
 /** What there is one of at a time. */
-function placeOf({ name, effect }: FaultKind, target: Target): string {
+export function placeOf({ name, effect }: Pick<FaultKind, 'name' | 'effect'>, target: Target): string {
   if (target === 'onepull') return 'onepull';
   return effect === 'damage' ? name : `${name} at ${target}`;
 }
