@@ -96,6 +96,8 @@ export async function prepareLayout(disk: Disk, layout: Layout): Promise<void> {
     ]) {
       await makeFolder(disk, folder);
     }
+    // At each start: whoever made them may have died before. What is committed is only as safe as the names above it.
+    for (const folder of [layout.root, blobs]) await disk.syncFolder(folder);
     const { marker } = layout;
     const marked = await stat(marker).catch(() => undefined);
     if (marked === undefined || marked.size === 0) {
@@ -107,7 +109,7 @@ export async function prepareLayout(disk: Disk, layout: Layout): Promise<void> {
   }
 }
 
-/** As `mkdir -p`. Node's own goes round for ever where the parent is there and yet has no room for folders, as in /proc. */
+/** As `mkdir -p`, for good. Node's own goes round for ever where the parent is there and yet has no room for folders, as in /proc. */
 async function makeFolders(disk: Disk, path: string, mode: number): Promise<void> {
   try {
     await makeFolder(disk, path, mode);
@@ -116,6 +118,8 @@ async function makeFolders(disk: Disk, path: string, mode: number): Promise<void
     await makeFolders(disk, dirname(path), mode);
     await makeFolder(disk, path, mode);
   }
+  // The folder above is perhaps not ours to look into: then it is up to whoever keeps it.
+  await disk.syncFolder(dirname(path)).catch(() => {});
 }
 
 async function makeFolder(disk: Disk, path: string, mode?: number): Promise<void> {
