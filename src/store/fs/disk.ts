@@ -7,6 +7,8 @@
  * part of it may be there, in any order.
  */
 export interface Disk {
+  /** Names the present start of the machine: under another name, what was not synced may be lost. Undefined: nobody knows. */
+  boot(): Promise<string | undefined>;
   /** Opens a file for reading and writing, created where it is missing. `empty`: without what it holds. */
   open(path: string, as: 'left' | 'empty'): Promise<DiskFile>;
   rename(from: string, to: string): Promise<void>;

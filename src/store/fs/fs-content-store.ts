@@ -11,7 +11,7 @@ import { readFully, replaceFile } from './file-io.ts';
 import type { IngestFolder } from './ingest-folder.ts';
 import type { Layout } from './layout.ts';
 import type { HeldFile, OpenFiles } from './open-files.ts';
-import { FsPartialBlob, type PartialBlobDeps } from './partial-blob.ts';
+import { type FillSafety, FsPartialBlob, type PartialBlobDeps } from './partial-blob.ts';
 import type { ProofLedger } from './proof-ledger.ts';
 import type { Proofs } from './proofs.ts';
 import type { Quarantine } from './quarantine.ts';
@@ -31,6 +31,7 @@ export interface FsContentStoreDeps {
   readonly queue: DigestQueue;
   readonly files: OpenFiles;
   readonly ingest: IngestFolder;
+  readonly fillSafety: FillSafety;
   readonly ledger: ProofLedger;
   readonly proofs: Pick<Proofs, 'serve'>;
   readonly quarantine: Pick<Quarantine, 'take'>;
@@ -143,8 +144,9 @@ export class FsContentStore implements ContentStore {
   }
 
   openPartial(digest: Digest): Promise<PartialBlob> {
-    const { disk, layout, queue, ingest } = this.#deps;
+    const { disk, fillSafety, layout, queue, ingest } = this.#deps;
     const deps: PartialBlobDeps = {
+      ...fillSafety,
       disk,
       layout,
       queue,

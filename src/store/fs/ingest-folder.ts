@@ -1,14 +1,18 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
+import { exists } from './file-io.ts';
 import { digestOfFileName, type Layout } from './layout.ts';
+import { readLeftFill, removeFill } from './left-fill.ts';
 
 export interface IngestFolderDeps {
   readonly disk: Disk;
+  /** `Disk.boot`. */
+  readonly boot: string | undefined;
   readonly layout: Layout;
   readonly queue: DigestQueue;
   readonly clock: Clock;
@@ -28,6 +32,7 @@ interface Leftover {
  */
 export class IngestFolder {
   readonly #disk: Disk;
+  readonly #boot: string | undefined;
   readonly #layout: Layout;
   readonly #queue: DigestQueue;
   readonly #clock: Clock;
@@ -38,6 +43,7 @@ export class IngestFolder {
 
   constructor(deps: IngestFolderDeps) {
     this.#disk = deps.disk;
+    this.#boot = deps.boot;
     this.#layout = deps.layout;
     this.#queue = deps.queue;
     this.#clock = deps.clock;
@@ -81,7 +87,7 @@ export class IngestFolder {
     else this.#holds.delete(digest);
   }
 
-  /** Finds what an earlier process left, oldest first, and removes drafts and records that belong to nothing. */
+  /** Finds what an earlier process left, oldest first, and removes what no fill could go on from. */
   async scan(): Promise<void> {
     const names = new Set(await readdir(this.#layout.ingest));
     const found: { digest: Digest; leftover: Leftover }[] = [];
@@ -90,8 +96,8 @@ export class IngestFolder {
       const path = join(this.#layout.ingest, name);
       const digest = digestOfFileName(stem);
       if (extension === 'part' && digest !== undefined) {
-        const { size, blocks, mtimeMs } = await stat(path);
-        found.push({ digest, leftover: { bytes: Math.min(size, blocks * 512), atMs: mtimeMs } });
+        const leftover = await this.#keepOrRemove(digest);
+        if (leftover !== undefined) found.push({ digest, leftover });
       } else if (extension === 'tmp' || (extension === 'json' && !names.has(`${stem}.part`))) {
         await this.#disk.remove(path);
       }
@@ -101,6 +107,16 @@ export class IngestFolder {
       this.#leftovers.set(digest, leftover);
       this.#bytes += leftover.bytes;
     }
+  }
+
+  async #keepOrRemove(digest: Digest): Promise<Leftover | undefined> {
+    const { filled, synced, file } = await readLeftFill(this.#layout, digest, this.#boot);
+    // Content that is there needs no fill: a crash of the machine may bring back the name that it had before its commit.
+    if (file !== undefined && filled.length > 0 && !(await exists(this.#layout.blob(digest)))) {
+      return { bytes: file.takenBytes, atMs: file.modifiedAtMs };
+    }
+    await removeFill(this.#disk, this.#layout, digest, synced.length > 0);
+    return undefined;
   }
 
   /** A fill begins. `grew` says how much is there already. */
@@ -124,13 +140,25 @@ export class IngestFolder {
     this.grew(digest, -(this.#open.get(digest) ?? 0));
   }
 
-  /** A fill ended; `isLeft`: its files stay for a later one. */
-  closed(digest: Digest, isLeft: boolean): void {
+  /** A fill ended; `isLeft`: its files stay for a later one. Returns what stands for them. */
+  closed(digest: Digest, isLeft: boolean): object | undefined {
     const bytes = this.#open.get(digest);
-    if (bytes === undefined) return;
+    if (bytes === undefined) return undefined;
     this.#open.delete(digest);
-    if (isLeft) this.#leftovers.set(digest, { bytes, atMs: this.#clock.now() });
-    else this.#bytes -= bytes;
+    if (!isLeft) {
+      this.#bytes -= bytes;
+      return undefined;
+    }
+    const left = { bytes, atMs: this.#clock.now() };
+    this.#leftovers.set(digest, left);
+    return left;
+  }
+
+  /** Runs `work` in the digest's turn if nobody opened or removed `left` since it was left. */
+  ifStillLeft(digest: Digest, left: object, work: () => Promise<void>): Promise<void> {
+    return this.#queue.run(digest, async () => {
+      if (this.#leftovers.get(digest) === left) await work();
+    });
   }
 
   /** The one to remove first, of those that nobody uses and that no fill is about to go on with. */
@@ -149,8 +177,7 @@ export class IngestFolder {
       // Out of the list even where the file cannot be removed: eviction must not try for ever.
       this.#leftovers.delete(digest);
       this.#bytes -= leftover.bytes;
-      await this.#disk.remove(this.#layout.partialData(digest));
-      await this.#disk.remove(this.#layout.partialRecord(digest));
+      await removeFill(this.#disk, this.#layout, digest, true);
       return leftover.bytes;
     });
   }

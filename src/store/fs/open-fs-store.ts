@@ -26,6 +26,7 @@ import { Scrub } from './scrub.ts';
 import type { SteadyBlobs } from './steady-blobs.ts';
 import { StoreHealth } from './store-health.ts';
 import { storeProbe } from './store-probe.ts';
+import { SyncTurn } from './sync-turn.ts';
 
 export interface FsStoreDeps {
   readonly clock: Clock;
@@ -34,7 +35,9 @@ export interface FsStoreDeps {
   readonly disk?: Disk;
 }
 
-type Deps = Required<FsStoreDeps>;
+type Deps = Required<FsStoreDeps> & { readonly boot: string | undefined };
+
+const syncEveryBytes = 64 * 1024 * 1024;
 
 export interface FsStoreOptions {
   /** The data directory; created where it is missing. */
@@ -42,6 +45,8 @@ export interface FsStoreOptions {
   readonly maxSizeBytes: number;
   /** 0 turns the scrub off. */
   readonly scrubBytesPerSecond: number;
+  /** About so many bytes of each fill may be lost with the machine; 64 MiB unless told. */
+  readonly syncEveryBytes?: number;
   /** Content that was not hashed for so long is hashed when it is opened; 0, the default: each time. */
   readonly verifyAfterMs?: number;
   /** Free space that the disk keeps; none unless told. */
@@ -79,7 +84,7 @@ export interface FsStore extends AsyncDisposable {
  */
 export async function openFsStore(given: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
   const disk = given.disk ?? nodeDisk;
-  const deps = { ...given, disk };
+  const deps = { ...given, disk, boot: await disk.boot() };
   await using opening = new AsyncDisposableStack();
   const layout = new Layout(options.path);
   await prepareLayout(deps.disk, layout);
@@ -123,7 +128,7 @@ export async function openFsStore(given: FsStoreDeps, options: FsStoreOptions): 
 type ContentParts = ReturnType<typeof openContent>;
 
 function openContent(
-  { clock, channels, disk, health }: Deps & { readonly health: StoreHealth },
+  { boot, clock, channels, disk, health }: Deps & { readonly health: StoreHealth },
   options: FsStoreOptions,
   layout: Layout,
   { accessTimes, blobs, references, removal }: OpenCatalog,
@@ -133,7 +138,9 @@ function openContent(
   const queue = new DigestQueue();
   const files = opening.use(new OpenFiles());
   opening.defer(() => queue.idle());
-  const ingest = new IngestFolder({ disk, layout, queue, clock });
+  const syncTurn = new SyncTurn();
+  opening.defer(() => syncTurn.idle());
+  const ingest = new IngestFolder({ boot, disk, layout, queue, clock });
   const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
   const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
   const reservations = new Reservations({ clock, writtenBytes: (digest) => ingest.bytesOf(digest) });
@@ -174,6 +181,7 @@ function openContent(
     queue,
     files,
     ingest,
+    fillSafety: { boot, syncTurn, syncEveryBytes: options.syncEveryBytes ?? syncEveryBytes },
     ledger,
     proofs,
     quarantine,

@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises';
 import type { Interval } from '../../core/byte-range.ts';
 import { algorithmOf, type Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
@@ -6,20 +5,35 @@ import { IntervalSet } from '../../core/interval-set.ts';
 import type { PartialBlob } from '../content-store.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { replaceFile, writeFully } from './file-io.ts';
+import { writeFully } from './file-io.ts';
 import type { Layout } from './layout.ts';
-import { emptyRecord, filledIntervals, type PartialRecord, parseRecord, serializeRecord } from './partial-record.ts';
+import { type LeftFill, readLeftFill, removeFill } from './left-fill.ts';
+import { filledIntervals, type PartialRecord } from './partial-record.ts';
+import { RecordFile } from './record-file.ts';
 import { storageError } from './storage-error.ts';
+import type { SyncTurn } from './sync-turn.ts';
+
+/** How fills outlive the machine. */
+export interface FillSafety {
+  /** `Disk.boot`. */
+  readonly boot: string | undefined;
+  readonly syncTurn: Pick<SyncTurn, 'run'>;
+  /** About so many bytes of each may be lost with it. */
+  readonly syncEveryBytes: number;
+}
 
 /** What a partial file tells the store, and asks of it. */
-export interface PartialBlobDeps {
+export interface PartialBlobDeps extends FillSafety {
   readonly disk: Disk;
   readonly layout: Layout;
   readonly queue: DigestQueue;
   readonly ingest: {
     grew(digest: Digest, bytes: number): void;
     emptied(digest: Digest): void;
-    closed(digest: Digest, isLeft: boolean): void;
+    /** Returns what stands for the leftover, if there is one. */
+    closed(digest: Digest, isLeft: boolean): object | undefined;
+    /** Runs `work` in the digest's turn if its leftover is still the one that the last `closed` left. */
+    ifStillLeft(digest: Digest, left: object, work: () => Promise<void>): Promise<void>;
     held(digest: Digest): void;
     released(digest: Digest): void;
   };
@@ -44,6 +58,8 @@ export class FsPartialBlob implements PartialBlob {
   readonly #deps: PartialBlobDeps;
   readonly #file: DiskFile;
   readonly #written: IntervalSet;
+  readonly #record: RecordFile;
+  #lastRecord: PartialRecord | undefined;
   #outcome: 'partial' | 'committed' | 'discarded' = 'partial';
   #recording: Promise<void> = Promise.resolve();
   #holds = 0;
@@ -59,13 +75,16 @@ export class FsPartialBlob implements PartialBlob {
     }
   }
 
-  constructor(deps: PartialBlobDeps, digest: Digest, file: DiskFile, resumed: PartialRecord) {
+  constructor(deps: PartialBlobDeps, digest: Digest, file: DiskFile, { filled, synced, sizeBytes }: LeftFill) {
     this.#deps = deps;
     this.digest = digest;
     this.#file = file;
     this.fd = file.fd;
-    this.resumed = resumed;
-    this.#written = new IntervalSet(resumed.filled);
+    this.resumed = { filled, sizeBytes };
+    this.#lastRecord = filled.length > 0 ? this.resumed : undefined;
+    const { syncEveryBytes } = deps;
+    this.#record = new RecordFile({ ...deps, data: file }, digest, { synced, syncEveryBytes });
+    this.#written = new IntervalSet(filled);
     deps.ingest.grew(digest, this.#written.bytes);
   }
 
@@ -75,15 +94,14 @@ export class FsPartialBlob implements PartialBlob {
     } catch (error) {
       throw storageError(error, 'write content');
     }
+    this.#record.wrote(bytes.byteLength);
     this.#deps.ingest.grew(this.digest, this.#written.add(offset, offset + bytes.byteLength));
   }
 
   record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void> {
     if (this.#outcome !== 'partial') return Promise.resolve();
-    const { disk, layout } = this.#deps;
-    const path = layout.partialRecord(this.digest);
-    const text = Buffer.from(serializeRecord({ filled, sizeBytes }));
-    const recorded = replaceFile(disk, `${path}.tmp`, path, (append) => append(text), false);
+    this.#lastRecord = { filled, sizeBytes };
+    const recorded = this.#record.write(this.#lastRecord);
     this.#recording = recorded.catch(() => {});
     this.#deps.usageChanged();
     return recorded.catch((error: unknown) => {
@@ -94,12 +112,14 @@ export class FsPartialBlob implements PartialBlob {
   async commit(sizeBytes: number): Promise<void> {
     const { disk, layout, queue, ingest, committed } = this.#deps;
     this.#assertPartial();
+    this.#record.end();
     await this.#recording;
     try {
       const { size } = await this.#file.stat();
       if (size < sizeBytes) throw new AppError('STORAGE_FAILED', `the file has ${size} of ${sizeBytes} bytes`);
       if (size > sizeBytes) await this.#file.truncate(sizeBytes);
       await this.#file.sync();
+      await this.#record.assertSynced();
       await queue.run(this.digest, async () => {
         await disk.rename(layout.partialData(this.digest), layout.blob(this.digest));
         this.#outcome = 'committed';
@@ -107,6 +127,8 @@ export class FsPartialBlob implements PartialBlob {
         await committed(this.digest, sizeBytes);
         await disk.syncFolder(layout.blobFolder(algorithmOf(this.digest)));
         await disk.remove(layout.partialRecord(this.digest));
+        // It must not come back and vouch for the data of a later fill.
+        if (this.#record.isSynced) await disk.syncFolder(layout.ingest);
       });
     } catch (error) {
       throw storageError(error, 'commit content');
@@ -144,13 +166,34 @@ export class FsPartialBlob implements PartialBlob {
   }
 
   async #close(): Promise<void> {
+    this.#record.end();
     await this.#recording;
-    // A file without a byte is worth nothing to a later fill, and nothing would ever make it leave.
-    const isLeft = this.#outcome === 'partial' && this.#written.bytes > 0;
+    // A file without a byte, or that nothing vouches for, is worth nothing to a later fill.
+    const last = this.#lastRecord;
+    const isLeft = this.#outcome === 'partial' && this.#written.bytes > 0 && last !== undefined;
     if (this.#outcome === 'partial' && !isLeft) await this.#removeFiles().catch(() => {});
     this.#isEnded = true;
-    this.#deps.ingest.closed(this.digest, isLeft);
+    const left = this.#deps.ingest.closed(this.digest, isLeft);
+    if (left !== undefined && last !== undefined) this.#keepLater(last, left);
     await this.#closeFileIfFree();
+  }
+
+  /** Nobody waits for it: meanwhile the next fill may begin, or the files may leave; then it was for nothing. */
+  #keepLater(last: PartialRecord, left: object): void {
+    const { ingest, syncTurn } = this.#deps;
+    this.#holds++;
+    const ifStillLeft = (work: () => Promise<void>) => ingest.ifStillLeft(this.digest, left, work);
+    void syncTurn.run(async () => {
+      try {
+        const { size } = await this.#file.stat();
+        await this.#record.keep({ ...last, filled: filledIntervals(last, size) }, ifStillLeft);
+      } catch {
+        // As where it cannot be synced.
+      } finally {
+        this.#holds--;
+        void this.#closeFileIfFree();
+      }
+    });
   }
 
   /** In the digest's turn only so that the end of the store waits for it. */
@@ -163,8 +206,7 @@ export class FsPartialBlob implements PartialBlob {
   #removeFiles(): Promise<void> {
     const { disk, layout, queue, ingest } = this.#deps;
     return queue.run(this.digest, async () => {
-      await disk.remove(layout.partialData(this.digest));
-      await disk.remove(layout.partialRecord(this.digest));
+      await removeFill(disk, layout, this.digest, this.#record.isSynced);
       ingest.emptied(this.digest);
     });
   }
@@ -174,22 +216,20 @@ export class FsPartialBlob implements PartialBlob {
   }
 }
 
-// A record is a few intervals; a large one is not ours.
-const maxRecordBytes = 2 ** 20;
-
 async function resume(deps: PartialBlobDeps, digest: Digest): Promise<FsPartialBlob> {
-  const path = deps.layout.partialData(digest);
-  const record = (await readRecord(deps.layout.partialRecord(digest))) ?? emptyRecord;
-  const lengthBytes = (await stat(path).catch(() => undefined))?.size ?? 0;
-  const filled = filledIntervals(record, lengthBytes);
+  const { boot, disk, layout } = deps;
+  const left = await readLeftFill(layout, digest, boot);
+  const end = left.filled.at(-1)?.end ?? 0;
   // What nobody vouches for would be taken for the new fill's progress after a crash, so it goes. By its name, not its
   // bytes: who holds the file may still be reading it.
-  if (filled.length === 0) await deps.disk.remove(path);
-  const file = await deps.disk.open(path, 'left');
-  return new FsPartialBlob(deps, digest, file, { filled, sizeBytes: record.sizeBytes });
-}
-
-async function readRecord(path: string): Promise<PartialRecord | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.length > maxRecordBytes ? undefined : parseRecord(text);
+  if (end === 0 && left.isThere) await removeFill(disk, layout, digest, left.synced.length > 0);
+  const file = await disk.open(layout.partialData(digest), 'left');
+  try {
+    // Nor may what the machine's crash left beyond the end; nobody reads that.
+    if (end > 0 && (left.file?.lengthBytes ?? 0) > end) await file.truncate(end);
+    return new FsPartialBlob(deps, digest, file, left);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }

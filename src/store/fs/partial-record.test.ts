@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Interval } from '../../core/byte-range.ts';
-import { filledIntervals, parseRecord, serializeRecord } from './partial-record.ts';
+import { filledIntervals, parseRecord, serializeRecord, survivingIntervals } from './partial-record.ts';
 
 function filled(intervals: [number, number][], lengthBytes: number, sizeBytes?: number): [number, number][] {
   const record = { filled: intervals.map(([start, end]): Interval => ({ start, end })), sizeBytes };
@@ -89,9 +89,31 @@ describe('the record of a partial file', () => {
           { start: 500, end: 500 },
         ],
         sizeBytes,
+        synced: [{ start: 0, end: 60 }],
+        boot: sizeBytes === 0 ? undefined : 'this one',
       };
       assert.deepEqual(parseRecord(serializeRecord(record)), record);
     }
+  });
+
+  it('of a release that synced nothing is believed in any start of the machine', () => {
+    const record = parseRecord('{"version":1,"size":700,"filled":[[0,100]]}');
+    assert.ok(record);
+    assert.deepEqual(survivingIntervals(record, 300, 'any'), [{ start: 0, end: 300 }]);
+  });
+
+  it('counts for what was synced, and no more, once the machine was started again', () => {
+    const synced = [
+      { start: 0, end: 60 },
+      { start: 200, end: 250 },
+    ];
+    const record = { filled: [{ start: 0, end: 300 }], sizeBytes: 700, synced, boot: 'first' };
+    assert.deepEqual(survivingIntervals(record, 500, 'first'), [{ start: 0, end: 500 }]);
+    assert.deepEqual(survivingIntervals(record, 500, 'second'), synced);
+    assert.deepEqual(survivingIntervals(record, 220, 'second'), [
+      { start: 0, end: 60 },
+      { start: 200, end: 220 },
+    ]);
   });
 
   it('is nothing where it is garbled', () => {
@@ -105,6 +127,8 @@ describe('the record of a partial file', () => {
       '{"version":1,"size":1,"filled":[[5,1]]}',
       '{"version":1,"size":1,"filled":[[0,"1"]]}',
       '{"version":1,"size":1,"filled":[[0,1e300]]}',
+      '{"version":1,"size":1,"filled":[],"synced":[[0]]}',
+      '{"version":1,"size":1,"filled":[],"synced":[],"boot":7}',
     ];
     for (const text of garbled) assert.equal(parseRecord(text), undefined, text);
   });
