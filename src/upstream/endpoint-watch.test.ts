@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AppError, type ErrorCode } from '../core/errors.ts';
+import { VirtualClock } from '../core/testing/virtual-clock.ts';
+import { Channels } from '../telemetry/channels.ts';
+import { EndpointWatch } from './endpoint-watch.ts';
+
+function watched(more: { isOnly?: boolean } = {}) {
+  const clock = new VirtualClock();
+  const channels = new Channels();
+  const moves: string[] = [];
+  channels.breaker.subscribe(({ state, reason }) => moves.push(reason === undefined ? state : `${state}: ${reason}`));
+  const probes: (PromiseWithResolvers<void> & { signal: AbortSignal })[] = [];
+  const probe = (signal: AbortSignal) => {
+    const answer = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => answer.reject(signal.reason));
+    probes.push({ ...answer, signal });
+    return answer.promise;
+  };
+  const watch = new EndpointWatch(
+    { clock, channels, random: () => 1, probe },
+    { upstream: 'hub', endpoint: 'a.example', isOnly: more.isOnly ?? false },
+  );
+  const fail = (code: ErrorCode = 'UPSTREAM_UNREACHABLE', times = 1) => {
+    for (let n = 0; n < times; n++) watch.failed(new AppError(code, 'refused'));
+  };
+  return { clock, watch, moves, probes, fail };
+}
+
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('an endpoint under watch', () => {
+  it('is probed after its breaker’s period and comes back when the probe answers', async () => {
+    const { clock, watch, moves, probes, fail } = watched();
+    fail('UPSTREAM_UNREACHABLE', 2);
+    assert.ok(watch.isShut);
+    assert.equal(watch.shutMs, 1000);
+    clock.advance(999);
+    assert.equal(probes.length, 0);
+    clock.advance(1);
+    assert.equal(probes.length, 1);
+    assert.ok(watch.isShut);
+    probes[0]?.resolve();
+    await settled();
+    assert.ok(!watch.isShut);
+    assert.deepEqual(moves, ['open: refused', 'half-open: refused', 'closed']);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('is probed again, later each time, as long as the probes fail', async () => {
+    const { clock, watch, probes, fail } = watched();
+    fail('UPSTREAM_TIMEOUT', 2);
+    for (const [n, periodMs] of [1000, 2000, 4000].entries()) {
+      clock.advance(periodMs - 1);
+      assert.equal(probes.length, n);
+      clock.advance(1);
+      assert.equal(probes.length, n + 1);
+      probes[n]?.reject(new AppError('UPSTREAM_TIMEOUT', 'silent'));
+      await settled();
+    }
+    assert.equal(watch.shutReason, 'silent');
+    await watch[Symbol.asyncDispose]();
+    assert.equal(clock.pending, 0);
+  });
+
+  it('is never probed without a failure, and an only one never at all', () => {
+    for (const isOnly of [false, true]) {
+      const { clock, watch, moves, probes, fail } = watched({ isOnly });
+      if (isOnly) fail('UPSTREAM_UNREACHABLE', 20);
+      clock.advance(3_600_000);
+      assert.deepEqual([probes.length, moves, watch.isShut, clock.pending], [0, [], false, 0]);
+    }
+  });
+
+  it('is not shut for answers, limits or what is our own fault', () => {
+    const { watch, fail } = watched();
+    for (const code of ['MANIFEST_UNKNOWN', 'UPSTREAM_DENIED', 'UPSTREAM_RATE_LIMITED', 'OVERLOADED'] as const) {
+      fail(code, 20);
+    }
+    assert.ok(!watch.isShut);
+    assert.equal(watch.snapshot().health.lastError, undefined);
+  });
+
+  it('comes back by a request that was sent meanwhile, and its probe is called off', async () => {
+    const { clock, watch, moves, probes, fail } = watched();
+    fail('UPSTREAM_UNREACHABLE', 2);
+    clock.advance(1000);
+    watch.answered(20, clock.monotonic());
+    assert.ok(!watch.isShut);
+    assert.ok(probes[0]?.signal.aborted);
+    await settled();
+    assert.equal(moves.at(-1), 'closed');
+    // What the probe that was called off says is nothing to the next one.
+    fail('UPSTREAM_UNREACHABLE', 2);
+    probes[0]?.resolve();
+    await settled();
+    assert.ok(watch.isShut);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('forgets its failures when it comes back', async () => {
+    const { clock, watch, probes, fail } = watched();
+    fail('UPSTREAM_FAILED', 4);
+    clock.advance(1000);
+    probes[0]?.resolve();
+    await settled();
+    fail('UPSTREAM_FAILED', 1);
+    assert.ok(!watch.isShut);
+  });
+
+  it('tells who waits for it, once, with what it was found by', async () => {
+    const { watch, fail } = watched();
+    const told: string[] = [];
+    const stop = watch.onOpened((cause) => told.push(cause));
+    watch.onOpened((cause) => told.push(`also ${cause}`));
+    fail('UPSTREAM_UNREACHABLE', 1);
+    assert.deepEqual(told, []);
+    stop();
+    fail('UPSTREAM_TIMEOUT', 3);
+    assert.deepEqual(told, ['also UPSTREAM_TIMEOUT']);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('weighs wrong content heavily', async () => {
+    const { watch, fail } = watched();
+    fail('CONTENT_MISMATCH', 1);
+    assert.ok(!watch.isShut);
+    fail('UPSTREAM_INTERRUPTED', 1);
+    assert.ok(watch.isShut);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('leaves nothing behind when it is disposed of in the midst of a probe', async () => {
+    const { clock, watch, moves, probes, fail } = watched();
+    fail('UPSTREAM_UNREACHABLE', 2);
+    clock.advance(1000);
+    await watch[Symbol.asyncDispose]();
+    assert.ok(probes[0]?.signal.aborted);
+    fail('UPSTREAM_UNREACHABLE', 5);
+    assert.deepEqual([clock.pending, moves.length], [0, 2]);
+  });
+});
