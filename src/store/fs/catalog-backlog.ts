@@ -51,6 +51,7 @@ export class CatalogBacklog {
         this.drain();
       }
       write();
+      this.#deps.health.worked('catalog');
       return true;
     } catch (error) {
       if (!isCatalogTrouble(error)) throw error;
@@ -77,7 +78,6 @@ export class CatalogBacklog {
       for (const write of this.#writes) attempt(write);
     });
     this.#empty();
-    this.#deps.health.worked('catalog');
   }
 
   #keep(write: () => void): false {

@@ -60,10 +60,11 @@ export class DiskSpace {
   }
 
   async #look(): Promise<void> {
-    const usageBytes = this.#deps.usageBytes();
+    const { clock, usageBytes: usage } = this.#deps;
+    const [atMs, usageBytes] = [clock.monotonic(), usage()];
     try {
       const { bavail, bsize } = await statfs(this.#path);
-      this.#sample = { atMs: this.#deps.clock.monotonic(), freeBytes: bavail * bsize, usageBytes };
+      this.#sample = { atMs, freeBytes: bavail * bsize, usageBytes };
     } catch {
       this.#sample = undefined;
     }

@@ -1,5 +1,11 @@
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
-import { Channels, type EvictionEvent, type NoticeEvent, type QuarantineEvent } from '../../telemetry/channels.ts';
+import {
+  Channels,
+  type EvictionEvent,
+  type NoticeEvent,
+  type QuarantineEvent,
+  type RefusedEvent,
+} from '../../telemetry/channels.ts';
 import { Layout } from '../fs/layout.ts';
 import { type FsStore, type FsStoreOptions, openFsStore } from '../fs/open-fs-store.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -12,6 +18,7 @@ export class FsStoreFixture implements AsyncDisposable {
   readonly notices: NoticeEvent[] = [];
   readonly evictions: EvictionEvent[] = [];
   readonly quarantined: QuarantineEvent[] = [];
+  readonly refused: RefusedEvent[] = [];
   readonly layout: Layout;
   readonly #folder: AsyncDisposable;
   readonly #options: Partial<FsStoreOptions>;
@@ -23,8 +30,12 @@ export class FsStoreFixture implements AsyncDisposable {
     this.layout = new Layout(folder.path);
   }
 
-  static async create(options: Partial<FsStoreOptions> = {}): Promise<FsStoreFixture> {
-    const fixture = new FsStoreFixture(await tempFolder(), options);
+  /** @param at a folder that goes with the fixture; one of its own unless told */
+  static async create(
+    options: Partial<FsStoreOptions> = {},
+    at?: { path: string } & AsyncDisposable,
+  ): Promise<FsStoreFixture> {
+    const fixture = new FsStoreFixture(at ?? (await tempFolder()), options);
     await fixture.open();
     return fixture;
   }
@@ -39,6 +50,7 @@ export class FsStoreFixture implements AsyncDisposable {
     channels.notice.subscribe((event) => this.notices.push(event));
     channels.eviction.subscribe((event) => this.evictions.push(event));
     channels.quarantine.subscribe((event) => this.quarantined.push(event));
+    channels.refused.subscribe((event) => this.refused.push(event));
     const options = { ...roomy, path: this.layout.root, ...this.#options };
     this.#store = await openFsStore({ clock: this.clock, channels }, options);
     return this.#store;
