@@ -21,7 +21,7 @@ export interface EndpointOrder {
 
 /** What it takes to be judged degraded, and what to be no longer: far enough apart that nobody goes to and fro. */
 const limits = {
-  enter: { errorRatio: 0.3, attempts: 5, weight: 2, factor: 4, latencyMs: 1000, bytesPerSecond: 1024 * 1024 },
+  enter: { errorRatio: 0.3, attempts: 5, weight: 1.5, factor: 4, latencyMs: 1000, bytesPerSecond: 1024 * 1024 },
   stay: { errorRatio: 0.1, attempts: 1, weight: 0.5, factor: 2, latencyMs: 500, bytesPerSecond: 2 * 1024 * 1024 },
 } as const;
 
