@@ -222,7 +222,6 @@ describe('a token', () => {
     [401, '{"details":"incorrect username or password"}', 'UPSTREAM_UNAUTHORIZED', /token server.*incorrect username/],
     [403, '', 'UPSTREAM_DENIED', /token server/],
     [404, '', 'UPSTREAM_UNAUTHORIZED', /token server/],
-    [429, '', 'UPSTREAM_RATE_LIMITED', /token server/],
     [500, '', 'UPSTREAM_FAILED', /token server/],
     [200, 'no json, secret', 'UPSTREAM_INVALID', /without a usable token/],
     [200, '{"token":"line\\nbreak"}', 'UPSTREAM_INVALID', /without a usable token/],
@@ -244,6 +243,20 @@ describe('a token', () => {
       assert.equal(server.issued, issued + 1, 'a failure is not remembered');
     });
   }
+
+  it('that a limit keeps from us is not asked for again before the limit ends, and then it is', async () => {
+    await using server = await TokenRegistry.start();
+    server.answerToken = (_, __, response) => answer(response, 429, { 'retry-after': '7' }, '');
+    const clock = new VirtualClock();
+    const { client } = makeClient(server.registry.url, { credentials: basic, clock });
+    await using _ = client;
+    assert.match((await failure(getManifest(client), 'UPSTREAM_RATE_LIMITED')).message, /token server/);
+    assert.equal((await failure(getManifest(client), 'UPSTREAM_RATE_LIMITED')).retryAfterMs, 7000);
+    assert.equal(server.tokenServer.requests.length, 1);
+    server.answerToken = (self, _, response) => answer(response, 200, {}, JSON.stringify({ token: self.issue() }));
+    clock.advance(7000);
+    await getManifest(client);
+  });
 
   it('goes on being fetched for the others when one who asked leaves', async () => {
     await using server = await TokenRegistry.start();
