@@ -47,6 +47,15 @@ describe('concurrency limit', () => {
     assert.equal(after(low, ...times(1000, 'success' as const)).limit, ceiling);
   });
 
+  it('grows with each success until something is refused for the first time', () => {
+    let state = firstLimit({ ceiling: 48, start: 16 });
+    for (let round = 0; round < 16; round++) state = nextLimit(state, { kind: 'success', isUsed: true }, 48);
+    assert.equal(state.limit, 32);
+    state = nextLimit(state, { kind: 'overload', lowered: state.lowered }, 48);
+    for (let round = 0; round < 16; round++) state = nextLimit(state, { kind: 'success', isUsed: true }, 48);
+    assert.equal(state.limit, 17);
+  });
+
   it('does not grow where nobody uses it', () => {
     const low = after(firstLimit({ ceiling, start: 16 }), 'overload');
     assert.equal(after(low, ...times(1000, 'idle' as const)).limit, low.limit);

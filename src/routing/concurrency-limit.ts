@@ -25,7 +25,8 @@ export type ConcurrencyEvent =
 
 export function firstLimit({ ceiling, start }: ConcurrencyBounds): ConcurrencyLimit {
   const limit = Math.max(1, Math.min(ceiling, start));
-  return { limit, credit: 0, familiar: limit, lowered: 0, isFalling: false };
+  // Until something is refused, nothing says that more would be too much.
+  return { limit, credit: 0, familiar: ceiling, lowered: 0, isFalling: false };
 }
 
 /**
