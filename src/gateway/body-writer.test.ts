@@ -217,6 +217,16 @@ describe('BodyWriter', () => {
     assert.deepEqual(setup.target.blocks.map((block) => block.length).slice(0, 2), [32 * 1024, 256 * 1024]);
   });
 
+  it('waits again for what has gone from memory between the word that it is there and the look', async () => {
+    using setup = new Setup(Buffer.alloc(700_000, 'abcdefg'));
+    setup.content.isPassing = true;
+    let misses = 3;
+    const { read } = setup.content;
+    setup.content.read = (offset, into) => (misses-- > 0 ? 0 : read.call(setup.content, offset, into));
+    await setup.takeAll();
+    assert.equal(Buffer.concat(setup.target.blocks).length, 700_000);
+  });
+
   it('stops when its client leaves: before, while it waits, while it reads, while it writes', async () => {
     using before = new Setup('some bytes');
     before.target.controller.abort(gone);

@@ -130,7 +130,9 @@ export class BodyWriter {
     }
     if (storage.kind === 'window') {
       this.#block = this.#deps.reads.copy(storage.window, offset, Math.min(bytes, this.#blockBytes));
-      return this.#write(this.#block.bytes);
+      if (this.#block.bytes.length > 0) return this.#write(this.#block.bytes);
+      this.#letGo(false);
+      return this.#wait();
     }
     this.#state = 'reading';
     this.#deps.reads.read(storage.fd, offset, Math.min(bytes, this.#blockBytes), this.#onRead);

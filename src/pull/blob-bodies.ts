@@ -52,16 +52,19 @@ export class StoredReader {
 
   readableTo(offset: number): number {
     if (this.#failure !== undefined) throw this.#failure;
-    const heldFrom = this.#isProven ? this.end : this.sizeBytes - this.#holdBackBytes;
-    return Math.max(offset, Math.min(this.end, heldFrom));
+    return Math.max(offset, Math.min(this.end, this.#heldFrom));
   }
 
   async whenReadable(offset: number, signal: AbortSignal): Promise<number> {
     const to = this.readableTo(offset);
-    if (to > offset || this.#isProven) return to;
+    if (to > offset || (offset >= this.end && this.end <= this.#heldFrom)) return to;
     // Its rejection is the failure that `readableTo` throws.
     await abandonable(this.#blob.proof ?? Promise.resolve(), signal).catch(() => signal.throwIfAborted());
     return this.readableTo(offset);
+  }
+
+  get #heldFrom(): number {
+    return this.#isProven ? this.sizeBytes : this.sizeBytes - this.#holdBackBytes;
   }
 
   async whenSized(): Promise<number> {

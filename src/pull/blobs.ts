@@ -12,7 +12,7 @@ import type { ContentStore, Room, StoredBlob } from '../store/content-store.ts';
 import type { Channels, PassThroughEvent } from '../telemetry/channels.ts';
 import { type AttemptDeps, withAttempts, withinBound } from './attempts.ts';
 import { type Leg, StoredReader } from './blob-bodies.ts';
-import type { BlobAnswer, BlobRequest } from './depot.ts';
+import type { BlobAnswer, BlobRequest, BlobStorage } from './depot.ts';
 import { HandedHashes } from './handed-hashes.ts';
 import { type BodyWays, LastingBody, passCause } from './lasting-body.ts';
 import type { PullBoard } from './pull-board.ts';
@@ -191,7 +191,7 @@ export class Blobs {
   }
 
   #body(leg: Leg, range: Interval | undefined, request: BlobRequest, link: LinkRecord): LastingBody {
-    const { passing, store, board } = this.#deps;
+    const { passing, board } = this.#deps;
     const { digest, client } = request;
     const ways: BodyWays = {
       holdBackBytes: passing.holdBackBytes,
@@ -200,15 +200,23 @@ export class Blobs {
         (await this.#miss(request, sizeBytes ?? link.sizeBytes, part, undefined, signal)).leg,
       pass: (cause, sizeBytes, part, handed) =>
         this.#pass(request, cause, sizeBytes ?? link.sizeBytes, part, handed).leg,
-      condemn: (reason) => store.condemn(digest, reason).catch((error) => this.#notCondemned(digest, error)),
+      condemn: (storage, reason) => this.#condemn(digest, storage, reason),
       handedHash: (storage, start, end) => this.#handed.over(storage, digest, start, end),
     };
     return new LastingBody(ways, leg, range, board.reading(digest, client));
   }
 
-  #notCondemned(digest: Digest, error: unknown): void {
-    const message = 'a damaged blob could not be taken out of the store';
-    this.#deps.channels.notice.publish({ level: 'error', message, error, fields: { digest } });
+  /** Of many who find it damaged one is the first; when the others look, it may have been fetched anew. */
+  async #condemn(digest: Digest, storage: BlobStorage, reason: string): Promise<void> {
+    const { store, channels } = this.#deps;
+    try {
+      const there = await store.open(digest);
+      there?.close();
+      if (storage.kind === 'file' && there?.fd === storage.fd) await store.condemn(digest, reason);
+    } catch (error) {
+      const message = 'a damaged blob could not be taken out of the store';
+      channels.notice.publish({ level: 'error', message, error, fields: { digest } });
+    }
   }
 
   /** Asks upstream whether the repository has the digest, once for all who want to know. */

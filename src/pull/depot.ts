@@ -108,7 +108,7 @@ export type BlobStorage =
 
 /** Bytes that are in memory only for a while. */
 export interface BlobWindow {
-  /** Copies what is there from `offset` on to `into`; returns how many bytes. In the turn in which it was said to be there. */
+  /** Copies what is there from `offset` on to `into`; returns how many bytes. 0: it has gone since it was said to be there. */
   read(offset: number, into: Uint8Array): number;
 }
 

@@ -21,8 +21,8 @@ export interface BodyWays {
     range: Interval | undefined,
     handed: HandedOut | undefined,
   ): Leg;
-  /** What is in the store under this digest is damaged. */
-  condemn(reason: string): Promise<void>;
+  /** What is read here is damaged: it has to leave the store, if it is what the store has. */
+  condemn(storage: BlobStorage, reason: string): Promise<void>;
   /** The hash over what was handed out. */
   handedHash(storage: Exclude<BlobStorage, { kind: 'window' }>, start: number, end: number): Promise<DigestVerifier>;
 }
@@ -113,7 +113,7 @@ export class LastingBody implements BlobBody {
   }
 
   async unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void> {
-    const condemned = this.#leg.kind === 'pass' ? undefined : this.#ways.condemn(error.message);
+    const condemned = this.#leg.kind === 'pass' ? undefined : this.#ways.condemn(this.storage, error.message);
     // Who starts over must not find it again.
     if (offset === this.start) await condemned;
     await this.#goOn(offset, error, signal, true);

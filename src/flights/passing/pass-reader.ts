@@ -157,12 +157,13 @@ export class PassReader implements PassFollower {
   }
 
   /**
-   * Copies bytes from `offset` on to `into`; returns how many, at least one. Only what `readableTo` has just said is there,
-   * and each byte once.
+   * Copies bytes from `offset` on to `into`; returns how many: none where they have gone out of the window since
+   * `readableTo` said that they were there. In order, each byte once.
    */
   read(offset: number, into: Uint8Array): number {
     const pass = this.#pass;
-    if (pass === undefined || offset !== this.#position) throw new Error(`byte ${offset} is not the next one`);
+    if (pass === undefined) return 0;
+    if (offset !== this.#position) throw new Error(`byte ${offset} is not the next one`);
     const to = Math.min(pass.window.end, this.#limit, offset + into.length);
     while (this.#position < to) {
       const bytes = pass.window.at(this.#position, to - this.#position);
@@ -171,7 +172,7 @@ export class PassReader implements PassFollower {
       this.#position += bytes.length;
     }
     pass.moved();
-    return to - offset;
+    return this.#position - offset;
   }
 
   close(): void {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
 import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
 import { parseReference } from '../../core/reference.ts';
 import { parseRepositoryName } from '../../core/repository-name.ts';
 import { type Scope, sharedIdentity } from '../../core/scope.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { FlightTable } from '../../flights/flight-table.ts';
-import { PassingTable } from '../../flights/passing/passing-table.ts';
+import { PassingTable, type PassingTableOptions } from '../../flights/passing/passing-table.ts';
 import { testOptions as passingOptions } from '../../flights/passing/testing/passing-world.ts';
 import { testOptions } from '../../flights/testing/flight-world.ts';
 import { MortalStore, untilQuiet } from '../../flights/testing/mortal-store.ts';
@@ -14,7 +15,7 @@ import { retryDefaults, retryPolicy } from '../../routing/retry-policy.ts';
 import { MemoryCatalog } from '../../store/memory/memory-catalog.ts';
 import { MemoryContentStore } from '../../store/memory/memory-content-store.ts';
 import { Channels } from '../../telemetry/channels.ts';
-import type { BlobAnswer, ManifestAnswer } from '../depot.ts';
+import type { BlobAnswer, BlobBody, ManifestAnswer } from '../depot.ts';
 import { Fetches } from '../fetches.ts';
 import { PullBoard } from '../pull-board.ts';
 import { PullDepot } from '../pull-depot.ts';
@@ -26,6 +27,11 @@ export const headerTimeoutMs = 25_000;
 export const staleAfterMs = 3000;
 
 const retry = retryPolicy({ ...retryDefaults, maxAttempts: 3 }, () => 0);
+
+export interface ReadOptions {
+  readonly mostBytes?: number;
+  readonly onBlock?: (offset: number) => Promise<void> | void;
+}
 
 /** A depot with two upstreams, a clock that a test moves, and everything else in memory. */
 export class PullWorld implements AsyncDisposable {
@@ -43,7 +49,7 @@ export class PullWorld implements AsyncDisposable {
   readonly coalesced: string[] = [];
   readonly never: AbortSignal = new AbortController().signal;
 
-  constructor() {
+  constructor(options: Partial<PassingTableOptions> = {}) {
     const { clock, channels, store, catalog } = this;
     channels.coalesced.subscribe(({ kind }) => this.coalesced.push(kind));
     const upstreams = new Upstreams(
@@ -53,7 +59,10 @@ export class PullWorld implements AsyncDisposable {
       ]),
     );
     this.flights = new FlightTable({ store, clock, channels, retry }, testOptions);
-    this.passing = new PassingTable({ clock, channels, retry }, passingOptions);
+    this.passing = new PassingTable(
+      { clock, channels, retry },
+      { ...passingOptions, totalBytes: 160_000, windowBytes: 16_000, ...options },
+    );
     this.board = new PullBoard({ clock, flights: new Fetches(this.flights, this.passing), store });
     const { flights, passing, board } = this;
     const deps = { clock, channels, store, catalog, upstreams, flights, passing, board, retry };
@@ -90,21 +99,28 @@ export class PullWorld implements AsyncDisposable {
     return this.depot.blob({ scope, digest, method, range, client }, signal);
   }
 
-  /** The bytes of an answer with a body, which is closed then. */
-  async bytesOf(answer: BlobAnswer): Promise<Buffer> {
+  /** The bytes of an answer with a body, which is closed then. Reads blocks of at most `mostBytes`, and tells of each. */
+  async bytesOf(
+    answer: BlobAnswer,
+    { mostBytes = Number.POSITIVE_INFINITY, onBlock }: ReadOptions = {},
+  ): Promise<Buffer> {
     assert.equal(answer.kind, 'body');
     const { body } = answer;
     const blocks: Buffer[] = [];
     try {
       for (let offset = body.start; ; ) {
-        const to = await this.soon(body.whenReadable(offset, this.never));
-        if (to === offset) return Buffer.concat(blocks);
-        const block = Buffer.alloc(to - offset);
-        if (body.storage.kind === 'window') body.storage.window.read(offset, block);
-        else if (body.storage.kind === 'memory') block.set(body.storage.bytes.subarray(offset, to));
-        else readSync(body.storage.fd, block, 0, block.length, offset);
+        if ((await this.soon(body.whenReadable(offset, this.never))) === offset) return Buffer.concat(blocks);
+        // Meanwhile it may have gone out of a window again.
+        const to = body.readableTo(offset);
+        if (to === offset) continue;
+        const block = readOf(body, offset, Math.min(to, offset + mostBytes));
+        if (block.length === 0) {
+          const error = new AppError('STORAGE_FAILED', 'shorter than it says');
+          await this.soon(body.unreadable(offset, error, this.never));
+        }
         blocks.push(block);
-        offset = to;
+        offset += block.length;
+        await onBlock?.(offset);
       }
     } finally {
       body.close();
@@ -153,4 +169,12 @@ export class PullWorld implements AsyncDisposable {
     assert.equal(this.store.openBlobs, 0, 'content left open');
     assert.equal(this.store.holds, 0, 'holds left');
   }
+}
+
+/** What is there, as a gateway reads it: nothing where a file is shorter than it says. */
+function readOf({ storage }: BlobBody, offset: number, to: number): Buffer {
+  const block = Buffer.alloc(to - offset);
+  if (storage.kind === 'window') return block.subarray(0, storage.window.read(offset, block));
+  if (storage.kind === 'memory') return Buffer.from(storage.bytes.subarray(offset, to));
+  return block.subarray(0, readSync(storage.fd, block, 0, block.length, offset));
 }

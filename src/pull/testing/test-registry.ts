@@ -21,6 +21,9 @@ export class TestRegistry implements Registry {
   /** Queries of lists, in order. */
   readonly queries: string[] = [];
   before: (call: string, signal: AbortSignal) => Promise<void> | void = () => {};
+  /** Bodies of blobs come in pieces of so many bytes; this is called before each, with its offset in the blob. */
+  chunkBytes: number = Number.POSITIVE_INFINITY;
+  beforeChunk: (offset: number) => Promise<void> | void = () => {};
   /** Whether HEAD says the digest of a manifest. */
   saysDigest = true;
   /** Whether anything says sizes. */
@@ -95,8 +98,13 @@ export class TestRegistry implements Registry {
     await this.#asked('GET blob', repository, digest, signal);
     const bytes = this.#blob(repository, digest);
     const part = bytes.subarray(start, end);
+    const { chunkBytes, beforeChunk } = this;
     const chunks = (async function* () {
-      yield part;
+      for (let at = 0; at === 0 || at < part.length; at += chunkBytes) {
+        await beforeChunk(start + at);
+        signal.throwIfAborted();
+        yield part.subarray(at, at + chunkBytes);
+      }
     })();
     return { start, blobSizeBytes: this.saysSize ? bytes.length : undefined, chunks };
   }

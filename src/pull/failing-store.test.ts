@@ -1,0 +1,381 @@
+import assert from 'node:assert/strict';
+import { ftruncateSync, writeSync } from 'node:fs';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { AppError } from '../core/errors.ts';
+import type { Room, StoredBlob } from '../store/content-store.ts';
+import { sampleBytes } from '../store/testing/sample-content.ts';
+import type { FlightEvent, PassThroughEvent } from '../telemetry/channels.ts';
+import { PullWorld, type ReadOptions } from './testing/pull-world.ts';
+import { testImage } from './testing/test-image.ts';
+
+const image = testImage(1, 12_000);
+const { digest, bytes } = image.layer;
+const size = bytes.length;
+const full = new AppError('STORAGE_FULL', 'no space left on device');
+const failed = new AppError('STORAGE_FAILED', 'input/output error');
+
+describe('a blob that the disk cannot take', () => {
+  let world: PullWorld;
+  let passed: PassThroughEvent['cause'][];
+  let events: FlightEvent[];
+
+  async function setUp(options: ConstructorParameters<typeof PullWorld>[0] = {}): Promise<void> {
+    await world?.[Symbol.asyncDispose]();
+    world = new PullWorld(options);
+    passed = [];
+    events = [];
+    world.channels.passThrough.subscribe(({ cause }) => passed.push(cause));
+    world.channels.flight.subscribe((event) => events.push(event));
+    world.hub.push('library/app', 'latest', image);
+    world.hub.chunkBytes = 500;
+    await world.soon(world.manifest('latest'));
+    world.hub.calls.length = 0;
+  }
+
+  beforeEach(() => setUp());
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  const hasRoom = (room: Room) => {
+    world.store.makeRoom = async () => room;
+  };
+  const pull = async (options: ReadOptions & { range?: string } = {}) =>
+    world.bytesOf(await world.soon(world.blob(digest, options)), options);
+  const fetches = () => world.hub.count('GET blob');
+
+  async function assertGone(): Promise<void> {
+    await world.soon(world.quiet());
+    world.assertNothingLeft();
+  }
+
+  for (const room of ['too-large', 'disk-full'] as const) {
+    it(`because it is ${room} is passed to all who ask, by one request, and not kept`, async () => {
+      hasRoom(room);
+      const answers = await world.soon(Promise.all(Array.from({ length: 50 }, () => world.blob(digest))));
+      const bodies = await Promise.all(answers.map((answer) => world.bytesOf(answer)));
+      assert.ok(bodies.every((body) => body.equals(bytes)));
+      assert.deepEqual([fetches(), passed], [1, [room]]);
+      assert.deepEqual(answers.map((answer) => answer.kind === 'body' && answer.served).slice(0, 2), ['led', 'joined']);
+      assert.ok(!events.some(({ event }) => event === 'failed'));
+      assert.equal(await world.store.sizeOf(digest), undefined);
+      await assertGone();
+    });
+  }
+
+  it('is passed in parts', async () => {
+    hasRoom('too-large');
+    for (const [range, start, end] of [
+      ['bytes=3000-4999', 3000, 5000],
+      ['bytes=11950-', 11_950, size],
+      ['bytes=-20', size - 20, size],
+    ] as const) {
+      assert.ok((await pull({ range })).equals(bytes.subarray(start, end)), range);
+    }
+    const beyond = await world.soon(world.blob(digest, { range: 'bytes=20000-' }));
+    assert.deepEqual(beyond, { kind: 'unsatisfiable', sizeBytes: size });
+    await assertGone();
+  });
+
+  it('is passed in parts also where only upstream knows its size', async () => {
+    world.catalog.link(world.scope(), [{ digest, sizeBytes: undefined, mediaType: undefined }]);
+    world.store.openPartial = async () => {
+      throw full;
+    };
+    assert.ok((await pull({ range: 'bytes=100-199' })).equals(bytes.subarray(100, 200)));
+    assert.deepEqual(passed, ['disk-full']);
+    await assertGone();
+  });
+
+  it('is kept once there is room again', async () => {
+    hasRoom('disk-full');
+    await pull();
+    hasRoom('enough');
+    assert.ok((await pull()).equals(bytes));
+    await world.soon(world.quiet());
+    assert.equal(await world.store.sizeOf(digest), size);
+    await assertGone();
+  });
+
+  it('is shown while it is passed, and as done afterwards', async () => {
+    hasRoom('too-large');
+    const gate = Promise.withResolvers<void>();
+    world.hub.beforeChunk = (offset) => (offset === 5000 ? gate.promise : undefined);
+    const pulling = pull();
+    await world.quiet();
+    const [during] = await world.board.snapshots();
+    assert.deepEqual([during?.layers[1]?.state, during?.layers[1]?.filledBytes], ['pulling', 5000]);
+    gate.resolve();
+    await world.soon(pulling);
+    const [after] = await world.board.snapshots();
+    assert.deepEqual([after?.layers[1]?.state, after?.upstreamBytes], ['done', size]);
+  });
+
+  it('is refused for a moment where no memory is left, and told as it is where passing is off', async () => {
+    await setUp({ totalBytes: 1600, windowBytes: 1600 });
+    hasRoom('too-large');
+    const other = testImage(2, 12_000);
+    world.hub.push('library/app', 'other', other);
+    await world.soon(world.manifest('other'));
+    const first = await world.soon(world.blob(digest));
+    await assert.rejects(world.soon(world.blob(other.layer.digest)), { code: 'OVERLOADED', status: 503 });
+    assert.ok((await world.bytesOf(first)).equals(bytes));
+    const second = await world.soon(world.blob(other.layer.digest));
+    assert.ok((await world.bytesOf(second)).equals(other.layer.bytes));
+    await assertGone();
+
+    await setUp({ totalBytes: 0 });
+    hasRoom('too-large');
+    await assert.rejects(pull(), { code: 'STORAGE_FULL', status: 503 });
+    await assert.rejects(pull(), { code: 'STORAGE_FULL', status: 503 });
+    assert.deepEqual(passed, []);
+    await assertGone();
+  });
+
+  it('is told as upstream says where upstream fails', async () => {
+    hasRoom('too-large');
+    world.hub.before = (call) => {
+      if (call.startsWith('GET blob')) throw new AppError('UPSTREAM_DENIED', 'not for you');
+    };
+    for (let n = 0; n < 3; n++) await assert.rejects(pull(), { code: 'UPSTREAM_DENIED' });
+    assert.equal(fetches(), 1);
+    await assertGone();
+  });
+
+  it('needs no disk while it is small', async () => {
+    hasRoom('disk-full');
+    world.store.failPuts = full;
+    const { config } = image;
+    const answers = await world.soon(Promise.all(Array.from({ length: 5 }, () => world.blob(config.digest))));
+    for (const answer of answers) assert.ok((await world.bytesOf(answer)).equals(config.bytes));
+    assert.deepEqual([fetches(), passed], [1, []]);
+    await assertGone();
+  });
+
+  it('because it cannot be opened is passed', async () => {
+    world.store.openPartial = async () => {
+      throw failed;
+    };
+    assert.ok((await pull()).equals(bytes));
+    assert.deepEqual(passed, ['disk-failed']);
+    await assertGone();
+  });
+
+  it('because nothing can be opened is passed, and described', async () => {
+    world.store.open = async () => {
+      throw failed;
+    };
+    world.store.sizeOf = async () => {
+      throw failed;
+    };
+    assert.ok((await pull()).equals(bytes));
+    assert.deepEqual([passed, fetches()], [['disk-failed'], 1]);
+    const answer = await world.soon(world.blob(digest, { method: 'HEAD' }));
+    assert.ok(answer.kind === 'head');
+    assert.equal(answer.sizeBytes, size);
+    await assertGone();
+  });
+
+  it('after some of it was written goes on where each of its readers is, and nobody notices', async () => {
+    for (const error of [full, failed]) {
+      await setUp();
+      const gate = Promise.withResolvers<void>();
+      world.hub.beforeChunk = (offset) => (offset === 6000 ? gate.promise : undefined);
+      const ranges = [undefined, undefined, undefined, 'bytes=1000-3999', 'bytes=2000-', 'bytes=5000-7999', 'bytes=0-'];
+      const paces = [10_000, 700, 100, 300, 400, 10_000, 900];
+      const answers = await world.soon(
+        Promise.all(ranges.map((range) => world.blob(digest, range === undefined ? {} : { range }))),
+      );
+      await world.quiet();
+      const first = answers.map(async (answer, n) => world.bytesOf(answer, { mostBytes: paces[n] ?? 1 }));
+      await world.quiet();
+      const before = fetches();
+      world.store.failWrites = error;
+      gate.resolve();
+      const bodies = await Promise.all(first);
+      for (const [n, body] of bodies.entries()) {
+        const [start = 0, last = size - 1] = (ranges[n]?.match(/\d+/g) ?? []).map(Number);
+        assert.ok(body.equals(bytes.subarray(start, last + 1)), `${ranges[n]}`);
+      }
+      assert.deepEqual(passed, [error === full ? 'disk-full' : 'disk-failed']);
+      // One for those at the front, one for each that is in the middle of a part.
+      assert.ok(fetches() - before <= 4, `${fetches() - before} more requests`);
+      world.store.failWrites = undefined;
+      await assertGone();
+    }
+  });
+
+  it('of which a reader had some that turns out wrong is cut', async () => {
+    const wrong = Buffer.from(bytes);
+    wrong[10] = (wrong[10] ?? 0) ^ 1;
+    world.hub.pushBlob('library/app', digest, wrong);
+    const gate = Promise.withResolvers<void>();
+    world.hub.beforeChunk = (offset) => (offset === 6000 ? gate.promise : undefined);
+    const onBlock = () => {
+      world.store.failWrites = full;
+      world.hub.pushBlob('library/app', digest, bytes);
+      gate.resolve();
+    };
+    await assert.rejects(pull({ onBlock }), { code: 'CONTENT_MISMATCH' });
+    world.store.failWrites = undefined;
+    assert.ok((await pull()).equals(bytes));
+    await assertGone();
+  });
+
+  it('of which what was handed out cannot be read any more is cut', async () => {
+    const gate = Promise.withResolvers<void>();
+    world.hub.beforeChunk = (offset) => (offset === 6000 ? gate.promise : undefined);
+    const answer = await world.soon(world.blob(digest));
+    const onBlock = (offset: number) => {
+      assert.ok(answer.kind === 'body');
+      if (offset < 6000 || answer.body.storage.kind !== 'file') return;
+      ftruncateSync(answer.body.storage.fd, 0);
+      world.store.failWrites = failed;
+      gate.resolve();
+    };
+    await assert.rejects(world.bytesOf(answer, { onBlock }), { code: 'STORAGE_FAILED' });
+    world.store.failWrites = undefined;
+    await assertGone();
+  });
+
+  it('is left alone when its reader leaves while it changes over', async () => {
+    const gate = Promise.withResolvers<void>();
+    world.hub.beforeChunk = (offset) => (offset === 6000 ? gate.promise : undefined);
+    const answer = await world.soon(world.blob(digest));
+    assert.ok(answer.kind === 'body');
+    const { body } = answer;
+    await world.quiet();
+    assert.equal(body.readableTo(0), 6000);
+    world.store.failWrites = full;
+    gate.resolve();
+    await world.quiet();
+    const waiting = body.whenReadable(6000, world.never);
+    body.close();
+    await assert.rejects(world.soon(waiting), { code: 'CANCELLED' });
+    world.store.failWrites = undefined;
+    await assertGone();
+  });
+});
+
+describe('a blob in the store', () => {
+  let world: PullWorld;
+  let proof: PromiseWithResolvers<void> | undefined;
+  const condemned: string[] = [];
+
+  beforeEach(async () => {
+    world = new PullWorld();
+    world.hub.chunkBytes = 500;
+    condemned.length = 0;
+    proof = undefined;
+    world.hub.push('library/app', 'latest', image);
+    await world.soon(world.manifest('latest'));
+    await pull();
+    await world.soon(world.quiet());
+    world.hub.calls.length = 0;
+    const [open, condemn] = [world.store.open.bind(world.store), world.store.condemn.bind(world.store)];
+    world.store.open = async (wanted) => {
+      const blob: StoredBlob | undefined = await open(wanted);
+      return blob && { ...blob, proof: proof?.promise };
+    };
+    world.store.condemn = (wanted, reason) => {
+      condemned.push(reason);
+      return condemn(wanted, reason);
+    };
+  });
+
+  afterEach(async () => {
+    await world.soon(world.quiet());
+    world.assertNothingLeft();
+    await world[Symbol.asyncDispose]();
+  });
+
+  const fetches = () => world.hub.count('GET blob');
+  const pull = async (options: ReadOptions & { range?: string } = {}) =>
+    world.bytesOf(await world.soon(world.blob(digest, options)), options);
+
+  /** Cuts off what is on disk while it is open. */
+  async function truncate(toBytes: number): Promise<void> {
+    const blob = await world.memory.open(digest);
+    if (blob !== undefined) ftruncateSync(blob.fd, toBytes);
+  }
+
+  /** What the store does when its own hash is another. */
+  async function disprove(): Promise<void> {
+    await world.memory.condemn(digest);
+    const denied = proof;
+    proof = undefined;
+    denied?.reject(failed);
+  }
+
+  it('is served up to its end before it is proven, and to the end then', async () => {
+    proof = Promise.withResolvers();
+    const answer = await world.soon(world.blob(digest));
+    assert.ok(answer.kind === 'body');
+    assert.equal(answer.body.readableTo(0), size - 100);
+    const all = world.bytesOf(answer);
+    all.catch(() => {});
+    await world.quiet();
+    proof.resolve();
+    assert.ok((await world.soon(all)).equals(bytes));
+    assert.equal(fetches(), 0);
+  });
+
+  it('is served in parts that end before that without waiting', async () => {
+    proof = Promise.withResolvers();
+    assert.ok((await pull({ range: 'bytes=0-11899' })).equals(bytes.subarray(0, 11_900)));
+    await disprove();
+  });
+
+  it('that is proven wrong is cut for whom has some of it, and fetched anew for the next', async () => {
+    proof = Promise.withResolvers();
+    await assert.rejects(pull({ onBlock: disprove }), { code: 'STORAGE_FAILED' });
+    assert.ok((await pull()).equals(bytes));
+    assert.equal(fetches(), 1);
+  });
+
+  it('that is proven wrong starts over for whom has none of it', async () => {
+    proof = Promise.withResolvers();
+    const whole = await world.soon(world.blob(digest));
+    const part = world.bytesOf(await world.soon(world.blob(digest, { range: 'bytes=-50' })));
+    await world.quiet();
+    await disprove();
+    assert.ok((await world.bytesOf(whole)).equals(bytes));
+    assert.ok((await part).equals(bytes.subarray(-50)));
+    assert.equal(await world.store.sizeOf(digest), size);
+  });
+
+  it('that cannot be read is condemned and starts over, for all who asked', async () => {
+    await truncate(0);
+    const answers = await world.soon(Promise.all(Array.from({ length: 5 }, () => world.blob(digest))));
+    const bodies = await Promise.all(answers.map((answer) => world.bytesOf(answer)));
+    assert.ok(bodies.every((body) => body.equals(bytes)));
+    assert.equal(fetches(), 1);
+    assert.ok(condemned.length > 0);
+    assert.equal(await world.store.sizeOf(digest), size);
+  });
+
+  it('that cannot be read in its middle is condemned, and goes on from upstream', async () => {
+    for (const [range, start, end] of [
+      [undefined, 0, size],
+      ['bytes=2000-8999', 2000, 9000],
+      ['bytes=2000-', 2000, size],
+    ] as const) {
+      const answer = await world.soon(world.blob(digest, range === undefined ? {} : { range }));
+      const onBlock = (offset: number) => (offset === 5000 ? truncate(5000) : undefined);
+      const body = await world.bytesOf(answer, { mostBytes: 1000, onBlock });
+      assert.ok(body.equals(bytes.subarray(start, end)), `${range}`);
+      assert.equal(condemned.length, 1);
+      // The next one fetches it anew.
+      assert.ok((await pull()).equals(bytes));
+      await world.soon(world.quiet());
+      condemned.length = 0;
+    }
+  });
+
+  it('of which what was handed out was damaged is cut, not completed', async () => {
+    const answer = await world.soon(world.blob(digest));
+    const stored = await world.memory.open(digest);
+    assert.ok(stored && answer.kind === 'body');
+    writeSync(stored.fd, sampleBytes(9, 10), 0, 10, 100);
+    const onBlock = (offset: number) => (offset === 5000 ? truncate(5000) : undefined);
+    await assert.rejects(world.bytesOf(answer, { mostBytes: 1000, onBlock }), { code: 'CONTENT_MISMATCH' });
+  });
+});
