@@ -10,7 +10,7 @@ export interface RateLimit {
 }
 
 /** Publishes what an answer says of a limit, if it says anything. */
-export function publishRateLimit(channels: Channels, upstream: string, headers: ResponseHeaders, nowMs?: number): void {
+export function publishRateLimit(channels: Channels, upstream: string, headers: ResponseHeaders, nowMs: number): void {
   const { limit, remaining, resetMs } = readRateLimit(headers, nowMs);
   if (limit === undefined && remaining === undefined) return;
   channels.rateLimit.publish({ upstream, limit, remaining, ...(resetMs === undefined ? {} : { resetMs }) });
@@ -24,7 +24,7 @@ export function publishRateLimit(channels: Channels, upstream: string, headers: 
  *   `ratelimit-policy: "default";q=100;w=60`;
  * - GitHub, GitLab and many others: `x-ratelimit-*`, the reset as seconds since the epoch, elsewhere as seconds from now.
  */
-export function readRateLimit(headers: ResponseHeaders, nowMs = Number.NaN): RateLimit {
+export function readRateLimit(headers: ResponseHeaders, nowMs: number): RateLimit {
   const one = (name: string) => textOf(headers[`ratelimit-${name}`] ?? headers[`x-ratelimit-${name}`]);
   const both = textOf(headers.ratelimit);
   const policy = textOf(headers['ratelimit-policy']);
@@ -38,7 +38,7 @@ export function readRateLimit(headers: ResponseHeaders, nowMs = Number.NaN): Rat
 }
 
 /** How long to wait where a refusal has no Retry-After: until the count begins anew, if nothing is left of it. */
-export function untilResetMs(headers: ResponseHeaders, nowMs?: number): number | undefined {
+export function untilResetMs(headers: ResponseHeaders, nowMs: number): number | undefined {
   const { remaining, resetMs } = readRateLimit(headers, nowMs);
   return remaining === undefined || remaining === 0 ? resetMs : undefined;
 }
@@ -64,7 +64,7 @@ function fromNowMs(text: string, sentMs: number): number | undefined {
   const number = amount(text);
   if (number !== undefined && number < 1e9) return number * 1000;
   const untilMs = number === undefined ? dateOf(text) : number < 1e12 ? number * 1000 : number;
-  return untilMs === undefined || Number.isNaN(sentMs) ? undefined : Math.max(0, untilMs - sentMs);
+  return untilMs === undefined ? undefined : Math.max(0, untilMs - sentMs);
 }
 
 /** A date as HTTP or ISO 8601 writes it. The engine takes nearly any text for one. */
