@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { open, rm, truncate } from 'node:fs/promises';
+import { open, rm, stat, truncate, utimes } from 'node:fs/promises';
 import { test } from 'node:test';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
 import { assertKept, assertWhole, blobFile, inWorld, told, type World } from './world.ts';
@@ -17,13 +17,17 @@ async function pulled(world: World, ...blobs: readonly Content[]): Promise<void>
   }
 }
 
+/** As a disk does that lies: the file's times stay. */
 async function flipBit({ dataFolder }: World, { digest }: Content, atByte: number): Promise<void> {
-  const file = await open(blobFile(dataFolder, digest), 'r+');
+  const path = blobFile(dataFolder, digest);
+  const { atime, mtime } = await stat(path);
+  const file = await open(path, 'r+');
   const [byte] = [Buffer.alloc(1)];
   await file.read(byte, 0, 1, atByte);
   byte.writeUInt8(byte.readUInt8(0) ^ 1);
   await file.write(byte, 0, 1, atByte);
   await file.close();
+  await utimes(path, atime, mtime);
 }
 
 test('a blob that was cut short on disk is noticed when it is asked for, put away and fetched again', () =>
@@ -60,6 +64,44 @@ test('a flipped bit is found by the scrub; the blob is put away and fetched agai
     assert.equal(world.registry.tally.bodies(large.digest).length, 2);
     assert.equal(world.registry.tally.bodies(other.digest).length, 1);
     await assertKept(world, large);
+  }));
+
+for (const [when, restarts] of [
+  ['before a restart', true],
+  ['while onepull runs', false],
+] as const) {
+  test(`a bit that flipped ${when} reaches no client as a whole blob: it is cut, put away and fetched again`, () =>
+    inWorld({ storage: { scrubRate: '0' } }, async (world) => {
+      await pulled(world, large, other);
+      await flipBit(world, large, 700_000);
+      if (restarts) await world.restart();
+      const crowd = world.crowd(6);
+      for (const download of await Promise.all(crowd.map((client) => client.blob(repository, large.digest)))) {
+        if (download.outcome === 'complete') assertWhole(download, large);
+        else assert.equal(download.status, 200);
+      }
+      assertWhole(await world.client.blob(repository, large.digest), large);
+      assertWhole(await world.client.blob(repository, other.digest), other);
+      assert.equal(world.registry.tally.bodies(large.digest).length, 2);
+      assert.equal(world.registry.tally.bodies(other.digest).length, 1);
+      assert.equal(world.notices.filter(({ message }) => message.includes('is in quarantine')).length, 1);
+      assert.equal(await world.admin.metric('onepull_quarantined_blobs_total', { found_by: 'serving' }), 1);
+      await assertKept(world, large);
+    }));
+}
+
+test('what an earlier process left is proved while it is served, and not fetched again', () =>
+  inWorld({ storage: { scrubRate: '0' } }, async (world) => {
+    await pulled(world, large, small);
+    await world.restart();
+    for (const blob of [large, small]) {
+      const crowd = world.crowd(8);
+      for (const download of await Promise.all(crowd.map((client) => client.blob(repository, blob.digest)))) {
+        assertWhole(download, blob);
+      }
+      assert.equal(world.registry.tally.bodies(blob.digest).length, 1);
+    }
+    assert.deepEqual(world.requestEvents.map(({ complete }) => complete).includes(false), false);
   }));
 
 test('a data directory that is removed while onepull runs fails nobody without a word; a restart heals it', () =>

@@ -43,7 +43,7 @@ async function isStored({ store }: FsStoreFixture, { digest, bytes }: Sample): P
 }
 
 async function probe(fixture: FsStoreFixture, isOver: () => boolean): Promise<void> {
-  for (let round = 0; round < 50 && !isOver(); round++) {
+  for (let round = 0; round < 5000 && !isOver(); round++) {
     fixture.clock.advance(10_000);
     for (let turn = 0; turn < 20; turn++) await stat('/');
   }
