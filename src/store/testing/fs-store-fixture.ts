@@ -1,11 +1,5 @@
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
-import {
-  Channels,
-  type EvictionEvent,
-  type NoticeEvent,
-  type QuarantineEvent,
-  type RefusedEvent,
-} from '../../telemetry/channels.ts';
+import { Channels, type EvictionEvent, type NoticeEvent, type QuarantineEvent } from '../../telemetry/channels.ts';
 import { Layout } from '../fs/layout.ts';
 import { type FsStore, type FsStoreOptions, openFsStore } from '../fs/open-fs-store.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -18,7 +12,6 @@ export class FsStoreFixture implements AsyncDisposable {
   readonly notices: NoticeEvent[] = [];
   readonly evictions: EvictionEvent[] = [];
   readonly quarantined: QuarantineEvent[] = [];
-  readonly refused: RefusedEvent[] = [];
   readonly layout: Layout;
   readonly #folder: AsyncDisposable;
   readonly #options: Partial<FsStoreOptions>;
@@ -50,7 +43,6 @@ export class FsStoreFixture implements AsyncDisposable {
     channels.notice.subscribe((event) => this.notices.push(event));
     channels.eviction.subscribe((event) => this.evictions.push(event));
     channels.quarantine.subscribe((event) => this.quarantined.push(event));
-    channels.refused.subscribe((event) => this.refused.push(event));
     const options = { ...roomy, path: this.layout.root, ...this.#options };
     this.#store = await openFsStore({ clock: this.clock, channels }, options);
     return this.#store;
