@@ -111,9 +111,6 @@ function noticesFor(config: Config): string[] {
     notices.push(`admin: ${config.admin.host} can be reached from other machines, and the admin API has no sign-in`);
   }
   for (const { name, credentials, endpoints } of config.upstreams) {
-    if (endpoints.length > 1) {
-      notices.push(`upstreams.${name}: has several endpoints, of which this version uses the first`);
-    }
     if (credentials !== undefined && endpoints.some((endpoint) => endpoint.startsWith('http:'))) {
       notices.push(`upstreams.${name}: its credentials travel unencrypted, for an endpoint is http`);
     }
