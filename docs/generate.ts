@@ -55,7 +55,14 @@ data directory nor at the network. Unknown keys and unknown \`ONEPULL_\` variabl
 function metricsPage(): string {
   const load = () => ({ responses: 0, queuedBytes: 0 });
   const cache = () => ({ sizeBytes: 0, maxBytes: 0 });
-  const deps = { channels: new Channels(), flights: () => [], load, cache, diskFreeBytes: async () => 0 };
+  const deps = {
+    channels: new Channels(),
+    flights: () => [],
+    upstreams: () => [],
+    load,
+    cache,
+    diskFreeBytes: async () => 0,
+  };
   const metrics = new Metrics(deps, { version: '', processMetrics: false }).describe();
   const rows = metrics.map(({ name, type, labels, help }) => [
     `\`${name}\``,

@@ -65,7 +65,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 
   const { maxSizeBytes } = config.storage;
   const store = opening.use(await openFsStore({ clock, channels }, config.storage));
-  const upstreams = await openUpstreams(config, { clock, channels, env: deps.env }, opening);
+  const registries = await openRegistries(config, { clock, channels, env: deps.env }, opening);
+  const upstreams = upstreamsOf(config, registries);
   const retry = retryPolicy(retryDefaults, Math.random);
   const flights = opening.use(new FlightTable({ store: store.content, clock, channels, retry }, flightOptions(config)));
   const passing = opening.use(new PassingTable({ clock, channels, retry }, passingOptions(config)));
@@ -94,6 +95,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       diskFreeBytes: () => store.diskFreeBytes(),
       flights: () => fetches.snapshots(),
       load: () => gateway.load(),
+      upstreams: () => registries.map((registry) => registry.snapshot()),
     },
     { version, processMetrics: deps.processMetrics },
   );
@@ -107,6 +109,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
         warnings: () => store.health(),
         flights: () => [...fetches.snapshots(), ...fetches.ended()],
         pulls: () => board.snapshots(),
+        upstreams: () => registries.map((registry) => registry.snapshot()),
       },
       { ...config.admin, version },
     ),
@@ -174,11 +177,21 @@ interface UpstreamDeps {
   readonly env: Environment;
 }
 
-async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncDisposableStack): Promise<Upstreams> {
+function upstreamsOf(config: Config, registries: readonly RegistryClient[]): Upstreams {
   const byName = new Map<string, Upstream>();
+  for (const registry of registries) {
+    const tagTtlMs = config.upstreams.find(({ name }) => name === registry.name)?.tagTtlMs ?? 0;
+    byName.set(registry.name, { registry, tagTtlMs });
+  }
+  return new Upstreams(byName);
+}
+
+/** In the configured order. */
+async function openRegistries(config: Config, deps: UpstreamDeps, opening: AsyncDisposableStack) {
+  const registries: RegistryClient[] = [];
   const userAgent = `onepull/${productVersion()}`;
   for (const upstream of config.upstreams) {
-    const { name, endpoints, authRealms, connections, connectTimeoutMs, headersTimeoutMs, tagTtlMs } = upstream;
+    const { name, endpoints, authRealms, connections, connectTimeoutMs, headersTimeoutMs } = upstream;
     const registry = opening.use(
       new RegistryClient(
         { clock: deps.clock, channels: deps.channels, random: Math.random, credentials: credentialsOf(upstream, deps) },
@@ -198,9 +211,9 @@ async function openUpstreams(config: Config, deps: UpstreamDeps, opening: AsyncD
         },
       ),
     );
-    byName.set(name, { registry, tagTtlMs });
+    registries.push(registry);
   }
-  return new Upstreams(byName);
+  return registries;
 }
 
 function credentialsOf({ name, credentials }: UpstreamConfig, { clock, env }: UpstreamDeps): CredentialProvider {

@@ -10,6 +10,7 @@ const quiet: Omit<AdminDeps, 'channels'> = {
   warnings: () => [],
   flights: () => [],
   pulls: () => [],
+  upstreams: () => [],
   metrics: { contentType: 'text/plain', text: async () => 'onepull_flights 0\n' },
 };
 

@@ -4,6 +4,7 @@ import { listenFailure } from '../core/listen-failure.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { Channels } from '../telemetry/channels.ts';
+import type { UpstreamSnapshot } from '../upstream/upstream-snapshot.ts';
 import { refusalFor } from './request-guard.ts';
 
 /** What the admin API shows. Functions give plain data, without waiting for anything but a look at the disk. */
@@ -15,6 +16,7 @@ export interface AdminDeps {
   warnings(): readonly string[];
   flights(): readonly FlightSnapshot[];
   pulls(): readonly PullSnapshot[] | Promise<readonly PullSnapshot[]>;
+  upstreams(): readonly UpstreamSnapshot[];
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
@@ -111,7 +113,7 @@ export class AdminServer implements AsyncDisposable {
 }
 
 function routes(
-  { readiness, warnings, flights, pulls, metrics }: AdminDeps,
+  { readiness, warnings, flights, pulls, upstreams, metrics }: AdminDeps,
   { version }: AdminOptions,
 ): Map<string, Route> {
   return new Map<string, Route>([
@@ -130,6 +132,7 @@ function routes(
     ['/metrics', async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() })],
     ['/api/v1/flights', () => json(200, { flights: flights() })],
     ['/api/v1/pulls', async () => json(200, { pulls: await pulls() })],
+    ['/api/v1/upstreams', () => json(200, { upstreams: upstreams() })],
     ['/api/v1/version', () => json(200, { version, node: process.versions.node })],
   ]);
 }

@@ -4,11 +4,14 @@ import { parseDigest } from '../core/digest.ts';
 import { Channels, type FlightEvent, type RequestEvent } from './channels.ts';
 import { Metrics, type MetricsDeps } from './metrics.ts';
 
-function setUp(flights: MetricsDeps['flights'] = () => []): { channels: Channels; metrics: Metrics } {
+function setUp(
+  flights: MetricsDeps['flights'] = () => [],
+  upstreams: MetricsDeps['upstreams'] = () => [],
+): { channels: Channels; metrics: Metrics } {
   const channels = new Channels();
   const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
   const load = () => ({ responses: 7, queuedBytes: 9 });
-  const deps = { channels, flights, load, cache, diskFreeBytes: async () => 3 };
+  const deps = { channels, flights, load, cache, upstreams, diskFreeBytes: async () => 3 };
   return { channels, metrics: new Metrics(deps, { version: '1.2.3', processMetrics: false }) };
 }
 
@@ -160,4 +163,24 @@ test('two instances do not share anything', async () => {
   one.channels.servedBytes.publish({ from: 'cache', bytes: 7 });
   await has(one.metrics, 'onepull_served_bytes_total{from="cache"} 7');
   assert.doesNotMatch(await other.metrics.text(), /served_bytes_total\{/);
+});
+
+test('endpoints show what is known of them, and a rest only while it lasts', async () => {
+  const pauses = [{ what: 'manifests', leftMs: 2500 }];
+  const endpoints = [
+    { name: 'a.example', breaker: { state: 'half-open' }, pauses, bodies: { limit: 8, inFlight: 3, queued: 2 } },
+    { name: 'b.example', breaker: { state: 'closed' }, pauses: [], bodies: { limit: 48, inFlight: 0, queued: 0 } },
+  ];
+  const { metrics } = setUp(undefined, () => [{ name: 'hub', endpoints }]);
+  await has(
+    metrics,
+    'onepull_breaker_open{upstream="hub",endpoint="a.example"} 1',
+    'onepull_breaker_open{upstream="hub",endpoint="b.example"} 0',
+    'onepull_upstream_bodies_limit{upstream="hub",endpoint="b.example"} 48',
+    'onepull_upstream_bodies{upstream="hub",endpoint="a.example"} 3',
+    'onepull_upstream_queued_requests{upstream="hub",endpoint="a.example"} 2',
+    'onepull_upstream_paused_seconds{upstream="hub",endpoint="a.example",what="manifests"} 2.5',
+  );
+  pauses.length = 0;
+  assert.doesNotMatch(await metrics.text(), /paused_seconds\{/);
 });

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Channels, FlightEvent, RequestEvent, UpstreamRequestEvent } from './channels.ts';
+import { addUpstreamGauges, type UpstreamFigures } from './upstream-gauges.ts';
 
 /** What the gauges read when they are asked. */
 export interface MetricsDeps {
@@ -7,6 +8,7 @@ export interface MetricsDeps {
   flights(): readonly { readonly state: FlightState; readonly waiters: number }[];
   /** What the clients' listener has to carry now. */
   load(): { readonly responses: number; readonly queuedBytes: number };
+  upstreams(): readonly UpstreamFigures[];
   cache(): { readonly sizeBytes: number; readonly maxBytes: number };
   /** What is free on the cache's disk; undefined where the system does not say. */
   diskFreeBytes(): Promise<number | undefined>;
@@ -39,6 +41,7 @@ export class Metrics {
     this.#countFlights(deps.channels);
     this.#countEvictions(deps.channels);
     this.#readGauges(deps);
+    addUpstreamGauges(this.#registry, deps.upstreams);
     this.#gauge('build_info', 'The running version; always 1.', ['version']).set({ version: options.version }, 1);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });
   }

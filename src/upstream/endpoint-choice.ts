@@ -4,6 +4,7 @@ import type { SourceStanding } from '../flights/source.ts';
 import { orderEndpoints } from '../routing/endpoint-order.ts';
 import type { EndpointClient } from './endpoint-client.ts';
 import type { GateWhat } from './endpoint-gate.ts';
+import { type EndpointSnapshot, snapshotOf } from './upstream-snapshot.ts';
 
 /** The endpoints of one upstream, and the one place that chooses among them: by what is known, without asking any. */
 export class EndpointChoice {
@@ -62,6 +63,14 @@ export class EndpointChoice {
       cost: costs[this.all.indexOf(endpoint)] ?? 0,
       hasRoom: endpoint.gate.hasRoom(),
     };
+  }
+
+  snapshot(): readonly EndpointSnapshot[] {
+    const { costs } = this.#judge('blob-body');
+    return this.all.map((endpoint, index) => {
+      const standing = (['sound', 'degraded', 'resting'] as const)[costs[index] ?? 0] ?? 'shut';
+      return snapshotOf(endpoint, this.#clock, { preference: index + 1, standing });
+    });
   }
 
   #judge(what: GateWhat) {

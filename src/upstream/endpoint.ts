@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts';
 
 /** One address of an upstream. What is learnt about it: `EndpointWatch` (health) and `EndpointGate` (limits). */
 export class Endpoint {
-  /** Its host, for events and errors. */
+  /** Its host, with the path prefix where it has one: for events and errors. Endpoints of equal name are the same. */
   readonly name: string;
   readonly url: URL;
   readonly #base: string;
@@ -18,9 +18,10 @@ export class Endpoint {
         `upstream ${upstream}: credentials do not belong into an endpoint's address`,
       );
     }
-    this.name = url.host;
+    const prefix = url.pathname.replace(/\/+$/, '');
+    this.name = `${url.host}${prefix}`;
     this.url = url;
-    this.#base = `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+    this.#base = `${url.origin}${prefix}`;
   }
 
   /** The address of a path of the distribution API, such as `/v2/a/tags/list`. */

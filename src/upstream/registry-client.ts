@@ -32,7 +32,7 @@ import { TokenSource } from './token-source.ts';
 import { Transport } from './transport.ts';
 import { cancelled } from './upstream-errors.ts';
 import { patienceMs, type ResolvedUpstreamOptions, type UpstreamOptions, withDefaults } from './upstream-options.ts';
-import { snapshotOf, type UpstreamSnapshot } from './upstream-snapshot.ts';
+import type { UpstreamSnapshot } from './upstream-snapshot.ts';
 
 export interface RegistryClientDeps {
   readonly clock: Clock;
@@ -198,7 +198,7 @@ export class RegistryClient implements AsyncDisposable {
 
   /** What is known of its endpoints. */
   snapshot(): UpstreamSnapshot {
-    return { name: this.name, endpoints: this.#choice.all.map((client) => snapshotOf(client, this.#clock)) };
+    return { name: this.name, endpoints: this.#choice.snapshot() };
   }
 
   /** Ends every transfer. */

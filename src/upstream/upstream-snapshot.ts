@@ -1,6 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { errorRatio } from '../routing/endpoint-health.ts';
+import type { PauseEvent } from '../telemetry/channels.ts';
 import type { EndpointClient } from './endpoint-client.ts';
+import type { GateSnapshot, GateWhat } from './endpoint-gate.ts';
 
 /** What is known of an upstream, for operators. Plain data; times are ms since the epoch. Never holds a credential. */
 export interface UpstreamSnapshot {
@@ -12,6 +14,10 @@ export interface UpstreamSnapshot {
 export interface EndpointSnapshot {
   /** Its host. */
   readonly name: string;
+  /** Its place in the configured order; the first is 1. */
+  readonly preference: number;
+  /** As a source of blobs: those that are not sound are asked after the others. */
+  readonly standing: 'sound' | 'degraded' | 'resting' | 'shut';
   readonly breaker: {
     readonly state: 'closed' | 'open' | 'half-open';
     readonly reason?: string;
@@ -25,18 +31,24 @@ export interface EndpointSnapshot {
     readonly errorRatio: number;
     readonly lastError?: { readonly code: string; readonly message: string; readonly atMs: number };
   };
-  readonly pauses: readonly { readonly what: string; readonly leftMs: number }[];
+  /** What it is not asked for, and for how long. */
+  readonly pauses: readonly { readonly what: PauseEvent['what']; readonly leftMs: number }[];
   readonly bodies: { readonly limit: number; readonly inFlight: number; readonly queued: number };
   readonly rateLimit?: { readonly limit?: number; readonly remaining?: number; readonly toldAtMs: number };
 }
 
-export function snapshotOf({ endpoint, watch, gate, toldLimit }: EndpointClient, clock: Clock): EndpointSnapshot {
+export function snapshotOf(
+  { endpoint, watch, gate, toldLimit }: EndpointClient,
+  clock: Clock,
+  place: Pick<EndpointSnapshot, 'preference' | 'standing'>,
+): EndpointSnapshot {
   const { breaker, health } = watch.snapshot();
   const { limit, inFlight, queued, pauses } = gate.snapshot();
   const aheadMs = clock.now() - clock.monotonic();
   const { latencyMs, bytesPerSecond, lastError } = health;
   return {
     name: endpoint.name,
+    ...place,
     breaker:
       breaker.state === 'closed'
         ? { state: 'closed' }
@@ -52,7 +64,7 @@ export function snapshotOf({ endpoint, watch, gate, toldLimit }: EndpointClient,
       errorRatio: Math.round(errorRatio(health) * 1000) / 1000,
       ...(lastError === undefined ? {} : { lastError: { ...lastError, atMs: Math.round(lastError.atMs + aheadMs) } }),
     },
-    pauses: pauses.map(({ what, leftMs }) => ({ what, leftMs: Math.round(leftMs) })),
+    pauses: pausesOf(pauses),
     bodies: { limit, inFlight, queued },
     ...(toldLimit === undefined
       ? {}
@@ -64,4 +76,22 @@ export function snapshotOf({ endpoint, watch, gate, toldLimit }: EndpointClient,
           },
         }),
   };
+}
+
+const paused: Readonly<Record<GateWhat, PauseEvent['what']>> = {
+  'manifest-get': 'manifests',
+  'manifest-head': 'manifests',
+  'blob-head': 'blobs',
+  'blob-body': 'blobs',
+  other: 'everything',
+};
+
+/** The longest for each of what is told apart. */
+function pausesOf(pauses: GateSnapshot['pauses']): EndpointSnapshot['pauses'] {
+  const leftMs = new Map<PauseEvent['what'], number>();
+  for (const pause of pauses) {
+    const what = paused[pause.what];
+    leftMs.set(what, Math.max(leftMs.get(what) ?? 0, Math.round(pause.leftMs)));
+  }
+  return [...leftMs].map(([what, longestMs]) => ({ what, leftMs: longestMs }));
 }

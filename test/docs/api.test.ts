@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
+import { inWorld } from '../faults/world.ts';
 import { inScene } from '../integration/scene.ts';
-import { slowHeaders } from '../support/faults.ts';
+import type { AdminApi } from '../support/admin-api.ts';
+import { both, rateLimited, slowHeaders, withHeader } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 
 const page = readFileSync(new URL('../../docs/API.md', import.meta.url), 'utf8');
@@ -26,23 +28,38 @@ test('docs/API.md names every field of flights and pulls, and no other', () =>
       (flights) => ['pulling', 'waiting', 'failed'].every((state) => flights.some((flight) => flight.state === state)),
     );
 
-    for (const path of ['/api/v1/flights', '/api/v1/pulls', '/api/v1/version']) {
-      const served = namesIn(shown((await admin.json(path)) as object));
-      assert.deepEqual(documented(path), served, path);
-      for (const example of examples(path)) {
-        const unknown = [...namesIn(shown(example))].filter((name) => !served.has(name));
-        assert.deepEqual(unknown, [], `the example of ${path}`);
-      }
-    }
+    for (const path of ['/api/v1/flights', '/api/v1/pulls', '/api/v1/version']) await assertDocumented(admin, path);
     hold.release();
     gate.release();
     await Promise.all(blobs);
+  }));
+
+test('docs/API.md names every field of upstreams, and no other', () =>
+  inWorld({ mirrors: [{}] }, async ({ registry, mirrors, client, admin }) => {
+    for (const each of [registry, ...mirrors]) each.content.add('org/app', image, 'v1');
+    const limits = both(withHeader('ratelimit-limit', '100;w=60'), withHeader('ratelimit-remaining', '0;w=60'));
+    registry.next({ kind: 'manifest', method: 'GET' }, both(rateLimited(30), limits));
+    assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+    assert.equal((await client.blob('org/app', held.digest)).outcome, 'complete');
+    await registry.goAway();
+    for (const { digest } of [waiting, gone]) await client.blob('org/app', digest);
+    await assertDocumented(admin, '/api/v1/upstreams');
+    await registry.comeBack();
   }));
 
 test('docs/API.md shows what health and readiness answer', () =>
   inScene({}, async ({ onepull: { admin } }) => {
     for (const path of ['/healthz', '/readyz']) assert.deepEqual(examples(path)[0], await admin.json(path));
   }));
+
+async function assertDocumented(admin: AdminApi, path: string): Promise<void> {
+  const served = namesIn(shown((await admin.json(path)) as object));
+  assert.deepEqual(documented(path), served, path);
+  for (const example of examples(path)) {
+    const unknown = [...namesIn(shown(example))].filter((name) => !served.has(name));
+    assert.deepEqual(unknown, [], `the example of ${path}`);
+  }
+}
 
 /** The items of an answer that is a list by name, else the answer itself. */
 function shown(answer: object): unknown {
