@@ -43,9 +43,9 @@ export class SmallDisk implements AsyncDisposable {
     return `/proc/${this.#holder.pid}/root${this.path}`;
   }
 
-  /** Takes all the room that there is. Resolves once there is none. */
+  /** Takes all the room that there is, besides what it has. Resolves once there is none. */
   async fill(): Promise<void> {
-    const ballast = await open(this.#ballast, 'w');
+    const ballast = await open(this.#ballast, 'a');
     try {
       for (let bytes = 2 ** 20; bytes >= 4096; bytes /= 2) {
         const piece = Buffer.alloc(bytes);

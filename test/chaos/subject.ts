@@ -23,6 +23,7 @@ export interface Flip {
 }
 
 const sampleEveryMs = 1000;
+const refillEveryMs = 300;
 
 /**
  * The onepull that is put to the test: a real process, its data directory, and what is measured of it over all its lives.
@@ -183,9 +184,12 @@ export class Subject implements AsyncDisposable {
     for (const end of ['', '-wal', '-shm']) await rm(join(this.#root, `catalog.db${end}`), { force: true });
   }
 
+  /** Somebody else takes all the room, and whatever is freed meanwhile. */
   async fillDisk(forMs: number): Promise<void> {
-    await this.#disk?.fill();
-    await delay(forMs);
+    for (const endsAt = Date.now() + forMs; Date.now() < endsAt; ) {
+      await this.#disk?.fill();
+      await delay(refillEveryMs);
+    }
     await this.#disk?.empty();
   }
 
