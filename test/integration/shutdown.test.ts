@@ -158,7 +158,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
             .blob('org/app', layer.digest, { expected: layer, ...(restarted ? {} : { pauseAt }) })
             .catch(() => undefined);
           if (download?.status === 200 && download.outcome === 'complete') return download;
-          await delay(20);
+          await delay(200); // as a kubelet would, only sooner
         }
       };
       const downloads = clients.map(persistent);
