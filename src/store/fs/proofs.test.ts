@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
 import { open, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import type { StoredBlob } from '../content-store.ts';
@@ -207,15 +208,19 @@ describe('content of an earlier process', () => {
     await assertCondemned(fixture, 'its hash is another');
   });
 
-  it('that was committed anew while the old file failed its proof stays', async () => {
+  it('that was replaced while the old file failed its proof stays', async () => {
     await using fixture = await restarted([blob], (path) => flipBit(path));
+    const path = fixture.layout.blob(digest);
+    await writeFile(`${path}.new`, bytes);
     const opened = await openIn(fixture);
-    const put = fixture.store.content.put(digest, bytes);
-    await assert.rejects(opened.proof ?? Promise.resolve());
-    await put;
-    await fixture.store.content.put(digest, bytes);
-    assert.deepEqual(await fixture.store.content.read(digest, 1e6), bytes);
+    // Before the first chunk was read: the verdict comes when another file has the name.
+    renameSync(`${path}.new`, path);
+    await assert.rejects(opened.proof ?? Promise.resolve(), { code: 'STORAGE_FAILED' });
     opened.close();
+    assert.deepEqual(fixture.quarantined, []);
+    const again = await openIn(fixture);
+    await again.proof;
+    again.close();
   });
 });
 
