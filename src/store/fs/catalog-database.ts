@@ -1,4 +1,5 @@
-import { rename, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
@@ -10,6 +11,7 @@ import { reasonOf, storageError } from './storage-error.ts';
 export type Row = Record<string, SQLOutputValue>;
 
 // Primary result codes (sqlite.org/rescode.html).
+const sqliteError = 1;
 const sqliteBusy = 5;
 const sqliteNoMemory = 7;
 const sqliteReadOnly = 8;
@@ -88,6 +90,7 @@ export class CatalogDatabase implements Disposable {
     try {
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
       this.#migrate();
+      this.#assertWhole();
     } catch (error) {
       this.#db.close();
       throw error;
@@ -95,7 +98,12 @@ export class CatalogDatabase implements Disposable {
   }
 
   prepare(sql: string): Query {
-    return new Query(this.#db.prepare(sql), (error) => this.#failure(error));
+    try {
+      return new Query(this.#db.prepare(sql), (error) => this.#failure(error));
+    } catch (error) {
+      // Our queries fit our tables: then these are not there.
+      throw this.#failure(resultCodeOf(error) === sqliteError ? new CatalogDamage(reasonOf(error)) : error);
+    }
   }
 
   /** All of `work` or nothing of it. `work` is synchronous; transactions in it join this one. */
@@ -134,6 +142,11 @@ export class CatalogDatabase implements Disposable {
     if (this.#db.isOpen) this.#db.close();
   }
 
+  /** Not all of it, which would take as long as it is large: what nothing works without. */
+  #assertWhole(): void {
+    if (this.#db.prepare('SELECT 1 FROM totals').all().length !== 1) throw new CatalogDamage('it has no totals');
+  }
+
   #migrate(): void {
     const version = Number(this.#db.prepare('PRAGMA user_version').get()?.user_version);
     // One of a later release is set aside like one that is damaged: we cannot tell what its rows mean.
@@ -142,6 +155,11 @@ export class CatalogDatabase implements Disposable {
       this.#db.exec(`BEGIN IMMEDIATE; ${migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
     }
   }
+}
+
+/** It holds what cannot be, although SQLite has nothing to say against it. */
+export class CatalogDamage extends Error {
+  readonly errcode: number = sqliteCorrupt;
 }
 
 class UnknownSchema extends Error {
@@ -167,7 +185,11 @@ export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): 
     noted = true;
     const message = 'the catalog is damaged; it is rebuilt from disk at the next start';
     deps.channels.notice.publish({ level: 'error', message, error });
-    writeFile(suspect, '').catch(() => {});
+    try {
+      writeFileSync(suspect, '');
+    } catch {
+      // Then the next start finds out by itself.
+    }
   };
   if (await exists(suspect)) {
     await setAside(deps, path, 'it was found damaged in use');
@@ -192,6 +214,12 @@ async function setAside(
   }
   const message = `the catalog cannot be used (${reason}); it is kept as ${aside} and rebuilt from disk`;
   channels.notice.publish({ level: 'error', message });
+}
+
+/** Whether the store failed because of what the catalog holds; that is noted beside it then. */
+export function isCatalogDamage(error: unknown): boolean {
+  if (error instanceof SuppressedError) return isCatalogDamage(error.error) || isCatalogDamage(error.suppressed);
+  return error instanceof AppError && isCorruption(error.cause);
 }
 
 function isCorruption(error: unknown): boolean {

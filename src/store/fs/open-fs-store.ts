@@ -5,6 +5,7 @@ import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
 import type { ContentStore } from '../content-store.ts';
 import { adoptStored } from './blob-walk.ts';
+import { isCatalogDamage } from './catalog-database.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
@@ -82,7 +83,17 @@ export interface FsStore extends AsyncDisposable {
  * Opens the store in a data directory. Rejects with STORAGE_LOCKED where another process uses it, with STORAGE_FAILED
  * or STORAGE_FULL where it cannot be used, each in one line. Dispose of it after all users of it are done.
  */
-export async function openFsStore(given: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
+export async function openFsStore(deps: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
+  try {
+    return await openOnce(deps, options);
+  } catch (error) {
+    if (!isCatalogDamage(error)) throw error;
+    // It showed up after the catalog was opened, and is noted beside it: this time it is set aside.
+    return await openOnce(deps, options);
+  }
+}
+
+async function openOnce(given: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
   const disk = given.disk ?? nodeDisk;
   const deps = { ...given, disk, boot: await disk.boot() };
   await using opening = new AsyncDisposableStack();
