@@ -8,6 +8,7 @@ import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
 import { readFully, replaceFile } from './file-io.ts';
+import { hasDigest } from './has-digest.ts';
 import type { IngestFolder } from './ingest-folder.ts';
 import type { Layout } from './layout.ts';
 import type { HeldFile, OpenFiles } from './open-files.ts';
@@ -135,6 +136,9 @@ export class FsContentStore implements ContentStore {
         const there = await identityAt(path);
         if (there === undefined || !ledger.isProved(digest, there)) {
           await replaceFile(disk, layout.blobDraft(digest), path, (append) => append(bytes), true);
+        } else {
+          // An earlier process may have died before it did.
+          await disk.syncFolder(layout.blobFolder(algorithmOf(digest)));
         }
         await this.#committed(digest, bytes.byteLength);
       } catch (error) {
@@ -267,8 +271,10 @@ export class FsContentStore implements ContentStore {
       file.close();
       return undefined;
     }
-    if (row === undefined) blobs.add(digest, file.sizeBytes, clock.now());
-    else if (row.sizeBytes !== file.sizeBytes) {
+    if (row === undefined || (row.sizeBytes !== file.sizeBytes && (await hasDigest(file.fd, digest)))) {
+      // The disk is the truth: it is the catalog that is wrong.
+      blobs.add(digest, file.sizeBytes, clock.now());
+    } else if (row.sizeBytes !== file.sizeBytes) {
       file.close();
       const damage = `it has ${file.sizeBytes} of ${row.sizeBytes} bytes`;
       await this.#quarantine(digest, file.identity, damage, 'serving');
