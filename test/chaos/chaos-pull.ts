@@ -15,8 +15,11 @@ export interface RequestFailure {
   readonly reference: string;
   readonly startedAt: number;
   readonly endedAt: number;
-  /** `cut`: the body broke off. `no answer`: the connection did. `late`: nobody waits for so long. */
-  readonly outcome: 'status' | 'cut' | 'no answer' | 'late' | 'wrong bytes';
+  /**
+   * `cut`: the body broke off. `no answer`: the connection did. `late`: nobody waits for so long. `wrong whole`: put
+   * together from parts.
+   */
+  readonly outcome: 'status' | 'cut' | 'no answer' | 'late' | 'wrong bytes' | 'wrong whole';
   readonly status: number | undefined;
   readonly retryAfter: string | undefined;
   readonly message: string;
@@ -153,18 +156,7 @@ class ChaosPull {
     const { parts, leaveAt, slowMs } = this.#plan;
     const size = blob.bytes.length;
     const { repository } = this.#placed;
-    if (parts > 1 && size > 4096) {
-      const each = Math.ceil(size / parts);
-      const starts = Array.from({ length: parts }, (_, n) => n * each).filter((start) => start < size);
-      const part = (start: number) => {
-        const end = Math.min(start + each, size);
-        const expected = { ...blob, bytes: blob.bytes.subarray(start, end) };
-        const options = { ...this.#patience(expected), range: { start, end } };
-        return this.#ask('GET blob', blob.digest, () => client.blob(repository, blob.digest, options), expected);
-      };
-      await Promise.all(starts.map(part));
-      return;
-    }
+    if (parts > 1 && size > 4096) return this.#blobInParts(client, blob, parts);
     const leaveAfterBytes = leaveAt === undefined ? undefined : Math.max(1, Math.floor(leaveAt * size));
     const pace = slowMs === undefined ? {} : { paceBytesPerSecond: Math.max(1, (size / slowMs) * 1000) };
     const options = () => ({
@@ -173,6 +165,36 @@ class ChaosPull {
       ...(leaveAfterBytes && size > 1 && { leaveAfterBytes }),
     });
     await this.#ask('GET blob', blob.digest, () => client.blob(repository, blob.digest, options()), blob);
+  }
+
+  /**
+   * A part may be complete before the whole is verified, and then be wrong: whoever puts parts together has to check the
+   * whole. The part that reaches the end of a wrong whole is cut; if all are complete, they are of different fills.
+   */
+  async #blobInParts(client: PullClient, blob: Content, parts: number): Promise<void> {
+    const size = blob.bytes.length;
+    const each = Math.ceil(size / parts);
+    const starts = Array.from({ length: parts }, (_, n) => n * each).filter((start) => start < size);
+    const startedAt = Date.now();
+    const part = async (start: number) => {
+      const end = Math.min(start + each, size);
+      const expected = { ...blob, bytes: blob.bytes.subarray(start, end) };
+      const range = { start, end };
+      const got = await this.#ask('GET blob', blob.digest, () => {
+        return client.blob(this.#placed.repository, blob.digest, { ...this.#patience(expected), range });
+      });
+      if (got.sizeBytes === end - start) return got.digest === blob.digest; // said by `ReceivedDigest` where every byte of the part is right
+      return this.#fail(
+        'GET blob',
+        blob.digest,
+        startedAt,
+        'wrong bytes',
+        `${got.sizeBytes} bytes from ${start} to ${end}`,
+      );
+    };
+    const areRight = await Promise.all(starts.map(part));
+    if (areRight.every((isRight) => isRight)) return;
+    this.#fail('GET blob', blob.digest, startedAt, 'wrong whole', `of ${parts} parts some are wrong`);
   }
 
   /** The answer, once it is whole and right. */
@@ -214,7 +236,6 @@ class ChaosPull {
       return undefined;
     }
     if (expected === undefined) return undefined;
-    // A part has no digest of its own: `ReceivedDigest` says the expected one where every byte was equal.
     return digest === expected.digest && sizeBytes === expected.bytes.length ? undefined : 'wrong bytes';
   }
 

@@ -106,6 +106,8 @@ describe('a failure that a client saw', () => {
     assert.deepEqual(verdict(refused, wrong), broken('while a source worked'));
     assert.deepEqual(verdict(cut, [], [99_000]), allowed('damaged on disk'));
     assert.deepEqual(verdict(cut, [], [102_000]), broken('while a source worked'));
+    assert.deepEqual(verdict({ ...cut, outcome: 'wrong whole' }, wrong), allowed('damaged upstream'));
+    assert.deepEqual(verdict({ ...cut, outcome: 'wrong whole' }, []), broken('while a source worked'));
     assert.deepEqual(verdict({ ...cut, outcome: 'wrong bytes' }, wrong, [99_000]), broken('wrong bytes'));
   });
 

@@ -51,10 +51,11 @@ export function judge(
   if (outcome === 'status' && endedAt - startedAt > options.headerTimeoutMs + graceMs) return broken('too late');
   const during = deps.log.during(startedAt - options.recoveryMs, endedAt);
   if (status === 503 && isRefusal(during, retryAfter)) return allowed('refused');
-  if (outcome === 'cut' || outcome === 'no answer' || (status ?? 0) >= 500) {
+  if (['cut', 'no answer', 'wrong whole'].includes(outcome) || (status ?? 0) >= 500) {
     if (deps.flips.some(({ digest, at }) => digest === reference && at <= endedAt)) return allowed('damaged on disk');
   }
-  if (outcome === 'cut' && during.some(({ fault }) => fault.kind === 'corrupt')) return allowed('damaged upstream');
+  const isCut = outcome === 'cut' || outcome === 'wrong whole';
+  if (isCut && during.some(({ fault }) => fault.kind === 'corrupt')) return allowed('damaged upstream');
   if (!allOut(failure, deps.log, options.recoveryMs)) return broken('while a source worked');
   const statuses = [404, 429, 500, 502, 503, 504];
   if (outcome === 'cut' || (status !== undefined && statuses.includes(status))) return allowed('all sources out');
