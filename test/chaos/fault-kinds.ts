@@ -34,7 +34,13 @@ const kind = (
 
 /** Every fault there is, by the name that `--faults` takes. */
 export const faultKinds: readonly FaultKind[] = [
-  kind('cut', anywhere, 'nothing', [3000, 8000], 'connections are cut in mid-blob, three times for each blob'),
+  kind(
+    'cut',
+    anywhere,
+    'nothing',
+    [3000, 8000],
+    'connections are cut in mid-blob, three times for each blob (a small one once)',
+  ),
   kind('stall', anywhere, 'nothing', [3000, 8000], 'a body of each blob stands still'),
   kind('drip', anywhere, 'nothing', [3000, 8000], 'a body of each blob brings 10 KiB a second'),
   kind('slow', anywhere, 'nothing', [2000, 6000], 'headers come late, twice for each reference'),

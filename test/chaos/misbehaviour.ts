@@ -18,6 +18,8 @@ const checkpointBytes = 256 * 1024;
 const dripBytes = 1024;
 const dripEveryMs = 100;
 const mostDrips = 100;
+/** What arrives with the headers: who cuts it again and again is away. */
+const smallBytes = 4096;
 
 /**
  * One fault at one endpoint while it lasts: decides what becomes of each request.
@@ -73,7 +75,7 @@ export class Misbehaviour {
   body(request: RegistryRequest): Fault | undefined {
     switch (this.order.kind) {
       case 'cut':
-        return onBlob(request, 3, this.#count(request), () => this.#cut(request));
+        return this.#cut(request, this.#count(request));
       case 'stall':
         return onBlob(request, 1, this.#count(request), () => this.#stall(request));
       case 'drip':
@@ -99,12 +101,14 @@ export class Misbehaviour {
     return this.order.kind === 'lag' && chanceOf(this.order.seed, reference).chance(0.5);
   }
 
-  #cut(request: RegistryRequest): Fault {
+  #cut(request: RegistryRequest, count: number): Fault | undefined {
     const chance = this.#chance(request);
-    return ifBody((answer) => {
+    const cut = ifBody((answer) => {
+      if (answer.body.length < smallBytes && count > 1) return answer;
       const at = chance.below(answer.body.length);
       return faults.cut(at, chance.chance(0.5) ? 'cut' : 'reset')(answer, request);
     });
+    return onBlob(request, 3, count, () => cut);
   }
 
   #stall(request: RegistryRequest): Fault {
