@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError, type ErrorCode } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
+import { Random } from '../flights/testing/random.ts';
 import { type Candidate, EndpointRace } from './endpoint-race.ts';
 import { failure, never } from './testing/test-client.ts';
 
@@ -11,6 +12,7 @@ class Asked implements Candidate<string> {
   signal: AbortSignal | undefined;
   shut = false;
   sound = true;
+  isSettled = false;
   readonly openings = new Set<(cause: ErrorCode) => void>();
   readonly #answer = Promise.withResolvers<string>();
 
@@ -49,11 +51,13 @@ class Asked implements Candidate<string> {
   }
 
   async succeed(): Promise<void> {
+    this.isSettled = true;
     this.#answer.resolve(this.name);
     await settled();
   }
 
   async fail(code: ErrorCode): Promise<void> {
+    this.isSettled = true;
     this.#answer.reject(new AppError(code, `${this.name} failed`));
     await settled();
   }
@@ -85,7 +89,7 @@ function race(options: { count?: number; hedgeAfterMs?: number; budget?: number;
     assert.equal(clock.pending, 0, 'no timer is left');
     assert.equal(endpoints.flatMap(({ openings }) => [...openings]).length, 0, 'no listener is left');
   };
-  return { clock, a, b, c, events, start, assertOver };
+  return { clock, endpoints, a, b, c, events, start, assertOver };
 }
 
 describe('a request to several endpoints', () => {
@@ -263,5 +267,60 @@ describe('a hedge', () => {
     await b.succeed();
     assert.equal(await result, 'B');
     assert.deepEqual(events, ['UPSTREAM_FAILED']);
+  });
+});
+
+describe('whatever happens in whatever order', () => {
+  const codes: readonly ErrorCode[] = [
+    'UPSTREAM_FAILED',
+    'MANIFEST_UNKNOWN',
+    'UPSTREAM_RATE_LIMITED',
+    'UPSTREAM_TIMEOUT',
+  ];
+  const firstSeed = Number(process.env.SEED ?? 1);
+
+  it(`a request ends by an answer, the best failure or its abort, and leaves nothing (seeds from ${firstSeed})`, async () => {
+    for (let seed = firstSeed; seed < firstSeed + 300; seed++) {
+      const random = new Random(seed);
+      const abort = new AbortController();
+      const { clock, endpoints, start, assertOver } = race({ count: 3, hedgeAfterMs: 500, signal: abort.signal });
+      for (const endpoint of endpoints) endpoint.shut = random.chance(0.25);
+      const outcome = start().then(
+        (name) => name,
+        (error: AppError) => error.code,
+      );
+      let isOver = false;
+      void outcome.then(() => {
+        isOver = true;
+      });
+      let winner: string | undefined;
+      for (let step = 0; step < 40 && !isOver; step++) {
+        const asked = endpoints.filter(({ state }) => state === 'asked');
+        const one = random.pick(asked);
+        const what = random.below(6);
+        if (what === 0) clock.advance(random.below(9000));
+        else if (what === 1 && step > 25) abort.abort(new AppError('CANCELLED', 'enough'));
+        else if (what === 2) for (const callback of [...(one?.openings ?? [])]) callback('UPSTREAM_FAILED');
+        else if (what === 3) await one?.fail(random.pick(codes) ?? 'UPSTREAM_FAILED');
+        else if (what === 4 && one !== undefined && !one.isSettled) {
+          winner ??= one.name;
+          await one.succeed();
+        }
+        await settled();
+      }
+      abort.abort(new AppError('CANCELLED', 'enough'));
+      const result = await outcome;
+      if (winner !== undefined) assert.equal(result, winner, `seed ${seed}`);
+      else
+        assert.ok(
+          ['CANCELLED', 'UPSTREAM_UNREACHABLE', ...codes].includes(result as ErrorCode),
+          `seed ${seed}: ${result}`,
+        );
+      assertOver();
+      assert.ok(
+        endpoints.every(({ state, isSettled }) => state !== 'asked' || isSettled),
+        `seed ${seed}`,
+      );
+    }
   });
 });
