@@ -45,29 +45,31 @@ export class CatalogTidy {
   }
 
   step(): void {
-    const beforeMs = this.#deps.clock.now() - dayMs;
+    const nowMs = this.#deps.clock.now();
+    // What is of a time to come was noted by a clock that has been set back since.
+    const isOld = (atMs: number) => Math.abs(nowMs - atMs) > dayMs;
     this.#deps.database.transaction(() => {
-      this.#stepLinks(beforeMs);
-      this.#stepTags(beforeMs);
+      this.#stepLinks(isOld);
+      this.#stepTags(isOld);
     });
   }
 
-  #stepLinks(beforeMs: number): void {
+  #stepLinks(isOld: (atMs: number) => boolean): void {
     const rows = this.#links.all(...this.#link, rowsPerStep);
     const last = rows.length < rowsPerStep ? undefined : rows.at(-1);
     this.#link = last === undefined ? [0, ''] : [integerOf(last, 'scope'), textOf(last, 'digest')];
-    const old = rows.filter((row) => integerOf(row, 'linked') < beforeMs).map((row) => digestIn(row, 'digest'));
+    const old = rows.filter((row) => isOld(integerOf(row, 'linked'))).map((row) => digestIn(row, 'digest'));
     const orphans = old.filter((digest) => this.#isKnown.get(digest) === undefined);
     if (orphans.length > 0) this.#deps.removal.remove(orphans);
   }
 
-  #stepTags(beforeMs: number): void {
+  #stepTags(isOld: (atMs: number) => boolean): void {
     const rows = this.#tags.all(...this.#tag, rowsPerStep);
     const last = rows.length < rowsPerStep ? undefined : rows.at(-1);
     this.#tag =
       last === undefined ? [0, '', ''] : [integerOf(last, 'scope'), textOf(last, 'tag'), textOf(last, 'variant')];
     for (const row of rows) {
-      if (integerOf(row, 'known') !== 0 || integerOf(row, 'checked') >= beforeMs) continue;
+      if (integerOf(row, 'known') !== 0 || !isOld(integerOf(row, 'checked'))) continue;
       this.#removeTag.run(integerOf(row, 'scope'), textOf(row, 'tag'), textOf(row, 'variant'));
     }
   }

@@ -23,14 +23,15 @@ export class Quarantine {
     await this.#disk.rename(this.#layout.blob(digest), path);
     const now = new Date();
     await utimes(path, now, now).catch(() => {});
-    await this.#bound();
+    await this.#bound(path);
   }
 
-  async #bound(): Promise<void> {
+  /** What came last stays, whatever the clock says of it. */
+  async #bound(last: string): Promise<void> {
     const folder = this.#layout.quarantine;
     const paths = (await readdir(folder)).map((name) => join(folder, name));
     const files = await Promise.all(paths.map(async (path) => ({ path, ...(await measure(path)) })));
-    files.sort((a, b) => b.atMs - a.atMs);
+    files.sort((a, b) => Number(b.path === last) - Number(a.path === last) || b.atMs - a.atMs);
     let [bytes, count] = [0, 0];
     for (const file of files) {
       bytes += file.bytes;
