@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../clock.ts';
 /** A clock that stands still until a test moves it. Timers fire in the order they are due. */
 export class VirtualClock implements Clock {
   #elapsedMs = 0;
-  readonly #startMs: number;
+  #startMs: number;
   readonly #timers = new Set<{ dueMs: number; callback: () => void }>();
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
@@ -22,6 +22,11 @@ export class VirtualClock implements Clock {
     const timer = { dueMs: this.#elapsedMs + Math.max(0, delayMs), callback };
     this.#timers.add(timer);
     return { clear: () => this.#timers.delete(timer) };
+  }
+
+  /** Somebody sets the system's clock, by so much forward or back: no time passes. */
+  setBy(ms: number): void {
+    this.#startMs += ms;
   }
 
   /** How many timers wait: a test ends with none. */

@@ -6,11 +6,12 @@ import { AccessTimes } from './catalog-access-times.ts';
 import { BlobTable } from './catalog-blobs.ts';
 import { CatalogDatabase } from './catalog-database.ts';
 import { SqliteCatalog } from './catalog-sqlite.ts';
+import { UseClock } from './use-clock.ts';
 
 function subject() {
   const clock = new VirtualClock();
   const database = new CatalogDatabase(':memory:', () => {});
-  const accessTimes = new AccessTimes({ clock, database });
+  const accessTimes = new AccessTimes({ clock, useClock: new UseClock({ clock, database }), database });
   const catalog = new SqliteCatalog({ clock, database, accessTimes, changed: () => {} });
   const blobs = new BlobTable(database);
   const accessed = (name: string) => blobs.find(sampleDigest(name))?.accessedAtMs;

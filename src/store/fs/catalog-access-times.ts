@@ -2,9 +2,16 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type CatalogDatabase, isCatalogTrouble, type Query } from './catalog-database.ts';
 import { digestIn } from './catalog-rows.ts';
+import type { UseClock } from './use-clock.ts';
 
 const flushAfterMs = 5000;
 const maxPending = 4096;
+
+export interface AccessTimesDeps {
+  readonly clock: Clock;
+  readonly useClock: Pick<UseClock, 'now'>;
+  readonly database: CatalogDatabase;
+}
 
 /**
  * When content was last used. Uses gather in memory (a map entry each) and are written together, a few seconds later,
@@ -15,6 +22,7 @@ const maxPending = 4096;
  */
 export class AccessTimes implements Disposable {
   readonly #clock: Clock;
+  readonly #useClock: Pick<UseClock, 'now'>;
   readonly #database: CatalogDatabase;
   readonly #raise: Query;
   readonly #parents: Query;
@@ -24,16 +32,17 @@ export class AccessTimes implements Disposable {
   readonly #afterFlush: () => void;
 
   /** @param afterFlush called after each periodic flush: a beat for upkeep that stops when nothing is used */
-  constructor(deps: { readonly clock: Clock; readonly database: CatalogDatabase }, afterFlush: () => void = () => {}) {
+  constructor(deps: AccessTimesDeps, afterFlush: () => void = () => {}) {
     this.#afterFlush = afterFlush;
     this.#clock = deps.clock;
+    this.#useClock = deps.useClock;
     this.#database = deps.database;
     this.#raise = deps.database.prepare('UPDATE blob SET accessed = ?2 WHERE digest = ?1 AND accessed < ?2');
     this.#parents = deps.database.prepare('SELECT manifest FROM reference WHERE child = ? LIMIT 2');
   }
 
   touch(digest: Digest): void {
-    this.#pending.set(digest, this.#clock.now());
+    this.#pending.set(digest, this.#useClock.now());
     if (this.#pending.size >= maxPending) this.#flushLater();
     else this.#timer ??= this.#clock.after(flushAfterMs, () => this.#flushLater());
   }

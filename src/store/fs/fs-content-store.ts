@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import type { Clock } from '../../core/clock.ts';
 import { algorithmOf, type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels, QuarantineEvent } from '../../telemetry/channels.ts';
@@ -22,10 +21,11 @@ import { RoomyPartial } from './roomy-partial.ts';
 import type { SteadyBlobs } from './steady-blobs.ts';
 import { isMissing, reasonOf, storageError } from './storage-error.ts';
 import type { StoreHealth } from './store-health.ts';
+import type { UseClock } from './use-clock.ts';
 
 export interface FsContentStoreDeps {
   readonly disk: Disk;
-  readonly clock: Clock;
+  readonly useClock: Pick<UseClock, 'now'>;
   readonly channels: Channels;
   readonly layout: Layout;
   readonly blobs: SteadyBlobs;
@@ -195,14 +195,14 @@ export class FsContentStore implements ContentStore {
 
   /** Records a file that is in place but not in the catalog. Returns the content's size, or undefined where it is not here. */
   adopt(digest: Digest): Promise<number | undefined> {
-    const { blobs, layout, ledger, queue, clock } = this.#deps;
+    const { blobs, layout, ledger, queue, useClock } = this.#deps;
     return queue.run(digest, async () => {
       const row = blobs.find(digest);
       if (row !== undefined) return row.sizeBytes;
       try {
         const status = await stat(layout.blob(digest), { bigint: true });
         if (ledger.isWrong(digest, identityOf(status))) return undefined;
-        blobs.add(digest, Number(status.size), Math.min(Number(status.mtimeMs), clock.now()));
+        blobs.add(digest, Number(status.size), Math.min(Number(status.mtimeMs), useClock.now()));
         return Number(status.size);
       } catch (error) {
         if (isMissing(error)) return undefined;
@@ -213,7 +213,7 @@ export class FsContentStore implements ContentStore {
 
   /** Removes content that the catalog no longer knows; says whether it could. What is still there gets its row back. */
   unlink(digest: Digest): Promise<boolean> {
-    const { blobs, clock, disk, health, layout, queue } = this.#deps;
+    const { blobs, useClock, disk, health, layout, queue } = this.#deps;
     const path = layout.blob(digest);
     return queue.run(digest, async () => {
       try {
@@ -222,7 +222,7 @@ export class FsContentStore implements ContentStore {
       } catch (error) {
         health.failed('failing', error);
         const there = await stat(path).catch(() => undefined);
-        if (there !== undefined) blobs.add(digest, there.size, Math.min(there.mtimeMs, clock.now()));
+        if (there !== undefined) blobs.add(digest, there.size, Math.min(there.mtimeMs, useClock.now()));
         return there === undefined;
       }
     });
@@ -258,7 +258,7 @@ export class FsContentStore implements ContentStore {
   }
 
   async #openFile(digest: Digest): Promise<HeldFile | undefined> {
-    const { blobs, channels, clock, files, layout, ledger } = this.#deps;
+    const { blobs, channels, useClock, files, layout, ledger } = this.#deps;
     const file = await files.open(digest, layout.blob(digest));
     const row = blobs.find(digest);
     if (file === undefined) {
@@ -273,7 +273,7 @@ export class FsContentStore implements ContentStore {
     }
     if (row === undefined || (row.sizeBytes !== file.sizeBytes && (await hasDigest(file.fd, digest)))) {
       // The disk is the truth: it is the catalog that is wrong.
-      blobs.add(digest, file.sizeBytes, clock.now());
+      blobs.add(digest, file.sizeBytes, useClock.now());
     } else if (row.sizeBytes !== file.sizeBytes) {
       file.close();
       const damage = `it has ${file.sizeBytes} of ${row.sizeBytes} bytes`;
@@ -285,8 +285,8 @@ export class FsContentStore implements ContentStore {
 
   /** In the digest's turn, with the file in place. What was open under the digest before is another file. */
   async #committed(digest: Digest, sizeBytes: number): Promise<void> {
-    const { blobs, clock, files, layout, ledger } = this.#deps;
-    blobs.add(digest, sizeBytes, clock.now());
+    const { blobs, useClock, files, layout, ledger } = this.#deps;
+    blobs.add(digest, sizeBytes, useClock.now());
     const identity = await identityAt(layout.blob(digest));
     if (identity === undefined) return;
     ledger.right(digest, identity);

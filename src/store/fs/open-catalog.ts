@@ -17,6 +17,7 @@ import type { Layout } from './layout.ts';
 import { SteadyBlobs } from './steady-blobs.ts';
 import { SteadyCatalog } from './steady-catalog.ts';
 import type { StoreHealth } from './store-health.ts';
+import { UseClock } from './use-clock.ts';
 
 export interface OpenCatalogDeps {
   readonly clock: Clock;
@@ -37,14 +38,19 @@ export async function openCatalog(deps: OpenCatalogDeps, layout: Layout, opening
   const changed = () => index.changed();
   const removal = new CatalogRemoval({ database, changed });
   const tidy = new CatalogTidy({ clock, database, removal });
-  const accessTimes = opening.use(new AccessTimes({ clock, database }, () => tidy.step()));
+  const useClock = new UseClock({ clock, database });
+  const accessTimes = opening.use(new AccessTimes({ clock, useClock, database }, () => tidy.step()));
   const table = new BlobTable(database);
   const catalog = new SqliteCatalog({ clock, database, accessTimes, changed });
   const backlog = new CatalogBacklog({ clock, database, health });
   opening.defer(() => backlog.read(() => backlog.drain(), undefined));
   const blobs = new SteadyBlobs({ table, backlog });
+  // A file's time may be one that the clock has left since.
+  const addOfNow = (digest: Digest, sizeBytes: number, atMs: number) =>
+    table.add(digest, sizeBytes, Math.min(atMs, useClock.now()));
   return {
     accessTimes,
+    useClock,
     backlog,
     blobs,
     catalog: new SteadyCatalog({ catalog, backlog }),
@@ -53,6 +59,6 @@ export async function openCatalog(deps: OpenCatalogDeps, layout: Layout, opening
     removal: { remove: (digests: readonly Digest[]) => blobs.removeBy(digests, () => removal.remove(digests)) },
     state: new CatalogState(database),
     /** What has to be there before the store is used: a failure is the caller's. */
-    atStart: { catalog, blobs: table, transaction: <T>(work: () => T) => database.transaction(work) },
+    atStart: { catalog, blobs: { add: addOfNow }, transaction: <T>(work: () => T) => database.transaction(work) },
   };
 }

@@ -142,7 +142,7 @@ function openContent(
   { boot, clock, channels, disk, health }: Deps & { readonly health: StoreHealth },
   options: FsStoreOptions,
   layout: Layout,
-  { accessTimes, blobs, references, removal }: OpenCatalog,
+  { accessTimes, blobs, references, removal, useClock }: OpenCatalog,
   opening: AsyncDisposableStack,
 ) {
   const { maxSizeBytes, minFreeBytes = 0, verifyAfterMs = 0 } = options;
@@ -184,7 +184,7 @@ function openContent(
   const condemn = (file: HeldFile, reason: string) => content.condemnFile(file, reason, 'serving');
   const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
   const content: FsContentStore = new FsContentStore({
-    clock,
+    useClock,
     channels,
     disk,
     layout,
