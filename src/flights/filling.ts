@@ -118,7 +118,8 @@ export class Filling implements FeedListener {
 
   /** The body is wrong: those whose bytes are in it have a fault. */
   discredit(error: AppError): void {
-    this.#roster.broughtWrong(this.#contributors, error);
+    const isAllTheirs = this.#body.storage.resumed.filled.length === 0;
+    this.#roster.broughtWrong(this.#contributors, error, isAllTheirs);
     for (const source of this.#contributors) source.discredit(error);
   }
 

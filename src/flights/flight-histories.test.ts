@@ -10,9 +10,10 @@ import { Random } from './testing/random.ts';
 import { type Attempt, ScriptedSource } from './testing/scripted-source.ts';
 
 /**
- * Random histories: sources that cut, stall, corrupt, end early, ignore ranges and lie about the size; readers that join,
- * leave, ask for parts and crawl; processes that are stopped or killed. After every step the promises are checked, and at
- * the end of each history everything is made well and must come right.
+ * Random histories: several sources that cut, stall, drip, corrupt, end early, ignore ranges, refuse, rest and lie about the
+ * size, whose standing changes; blobs that are shared by connections; readers that join, leave, ask for parts and crawl;
+ * processes that are stopped or killed. After every step the promises are checked. At the end of each history one source is
+ * made well: what is in flight there must come to its end, whatever the others do. Then everything is, and must come right.
  *
  *   HISTORIES=20000 SEED=1 node --test src/flights/flight-histories.test.ts
  */
@@ -32,6 +33,8 @@ interface Weather {
   readonly hangs: boolean;
   /** Writes and records fail now and then. */
   readonly diskFails: boolean;
+  /** Whoever watches the sources changes his mind about them. */
+  readonly changes: boolean;
 }
 
 class History {
@@ -43,15 +46,21 @@ class History {
   readonly #options: Partial<FlightTableOptions>;
   readonly #sent: Uint16Array;
   readonly #log: string[] = [];
+  /** Large blobs, whose bytes take their time, are shared by connections. */
+  readonly #splits: boolean;
   #world: FlightWorld;
   #sources: ScriptedSource[] = [];
+  readonly #checked = new WeakSet<Attempt>();
   /** Bytes of bodies that were thrown away, and what an abrupt end forgot: they may be fetched again. */
   #excusedBytes = 0;
 
   constructor(seed: number) {
     this.#random = new Random(seed);
     const random = this.#random;
-    const sizeBytes = random.chance(0.1) ? random.below(3) : random.below(random.chance(0.3) ? 600 : 12_000);
+    this.#splits = random.chance(0.3);
+    const sizeBytes = random.chance(0.1)
+      ? random.below(3)
+      : random.below(random.chance(0.3) ? 600 : this.#splits ? 40_000 : 12_000);
     this.#content = Uint8Array.from({ length: sizeBytes }, () => random.below(256));
     this.#digest = digestOf(this.#content);
     this.#sent = new Uint16Array(sizeBytes);
@@ -66,12 +75,22 @@ class History {
       refuses: may(0.25),
       hangs: may(0.2),
       diskFails: may(0.15),
+      changes: random.chance(0.4),
     };
     this.#options = {
       abandon: random.pick(['finish', 'finish', 'keep', 'discard']) ?? 'finish',
       maxRanges: 1 + random.below(random.chance(0.2) ? 8 : 4),
       smallBlobBytes: random.pick([0, 500, 500, 12_000]) ?? 0,
       deadlineMs: random.chance(0.15) ? 15_000 : testOptions.deadlineMs,
+      headerPatienceMs: random.chance(0.15) ? 5000 : testOptions.headerPatienceMs,
+      maxSplit: this.#splits ? (random.pick([2, 4, 8]) ?? 2) : 1,
+      split: {
+        fromBytes: random.pick([0, 2000, 5000]) ?? 0,
+        leadBytes: 200 + random.below(6000),
+        leastRangeBytes: random.pick([1, 100, 400]) ?? 1,
+        mostRangeBytes: 400 + random.below(1000),
+      },
+      minProgressBytes: random.pick([0, 0, 300]) ?? 0,
       plan: {
         patienceBytes: random.pick([0, 1000, 1000]) ?? 0,
         leastRangeBytes: random.pick([1, 200, 200]) ?? 1,
@@ -97,7 +116,7 @@ class History {
   }
 
   #newWorld(): FlightWorld {
-    this.#sources = ['a', 'b'].map((name) => new ScriptedSource(name, this.#content, this.#sent));
+    this.#sources = ['a', 'b', 'c'].map((name) => new ScriptedSource(name, this.#content, this.#sent));
     const world = new FlightWorld(this.#store, this.#digest, this.#options);
     if (this.#weather.diskFails) world.store.failsNow = () => this.#random.chance(0.02);
     return world;
@@ -105,12 +124,16 @@ class History {
 
   async #settle(): Promise<void> {
     await this.#world.quiet();
+    if (this.#splits) {
+      this.#world.clock.advance(this.#random.pick([0, 60, 220]) ?? 0);
+      await this.#world.quiet();
+    }
     this.#checkPromises();
   }
 
   async #step(): Promise<void> {
     const random = this.#random;
-    const roll = random.below(100);
+    const roll = this.#splits && random.chance(0.7) ? 50 + random.below(40) : random.below(100);
     if (roll < 18) return this.#join();
     if (roll < 24) return this.#act('leave', random.pick(this.#following()), (reader) => reader.leave());
     if (roll < 50)
@@ -122,8 +145,18 @@ class History {
       this.#log.push(`time +${ms}`);
       return this.#world.clock.advance(ms);
     }
+    if (roll < 97 && this.#weather.changes) return this.#changeStanding();
     if (roll < 98) return this.#restart();
     if (this.#weather.kills) return this.#kill();
+  }
+
+  #changeStanding(): void {
+    const source = this.#random.pick(this.#sources);
+    if (source === undefined) return;
+    const restMs = this.#random.pick([0, 0, 0, 400, 9000]) ?? 0;
+    const restReason = restMs > 0 ? 'it rests' : undefined;
+    source.standsAt = { restMs, restReason, cost: this.#random.below(3), hasRoom: this.#random.chance(0.7) };
+    this.#log.push(`${source.name} stands at ${JSON.stringify(source.standsAt)}`);
   }
 
   #act<T>(what: string, subject: T | undefined, action: (subject: T) => void): void {
@@ -135,16 +168,18 @@ class History {
   async #join(): Promise<void> {
     const random = this.#random;
     const size = this.#content.length;
-    const source = random.pick(this.#sources);
-    if (source === undefined) return;
+    const sources = this.#sources.filter(() => random.chance(0.5));
+    if (sources.length === 0) sources.push(...this.#sources.slice(0, 1));
     const claimed = this.#weather.hidesSize && random.chance(0.5) ? undefined : this.#claimedSize();
     let range: { start: number; end: number } | undefined;
-    if (claimed === size && size > 0 && random.chance(0.4)) {
+    if (claimed === size && size > 0 && random.chance(this.#splits ? 0.1 : 0.4)) {
       const start = random.below(size);
       range = { start, end: random.chance(0.3) ? size : start + 1 + random.below(size - start) };
     }
-    this.#log.push(`join ${source.name} size ${claimed} ${range ? `${range.start}-${range.end}` : 'whole'}`);
-    const reader = await this.#world.join(source, claimed, range);
+    this.#log.push(
+      `join ${sources.map(({ name }) => name)} size ${claimed} ${range ? `${range.start}-${range.end}` : 'whole'}`,
+    );
+    const reader = await this.#world.join(sources, claimed, range);
     reader.read(1 + random.below(3000));
   }
 
@@ -161,6 +196,10 @@ class History {
       return attempt.refuse(
         new AppError('UPSTREAM_RATE_LIMITED', 'later', { retryAfterMs: 1000 + random.below(8000) }),
       );
+    }
+    if (attempt.request.optional && random.chance(0.2)) {
+      this.#log.push('  refuse, for want of room');
+      return attempt.refuse(new AppError('OVERLOADED', 'no room', { retryAfterMs: 1000 }));
     }
     if (random.chance(0.15)) {
       const code = this.#weather.refuses && random.chance(0.4) ? 'BLOB_UNKNOWN' : 'UPSTREAM_FAILED';
@@ -183,7 +222,7 @@ class History {
     const roll = random.below(100);
     if (roll < 6) return attempt.cut();
     if (roll < 8) return attempt.finish();
-    const bytes = 1 + random.below(random.chance(0.3) ? 6000 : 800);
+    const bytes = 1 + random.below(random.chance(this.#splits ? 0.05 : 0.3) ? 6000 : 800);
     const corrupts = this.#weather.corrupts && random.chance(0.1);
     this.#log.push(`  ${attempt.source.name} at ${attempt.position} +${bytes}${corrupts ? ' corrupt' : ''}`);
     // A transfer runs into what another range brought: the chunk that crosses over is the price, no chunk after it.
@@ -238,6 +277,7 @@ class History {
     }
     const bodies = this.#sources.flatMap((source) => source.attempts).filter((attempt) => !attempt.isOver);
     assert.ok(bodies.length <= (this.#options.maxRanges ?? 1), `${bodies.length} requests at once`);
+    this.#checkRequests();
     assert.equal(this.#world.store.writtenTwiceBytes, 0, 'P4: bytes were written over that may have been hashed');
     assert.ok(this.#world.table.size <= 1, 'P1: more than one flight for a digest');
     const { corrupts, ignoresRanges, liesAboutSize, hidesSize, diskFails } = this.#weather;
@@ -251,11 +291,30 @@ class History {
     assert.ok(twice <= excused, `P1: ${twice} bytes were fetched twice, ${excused} excused`);
   }
 
+  /** P1: what is asked for to be faster is on nobody else's way. */
+  #checkRequests(): void {
+    const attempts = this.#sources
+      .flatMap((source) => source.attempts)
+      .filter((attempt) => !this.#checked.has(attempt));
+    const size = this.#content.length;
+    for (const attempt of attempts) {
+      this.#checked.add(attempt);
+      if (!attempt.request.optional) continue;
+      for (const other of this.#sources.flatMap((source) => source.attempts)) {
+        if (other === attempt || other.isOver || (attempts.includes(other) && !other.request.optional)) continue;
+        const from = other.isAnswered ? other.position : other.start;
+        const overlaps = from < (attempt.end ?? size) && attempt.start < (other.end ?? size);
+        assert.ok(!overlaps, `${attempt.start}-${attempt.end} is on the way of ${from}-${other.end}`);
+      }
+    }
+  }
+
   /** P4: whoever reached the end of the blob has the right bytes, all of them. */
   #checkComplete(reader: FollowingReader): void {
     const end = reader.end ?? this.#content.length;
     assert.equal(reader.position, end, 'a body ended early');
-    if (reader.isPart && end < this.#content.length) return;
+    // A part ends with the blob where its client was told so.
+    if (reader.isPart && end < Math.max(this.#content.length, reader.reader.sizeBytes ?? 0)) return;
     assert.equal(end, this.#content.length, 'P4: a body completed with a wrong length');
     const expected = Buffer.from(this.#content.subarray(reader.start, end));
     assert.ok(expected.equals(Buffer.from(reader.received)), 'P4: a body completed with wrong bytes');
@@ -265,6 +324,8 @@ class History {
   async #comeRight(): Promise<void> {
     this.#log.push('come right');
     this.#world.store.failsNow = undefined;
+    await this.#oneIsWell();
+    for (const source of this.#sources) source.standsAt = { restMs: 0, restReason: undefined, cost: 0, hasRoom: true };
     await this.#untilIdle(() => this.#following().length === 0 && this.#world.table.size === 0);
     const last = new ScriptedSource('last', this.#content, this.#sent);
     this.#sources = [last];
@@ -278,21 +339,56 @@ class History {
     assert.equal(await this.#store.sizeOf(this.#digest), this.#content.length, 'the blob is not in the store');
   }
 
+  /** One source of the flight does what it is asked from here on; of the others each fails in its own way. */
+  async #oneIsWell(): Promise<void> {
+    const names = this.#world.table.snapshot(this.#digest)?.sources ?? [];
+    const well = this.#random.pick(this.#sources.filter(({ name }) => names.includes(name)));
+    const others = this.#sources.filter((source) => source !== well);
+    const fates = new Map(others.map((source) => [source, this.#random.pick(['fails', 'hangs', 'cuts', 'rests'])]));
+    // One that lied is asked last, and one that refused not at all, however well it is now.
+    if (well === undefined || this.#weather.corrupts || this.#weather.refuses) return;
+    this.#log.push(`${well.name} is well, ${others.map((source) => `${source.name} ${fates.get(source)}`)}`);
+    well.standsAt = { restMs: 0, restReason: undefined, cost: 5, hasRoom: true };
+    for (const [source, fate] of fates) {
+      source.standsAt = { ...source.standsAt, restMs: fate === 'rests' ? 60_000 : 0, restReason: fate };
+    }
+    const followed = this.#following();
+    const isEnded = () => followed.every((reader) => !reader.isFollowing) && this.#world.table.size === 0;
+    await this.#untilIdle(isEnded, (attempt) => {
+      const fate = fates.get(attempt.source);
+      if (fate === 'fails') attempt.refuse(new AppError('UPSTREAM_FAILED', 'broken'));
+      else if (fate === 'rests') attempt.refuse(new AppError('UPSTREAM_UNREACHABLE', 'down', { retryAfterMs: 60_000 }));
+      else if (fate === 'cuts' && attempt.isAwaited) attempt.cut();
+      return fate !== undefined && fate !== 'cuts';
+    });
+    const { liesAboutSize, hidesSize, diskFails } = this.#weather;
+    const { deadlineMs, headerPatienceMs } = this.#options;
+    const isPatient = deadlineMs === testOptions.deadlineMs && headerPatienceMs === testOptions.headerPatienceMs;
+    if (liesAboutSize || hidesSize || diskFails || !isPatient) return;
+    for (const { outcome } of followed) {
+      assert.ok(outcome === 'complete', `a reader was not served although ${well.name} could: ${outcome}`);
+    }
+  }
+
   async #lastReader(source: ScriptedSource): Promise<FollowingReader> {
     const reader = await this.#world.join(source, this.#content.length);
     await this.#untilIdle(() => !reader.isFollowing && this.#world.table.size === 0);
     return reader;
   }
 
-  async #untilIdle(isIdle: () => boolean): Promise<void> {
-    for (let turn = 0; turn < 300; turn++) {
+  /** `isTaken`: it has been dealt with, or is left without an answer. */
+  async #untilIdle(isIdle: () => boolean, isTaken: (attempt: Attempt) => boolean = () => false): Promise<void> {
+    for (let turn = 0; turn < 1000; turn++) {
       for (const reader of this.#following()) reader.read(100_000);
-      for (const attempt of this.#asking()) attempt.answer();
-      for (const attempt of this.#awaited()) attempt.deliver(100_000);
+      const asking = this.#asking().filter((attempt) => !isTaken(attempt));
+      const awaited = this.#awaited().filter((attempt) => !isTaken(attempt));
+      for (const attempt of asking) attempt.answer();
+      for (const attempt of awaited) attempt.deliver(100_000);
       await this.#world.quiet();
       this.#world.assertNobodyOversleeps();
       if (isIdle()) return;
-      this.#world.clock.advance(this.#world.clock.nextDueInMs === undefined ? 0 : 300);
+      const isBusy = asking.length + awaited.length > 0;
+      this.#world.clock.advance(isBusy ? 10 : Math.min(300, this.#world.clock.nextDueInMs ?? 0));
     }
     assert.fail(`wedged: ${JSON.stringify(this.#world.table.snapshots())}`);
   }

@@ -71,15 +71,21 @@ describe('a roster of sources', () => {
   });
 
   it('asks one that brought a wrong body after those that only failed', () => {
-    roster.broughtWrong(new Set([a]), new AppError('CONTENT_MISMATCH', 'wrong'));
+    roster.broughtWrong(new Set([a]), new AppError('CONTENT_MISMATCH', 'wrong'), true);
     for (let turn = 0; turn < 5; turn++) for (const source of [b, c]) roster.failed(source, failed());
     assert.equal(roster.next(), b);
   });
 
   it('cannot tell who was wrong where several brought a body', () => {
-    roster.broughtWrong(new Set([a, b]), new AppError('CONTENT_MISMATCH', 'wrong'));
+    roster.broughtWrong(new Set([a, b]), new AppError('CONTENT_MISMATCH', 'wrong'), true);
     roster.failed(c, failed());
     roster.failed(c, failed());
+    assert.equal(roster.next(), a);
+  });
+
+  it('does not take a source for a liar where an earlier fill left a part of the body', () => {
+    roster.broughtWrong(new Set([a]), new AppError('CONTENT_MISMATCH', 'wrong'), false);
+    for (const source of [b, c, b, c]) roster.failed(source, failed());
     assert.equal(roster.next(), a);
   });
 

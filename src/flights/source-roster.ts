@@ -4,7 +4,7 @@ import type { Source } from './source.ts';
 
 interface Entry {
   readonly source: Source;
-  /** Failures in this flight; wrong content that can only be its own weighs more than any number of others. */
+  /** Failures in this flight; wrong content that can only be its own weighs more than others. */
   faults: number;
   /** Windows in a row in which it was too slow. */
   slowWindows: number;
@@ -14,7 +14,7 @@ interface Entry {
   restsUntilMs: number;
 }
 
-const provenWrongFaults = 1000;
+const provenWrongFaults = 9;
 
 /**
  * The sources that a flight may read from, and which to ask next.
@@ -96,12 +96,12 @@ export class SourceRoster {
     entry.restsUntilMs = this.#clock.monotonic() + error.retryAfterMs;
   }
 
-  /** A body is wrong that these brought: whoever brought all of it is to blame for sure. */
-  broughtWrong(sources: ReadonlySet<Source>, error: AppError): void {
+  /** A body is wrong that these brought. `isAllTheirs`: nothing of it was left by an earlier fill. */
+  broughtWrong(sources: ReadonlySet<Source>, error: AppError, isAllTheirs: boolean): void {
     for (const source of sources) {
       this.failed(source, error);
       const entry = this.#entries.get(source.name);
-      if (entry !== undefined && sources.size === 1) entry.faults += provenWrongFaults;
+      if (entry !== undefined && isAllTheirs && sources.size === 1) entry.faults += provenWrongFaults;
     }
   }
 

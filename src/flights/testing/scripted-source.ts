@@ -50,6 +50,7 @@ export class Attempt {
     this.isAnswered = true;
     this.#answer.resolve({
       start: this.position,
+      isWhole: script.ignoreRange === true,
       blobSizeBytes: script.sizeBytes === null ? undefined : (script.sizeBytes ?? content.length),
       chunks: { [Symbol.asyncIterator]: () => this.#iterator() },
     });
