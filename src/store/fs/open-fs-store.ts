@@ -149,8 +149,8 @@ function openContent(
   const queue = new DigestQueue();
   const files = opening.use(new OpenFiles());
   opening.defer(() => queue.idle());
-  const syncTurn = new SyncTurn();
-  opening.defer(() => syncTurn.idle());
+  const syncTurn = new SyncTurn({ clock });
+  opening.defer(() => syncTurn.close());
   const ingest = new IngestFolder({ boot, disk, layout, queue, clock });
   const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
   const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);

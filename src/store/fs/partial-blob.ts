@@ -183,8 +183,9 @@ export class FsPartialBlob implements PartialBlob {
     const { ingest, syncTurn } = this.#deps;
     this.#holds++;
     const ifStillLeft = (work: () => Promise<void>) => ingest.ifStillLeft(this.digest, left, work);
-    void syncTurn.run(async () => {
+    void syncTurn.run(async (isTime) => {
       try {
+        if (!isTime) return;
         const { size } = await this.#file.stat();
         await this.#record.keep({ ...last, filled: filledIntervals(last, size) }, ifStillLeft);
       } catch {

@@ -118,8 +118,8 @@ export class RecordFile {
     if (this.#deps.boot === undefined || this.#isSyncDue || this.#isEnded) return;
     this.#isSyncDue = true;
     this.#unsyncedBytes = 0;
-    void this.#deps.syncTurn.run(async () => {
-      this.#syncing = this.#isEnded ? undefined : this.#sync(filled);
+    void this.#deps.syncTurn.run(async (isTime) => {
+      this.#syncing = this.#isEnded || !isTime ? undefined : this.#sync(filled);
       await this.#syncing;
       this.#isSyncDue = false;
     });
