@@ -52,7 +52,7 @@ const flightDefaults = {
 
 const passingDefaults = { windowBytes: 16 * MiB, leastWindowBytes: 512 * 1024, idleConnectionMs: 5000 } as const;
 
-const pullDefaults = { staleAfterMs: 3000, smallBlobBytes: flightDefaults.smallBlobBytes } as const;
+const pullDefaults = { staleAfterMs: 3000 } as const;
 
 /**
  * The wiring diagram: builds every part, hands each what it needs, and starts listening. The only place that does.
@@ -75,7 +75,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const { content, catalog } = store;
   const depot = new PullDepot(
     { clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
-    { headerTimeoutMs: config.pull.headerTimeoutMs, ...pullDefaults },
+    { headerTimeoutMs: config.pull.headerTimeoutMs, maxKeptBytes: maxSizeBytes, ...pullDefaults },
   );
   const names = new RegistryNames(
     config.upstreams.map(({ name }) => name),

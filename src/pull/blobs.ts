@@ -8,7 +8,7 @@ import type { HandedOut } from '../flights/passing/pass-reader.ts';
 import type { PassingTable } from '../flights/passing/passing-table.ts';
 import type { Source } from '../flights/source.ts';
 import type { Catalog, LinkRecord } from '../store/catalog.ts';
-import type { ContentStore, Room, StoredBlob } from '../store/content-store.ts';
+import type { ContentStore, StoredBlob } from '../store/content-store.ts';
 import type { Channels, PassThroughEvent } from '../telemetry/channels.ts';
 import { type AttemptDeps, withAttempts, withinBound } from './attempts.ts';
 import { type Leg, StoredReader } from './blob-bodies.ts';
@@ -33,8 +33,8 @@ export interface BlobsDeps extends AttemptDeps {
 
 export interface BlobsOptions {
   readonly boundMs: number;
-  /** Blobs up to this size are filled in memory: they need no room on disk to be served. */
-  readonly smallBlobBytes: number;
+  /** No larger blob is ever kept: it would be more than the whole cache. */
+  readonly maxKeptBytes: number;
 }
 
 type Cause = PassThroughEvent['cause'];
@@ -53,7 +53,6 @@ export class Blobs {
   readonly #deps: BlobsDeps;
   readonly #options: BlobsOptions;
   readonly #confirmations = new SharedCalls<LinkRecord>();
-  readonly #rooms = new SharedCalls<Room>();
   readonly #handed = new HandedHashes();
 
   constructor(deps: BlobsDeps, options: BlobsOptions) {
@@ -65,7 +64,7 @@ export class Blobs {
     const { scope, digest } = request;
     const link = this.#deps.catalog.linked(scope, digest) ?? (await this.#confirm(request, signal));
     if (request.method === 'HEAD') return this.#describe(request, link, signal);
-    const stored = await this.#openStored(digest);
+    const stored = await this.#openStored(digest, link.sizeBytes);
     if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
     const decision = decideRange(request.range, stored.sizeBytes);
@@ -80,9 +79,14 @@ export class Blobs {
   }
 
   /** The content; undefined where it is not here, and why not where the store cannot say. */
-  async #openStored(digest: Digest): Promise<StoredBlob | { readonly cause: Cause } | undefined> {
+  async #openStored(
+    digest: Digest,
+    claimedBytes: number | undefined,
+  ): Promise<StoredBlob | { readonly cause: Cause } | undefined> {
     try {
-      return await this.#deps.store.open(digest);
+      const stored = await this.#deps.store.open(digest);
+      const isDoubtful = stored?.proof !== undefined && claimedBytes !== undefined && stored.sizeBytes !== claimedBytes;
+      return isDoubtful ? await proven(stored) : stored;
     } catch (error) {
       const cause = passCause(asAppError(error));
       if (cause === undefined || !this.#deps.passing.isOn) throw error;
@@ -139,7 +143,7 @@ export class Blobs {
     signal: AbortSignal,
   ): Promise<{ leg: Leg; led: boolean }> {
     const { digest } = request;
-    const cause = knownCause ?? (await this.#causeToPass(request, sizeBytes));
+    const cause = knownCause ?? this.#causeToPass(request, sizeBytes);
     if (cause !== undefined) return this.#pass(request, cause, sizeBytes, range, undefined);
     const key = failureKey(request.scope, digest);
     const sources = this.#sources(request);
@@ -151,8 +155,8 @@ export class Blobs {
   }
 
   /** Why it is better not to try the disk; undefined where it may. Throws a failure of upstream that still counts. */
-  async #causeToPass({ scope, digest }: BlobRequest, sizeBytes: number | undefined): Promise<Cause | undefined> {
-    const { flights, passing, failures, store } = this.#deps;
+  #causeToPass({ scope, digest }: BlobRequest, sizeBytes: number | undefined): Cause | undefined {
+    const { flights, passing, failures } = this.#deps;
     if (flights.has(digest)) return undefined;
     const failure = failures.recall(failureKey(scope, digest));
     const cause = failure && passCause(failure);
@@ -161,14 +165,7 @@ export class Blobs {
     // Who comes while its beginning passes by shares it; later the disk may have room again.
     const passingBy = passing.hasNear(digest, 0) ? passing.causeOf(digest) : undefined;
     if (cause !== undefined || passingBy !== undefined) return cause ?? passingBy;
-    if (sizeBytes === undefined || sizeBytes <= this.#options.smallBlobBytes) return undefined;
-    try {
-      const room = await this.#rooms.run(digest, () => store.makeRoom(sizeBytes));
-      return room === 'enough' ? undefined : room;
-    } catch (error) {
-      // Then the flight will meet it, or will not.
-      return passCause(asAppError(error));
-    }
+    return sizeBytes !== undefined && sizeBytes > this.#options.maxKeptBytes ? 'too-large' : undefined;
   }
 
   #pass(
@@ -235,6 +232,17 @@ export class Blobs {
       return link;
     };
     return this.#confirmations.run(key, () => this.#deps.failures.guard(key, ask), signal);
+  }
+}
+
+/** Of another size than a manifest says, its size can be told to nobody before it is known to be right. */
+async function proven(stored: StoredBlob): Promise<StoredBlob | undefined> {
+  try {
+    await stored.proof;
+    return stored;
+  } catch {
+    stored.close();
+    return undefined;
   }
 }
 

@@ -5,7 +5,7 @@ import { AppError } from '../core/errors.ts';
 import type { Room, StoredBlob } from '../store/content-store.ts';
 import { sampleBytes } from '../store/testing/sample-content.ts';
 import type { FlightEvent, PassThroughEvent } from '../telemetry/channels.ts';
-import { PullWorld, type ReadOptions } from './testing/pull-world.ts';
+import { maxKeptBytes, PullWorld, type ReadOptions } from './testing/pull-world.ts';
 import { testImage } from './testing/test-image.ts';
 
 const image = testImage(1, 12_000);
@@ -55,11 +55,24 @@ describe('a blob that the disk cannot take', () => {
       assert.ok(bodies.every((body) => body.equals(bytes)));
       assert.deepEqual([fetches(), passed], [1, [room]]);
       assert.deepEqual(answers.map((answer) => answer.kind === 'body' && answer.served).slice(0, 2), ['led', 'joined']);
-      assert.ok(!events.some(({ event }) => event === 'failed'));
       assert.equal(await world.store.sizeOf(digest), undefined);
       await assertGone();
     });
   }
+
+  it('because it is larger than the cache is passed without trying', async () => {
+    await setUp({ windowBytes: 160_000, totalBytes: 640_000 });
+    const vast = testImage(3, maxKeptBytes + 1);
+    world.hub.push('library/app', 'vast', vast);
+    world.hub.chunkBytes = 5000;
+    await world.soon(world.manifest('vast'));
+    const answers = await world.soon(Promise.all(Array.from({ length: 5 }, () => world.blob(vast.layer.digest))));
+    const bodies = await Promise.all(answers.map((answer) => world.bytesOf(answer)));
+    assert.ok(bodies.every((body) => body.equals(vast.layer.bytes)));
+    assert.deepEqual([fetches(), passed], [1, ['too-large']]);
+    assert.deepEqual(new Set(events.map(({ event }) => event)), new Set(['started', 'done']));
+    await assertGone();
+  });
 
   it('is passed in parts', async () => {
     hasRoom('too-large');
@@ -89,6 +102,7 @@ describe('a blob that the disk cannot take', () => {
     hasRoom('disk-full');
     await pull();
     hasRoom('enough');
+    world.clock.advance(1000);
     assert.ok((await pull()).equals(bytes));
     await world.soon(world.quiet());
     assert.equal(await world.store.sizeOf(digest), size);
@@ -111,15 +125,18 @@ describe('a blob that the disk cannot take', () => {
 
   it('is refused for a moment where no memory is left, and told as it is where passing is off', async () => {
     await setUp({ totalBytes: 1600, windowBytes: 1600 });
-    hasRoom('too-large');
-    const other = testImage(2, 12_000);
-    world.hub.push('library/app', 'other', other);
-    await world.soon(world.manifest('other'));
-    const first = await world.soon(world.blob(digest));
-    await assert.rejects(world.soon(world.blob(other.layer.digest)), { code: 'OVERLOADED', status: 503 });
-    assert.ok((await world.bytesOf(first)).equals(bytes));
-    const second = await world.soon(world.blob(other.layer.digest));
-    assert.ok((await world.bytesOf(second)).equals(other.layer.bytes));
+    const [one, two] = [testImage(3, maxKeptBytes + 1), testImage(4, maxKeptBytes + 1)];
+    for (const [tag, vast] of Object.entries({ one, two })) {
+      world.hub.push('library/app', tag, vast);
+      await world.soon(world.manifest(tag));
+    }
+    const first = await world.soon(world.blob(one.layer.digest));
+    await assert.rejects(world.soon(world.blob(two.layer.digest)), { code: 'OVERLOADED', status: 503 });
+    hasRoom('disk-full');
+    await assert.rejects(pull(), { code: 'OVERLOADED', status: 503 });
+    assert.ok((await world.bytesOf(first)).equals(one.layer.bytes));
+    const second = await world.soon(world.blob(two.layer.digest));
+    assert.ok((await world.bytesOf(second)).equals(two.layer.bytes));
     await assertGone();
 
     await setUp({ totalBytes: 0 });
@@ -328,6 +345,30 @@ describe('a blob in the store', () => {
     proof = Promise.withResolvers();
     await assert.rejects(pull({ onBlock: disprove }), { code: 'STORAGE_FAILED' });
     assert.ok((await pull()).equals(bytes));
+    assert.equal(fetches(), 1);
+  });
+
+  it('that has another size than the manifest says is not served before it is proven', async () => {
+    world.catalog.link(world.scope(), [{ digest, sizeBytes: size + 1, mediaType: undefined }]);
+    proof = Promise.withResolvers();
+    const right = world.blob(digest);
+    await world.quiet();
+    proof.resolve();
+    assert.ok((await world.bytesOf(await world.soon(right))).equals(bytes));
+    assert.equal(fetches(), 0);
+    world.catalog.link(world.scope(), [{ digest, sizeBytes: size, mediaType: undefined }]);
+    await truncate(5000);
+    const open = world.store.open.bind(world.store);
+    world.store.open = async (wanted) => {
+      const blob = await open(wanted);
+      return blob && { ...blob, sizeBytes: condemned.length === 0 ? 5000 : blob.sizeBytes };
+    };
+    proof = Promise.withResolvers();
+    const wrong = world.blob(digest);
+    await world.quiet();
+    condemned.push('by the store');
+    await disprove();
+    assert.ok((await world.bytesOf(await world.soon(wrong))).equals(bytes));
     assert.equal(fetches(), 1);
   });
 

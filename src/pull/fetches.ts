@@ -25,7 +25,7 @@ export class Fetches {
 
   /** Those that ended lately, newest first. */
   ended(): readonly FlightSnapshot[] {
-    const all = [...this.#flights.ended(), ...this.#passing.ended()];
+    const all = [...this.#passing.ended(), ...this.#flights.ended()];
     return all.sort((a, b) => b.startedAtMs + b.ageMs - (a.startedAtMs + a.ageMs));
   }
 

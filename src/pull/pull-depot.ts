@@ -43,8 +43,8 @@ export interface PullDepotOptions {
   readonly headerTimeoutMs: number;
   /** A known tag whose revalidation takes longer is served stale. */
   readonly staleAfterMs: number;
-  /** Blobs up to this size are filled in memory. */
-  readonly smallBlobBytes: number;
+  /** No larger blob is ever kept: it would be more than the whole cache. */
+  readonly maxKeptBytes: number;
 }
 
 /** The depot of one node: from what is here, or from upstream, once for all who ask. */
@@ -64,7 +64,7 @@ export class PullDepot implements Depot {
     const content = new ManifestContent(shared, bound);
     const tags = new Tags(shared, content, { ...bound, staleAfterMs: options.staleAfterMs });
     this.#manifests = new Manifests(content, tags);
-    this.#blobs = new Blobs(shared, { ...bound, smallBlobBytes: options.smallBlobBytes });
+    this.#blobs = new Blobs(shared, { ...bound, maxKeptBytes: options.maxKeptBytes });
     this.#discovery = new Discovery(shared, bound);
   }
 

@@ -25,6 +25,8 @@ import { TestRegistry } from './test-registry.ts';
 export const tagTtlMs = 60_000;
 export const headerTimeoutMs = 25_000;
 export const staleAfterMs = 3000;
+/** Larger blobs are not kept. */
+export const maxKeptBytes = 100_000;
 
 const retry = retryPolicy({ ...retryDefaults, maxAttempts: 3 }, () => 0);
 
@@ -66,7 +68,7 @@ export class PullWorld implements AsyncDisposable {
     this.board = new PullBoard({ clock, flights: new Fetches(this.flights, this.passing), store });
     const { flights, passing, board } = this;
     const deps = { clock, channels, store, catalog, upstreams, flights, passing, board, retry };
-    this.depot = new PullDepot(deps, { headerTimeoutMs, staleAfterMs, smallBlobBytes: testOptions.smallBlobBytes });
+    this.depot = new PullDepot(deps, { headerTimeoutMs, staleAfterMs, maxKeptBytes });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
