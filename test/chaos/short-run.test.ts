@@ -1,23 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Child } from '../support/child.ts';
+import { faultKinds } from './fault-kinds.ts';
 
 const program = new URL('./main.ts', import.meta.url).pathname;
-/** What is survived by the version at hand. */
-const faults = [
-  'cut',
-  'stall',
-  'drip',
-  'slow',
-  'ignore-range',
-  'headers',
-  'expired',
-  'tokens',
-  'leave',
-  'kill',
-  'term',
-  'freeze',
-];
+/** What is not survived yet by an upstream's only endpoint, or needs root. */
+const notYet = new Set(['length', 'corrupt', 'full']);
+const faults = faultKinds.map(({ name }) => name).filter((name) => !notYet.has(name));
 
 test('a short chaos run: no promise is broken', async (t) => {
   const seed = Number(process.env.ONEPULL_TEST_SEED ?? Date.now() % 1_000_000);
