@@ -61,10 +61,7 @@ export class Filling implements FeedListener {
       { roster, pause: this.#pause, feeds: this.#feeds, splitting: () => this.#splitting, noted },
       { maxFeeds: options.maxRanges, leastRangeBytes: options.plan.leastRangeBytes },
     );
-    const leave = (feed: Feed, error: AppError) => {
-      this.#setbacks.left(feed, error);
-      feed.stop();
-    };
+    const leave = (feed: Feed, error: AppError) => this.#setbacks.left(feed, error);
     this.#asks = new AskWatch({ clock, roster, feeds: this.#feeds, leave });
     const maxSplit = Math.min(options.maxSplit, options.maxRanges);
     if (maxSplit > 1 && this.#missingBytes >= options.split.fromBytes) {

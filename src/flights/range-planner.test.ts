@@ -98,4 +98,63 @@ describe('the range planner', () => {
   it('has nothing to do when all is there', () => {
     assert.equal(planRange(situation({ filled: [[0, 100 * MiB]] })), undefined);
   });
+
+  describe('for connections that share the work', () => {
+    const split = { connections: 2, most: 4, overlaps: true, rangeBytes: 8 * MiB, leastRangeBytes: MiB };
+    const optional = (start: number, end?: number) => ({ start, end, optional: true });
+    const ending = (nextOffset: number, end: number) => ({ ...feed(nextOffset, end), isEnding: true });
+
+    it('begins with a part', () => {
+      assert.deepEqual(planRange(situation({ split, wants: [want(0)] })), range(0, 8 * MiB));
+    });
+
+    it('goes on with the first bytes that nobody brings, until enough do', () => {
+      const filled: [number, number][] = [[0, 2 * MiB]];
+      const feeds = [feed(2 * MiB, 8 * MiB)];
+      assert.deepEqual(planRange(situation({ split, filled, feeds })), optional(8 * MiB, 16 * MiB));
+      feeds.push(feed(8 * MiB, 16 * MiB));
+      assert.equal(planRange(situation({ split, filled, feeds })), undefined);
+    });
+
+    it('comes back to the gap that one left', () => {
+      const feeds = [feed(10 * MiB, 16 * MiB)];
+      assert.deepEqual(planRange(situation({ split, feeds, filled: [[0, 3 * MiB]] })), optional(3 * MiB, 10 * MiB));
+    });
+
+    it('does not ask for what another one has before it', () => {
+      const feeds = [feed(0)];
+      assert.equal(planRange(situation({ split, feeds })), undefined);
+    });
+
+    it('follows one that is about to end, unless that would be one too many', () => {
+      const filled: [number, number][] = [[0, 7 * MiB]];
+      const feeds = [ending(7 * MiB, 8 * MiB), feed(8 * MiB, 16 * MiB)];
+      assert.deepEqual(planRange(situation({ split, filled, feeds })), optional(16 * MiB, 24 * MiB));
+      assert.equal(planRange(situation({ split: { ...split, overlaps: false }, filled, feeds })), undefined);
+      assert.equal(planRange(situation({ split: { ...split, most: 2 }, filled, feeds })), undefined);
+      assert.equal(planRange(situation({ split, filled, feeds, maxFeeds: 2 })), undefined);
+    });
+
+    it('asks for all of the rest where one connection is enough', () => {
+      const one = { ...split, connections: 1, rangeBytes: Number.POSITIVE_INFINITY };
+      assert.deepEqual(planRange(situation({ split: one, filled: [[0, 8 * MiB]] })), range(8 * MiB));
+    });
+
+    it('leaves no small rest', () => {
+      const filled: [number, number][] = [[0, 91.5 * MiB]];
+      assert.deepEqual(planRange(situation({ split, filled })), range(91.5 * MiB));
+      assert.deepEqual(planRange(situation({ split, filled: [[0, 90 * MiB]] })), range(90 * MiB, 98 * MiB));
+    });
+
+    it('gives a reader at the front the same part, for which it may wait', () => {
+      const feeds = [feed(20 * MiB, 28 * MiB), feed(28 * MiB, 36 * MiB)];
+      const front = situation({ split, feeds, wants: [want(3 * MiB, 100 * MiB)], filled: [[0, 3 * MiB]] });
+      assert.deepEqual(planRange(front), range(3 * MiB, 11 * MiB));
+    });
+
+    it('gives a reader far ahead all that it asked for', () => {
+      const wants = [want(50 * MiB, 90 * MiB)];
+      assert.deepEqual(planRange(situation({ split, feeds: [feed(0, 8 * MiB)], wants })), range(50 * MiB, 90 * MiB));
+    });
+  });
 });

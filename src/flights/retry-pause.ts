@@ -22,7 +22,7 @@ const lookAgainMs = 250;
  * budget is for coming back to one that failed already, and a byte of progress fills it up again.
  *
  * Invariants: there is at most one pause and one timer; a pause ends by time, by somebody who may be asked at once, or by
- * `clear`; it is never longer than the patience of those who wait at its beginning.
+ * `clear`; a rest is never waited for longer than those who wait at its beginning can.
  */
 export class RetryPause {
   readonly #deps: RetryPauseDeps;
@@ -78,7 +78,7 @@ export class RetryPause {
     const attempt = Math.max(1, this.#failuresInRow);
     const patience = Math.max(0, patienceMs());
     const delayMs = retry({ retryable: true, attempt, retryAfterMs: restMs || undefined, patienceMs: patience });
-    if (delayMs === undefined || delayMs > patience) return 'never';
+    if (delayMs === undefined || (restMs > 0 && delayMs > patience)) return 'never';
     const nowMs = this.#deps.clock.monotonic();
     this.#resting = restMs > 0 ? next : undefined;
     this.#restUntilMs = nowMs + restMs;

@@ -84,11 +84,12 @@ export class Setbacks {
     return feeds.size > 0;
   }
 
-  /** The feed, which has brought nothing, is left for another one. */
+  /** The feed, which has brought nothing, is ended for another one. */
   left(feed: Feed, error: AppError): void {
     this.#deps.noted(feed.source, error);
     if (feed.optional) this.#deps.splitting()?.refused(this.#deps.feeds.size - 1);
     else this.#last = { source: feed.source, error };
+    feed.stop();
   }
 
   #costsOnlyItsRange(feed: Feed, error: AppError): boolean {
