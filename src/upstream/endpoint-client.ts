@@ -11,7 +11,7 @@ import { type EndpointWatch, isEndpointsFault } from './endpoint-watch.ts';
 import { publishRateLimit, readRateLimit } from './rate-limit.ts';
 import type { BodyEnd } from './response-body.ts';
 import type { Transport, TransportResponse } from './transport.ts';
-import { cancelled, readRetryAfter } from './upstream-errors.ts';
+import { cancelled, isDescriptorLack, readRetryAfter } from './upstream-errors.ts';
 
 /** What is asked of an endpoint, by the distribution API. */
 export interface Ask {
@@ -177,6 +177,7 @@ export class EndpointClient {
       return await authorized;
     } catch (thrown) {
       const { status, retryAfterMs } = asAppError(thrown);
+      if (isDescriptorLack(thrown)) throw thrown;
       if (status === 429 || status === 503) pass.answered(status, retryAfterMs, 'other');
       throw thrown;
     }
@@ -201,6 +202,10 @@ export class EndpointClient {
       return cancelled(signal);
     }
     const error = asAppError(thrown);
+    if (isDescriptorLack(error)) {
+      pass.ended('left');
+      return error;
+    }
     if (isEndpointsFault(error)) this.watch.failed(error);
     else if (latencyMs !== undefined && error.code !== 'UPSTREAM_RATE_LIMITED') {
       this.watch.answered(latencyMs, sentMs ?? enteredMs);

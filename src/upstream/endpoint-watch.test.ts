@@ -65,6 +65,18 @@ describe('an endpoint under watch', () => {
     assert.equal(clock.pending, 0);
   });
 
+  it('is not thought worse of for a probe that could not be made for want of a descriptor', async () => {
+    const { clock, watch, moves, probes, fail } = watched();
+    fail('UPSTREAM_TIMEOUT', 2);
+    const { lastError } = watch.health;
+    clock.advance(1000);
+    probes[0]?.reject(new AppError('OVERLOADED', 'no descriptor'));
+    await settled();
+    assert.deepEqual(watch.health.lastError, lastError);
+    assert.deepEqual(moves, ['open: refused', 'half-open: refused', 'open: refused']);
+    await watch[Symbol.asyncDispose]();
+  });
+
   it('is never probed without a failure, and an only one never at all', () => {
     for (const isOnly of [false, true]) {
       const { clock, watch, moves, probes, fail } = watched({ isOnly });

@@ -205,8 +205,10 @@ export class EndpointWatch implements AsyncDisposable {
 
   #probeFailed(error: AppError): void {
     const { code, message } = error;
-    this.#observe({ kind: 'failed', weight: weights[code] ?? failureWeights.answer, code, message });
-    this.#step({ kind: 'probe-failed', reason: message });
+    // A probe that was never made says nothing: what is known of the endpoint stays as it is.
+    const isOurs = code === 'OVERLOADED';
+    if (!isOurs) this.#observe({ kind: 'failed', weight: weights[code] ?? failureWeights.answer, code, message });
+    this.#step({ kind: 'probe-failed', reason: isOurs ? (this.shutReason ?? message) : message });
   }
 
   /** Ends what waits for a probe, and the probe. */

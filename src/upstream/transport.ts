@@ -5,7 +5,7 @@ import type { Connections, Lane } from './connections.ts';
 import type { Endpoint, Endpoints } from './endpoint.ts';
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.ts';
 import { decideRedirect, isAllowedHost } from './redirect-rules.ts';
-import type { ErrorContext } from './upstream-errors.ts';
+import { type ErrorContext, isDescriptorLack } from './upstream-errors.ts';
 import type { ResolvedUpstreamOptions } from './upstream-options.ts';
 
 export interface TransportRequest extends HttpRequest {
@@ -96,6 +96,7 @@ export class Transport {
       return response;
     } catch (error) {
       const failure = asAppError(error);
+      if (isDescriptorLack(failure)) this.#deps.channels.refused.publish({ bound: 'descriptors' });
       this.#publish(request, failure.code, startedMs);
       throw failure;
     }

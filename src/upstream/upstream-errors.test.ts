@@ -104,6 +104,8 @@ describe('a connection that fails', () => {
     ['ECONNRESET', 'UPSTREAM_UNREACHABLE', /closed/],
     ['UND_ERR_CONNECT_TIMEOUT', 'UPSTREAM_TIMEOUT', /r\.example/],
     ['UND_ERR_HEADERS_OVERFLOW', 'UPSTREAM_INVALID', /HTTP/],
+    ['EMFILE', 'OVERLOADED', /r\.example.*descriptor/],
+    ['ENFILE', 'OVERLOADED', /r\.example.*descriptor/],
   ];
   for (const [systemCode, code, message] of rows) {
     it(`with ${systemCode} says what and where`, () => {

@@ -13,6 +13,7 @@ export interface ErrorContext {
 }
 
 const maxMessageLength = 300;
+const noDescriptorsForMs = 1000;
 
 /** What an answer outside 2xx means (P6: it reaches the client as what it is). */
 export function statusError(
@@ -121,6 +122,10 @@ export function connectionError(context: ErrorContext, error: unknown): AppError
   const code = errorCodeOf(error);
   const who = `upstream ${context.upstream} (${context.host})`;
   const facts: ErrorFacts = { cause: error, details: { upstream: context.upstream } };
+  if (isDescriptorLack(error)) {
+    const message = `${who} was not dialled: this process has no file descriptor left (${code})`;
+    return new AppError('OVERLOADED', message, { ...facts, retryAfterMs: noDescriptorsForMs });
+  }
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') {
     return new AppError('UPSTREAM_TIMEOUT', `connecting to ${who} took too long`, facts);
   }
@@ -128,6 +133,12 @@ export function connectionError(context: ErrorContext, error: unknown): AppError
     return new AppError('UPSTREAM_INVALID', `${who} does not speak HTTP as it should`, facts);
   }
   return new AppError('UPSTREAM_UNREACHABLE', `${who} cannot be reached: ${describe(code, error)}`, facts);
+}
+
+/** Whether it failed of our own lack of file descriptors: that says nothing of whom we wanted to ask. */
+export function isDescriptorLack(error: unknown): boolean {
+  if (error instanceof AppError) return error.code === 'OVERLOADED' && isDescriptorLack(error.cause);
+  return ['EMFILE', 'ENFILE'].includes(errorCodeOf(error));
 }
 
 /** A body that broke off. */
