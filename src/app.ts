@@ -50,7 +50,8 @@ const flightDefaults = {
   split: { fromBytes: 32 * MiB, leadBytes: 8 * MiB, leastRangeBytes: MiB, mostRangeBytes: 16 * MiB },
 } as const;
 
-const passingDefaults = { windowBytes: 16 * MiB, leastWindowBytes: 512 * 1024, idleConnectionMs: 5000 } as const;
+/** A window is as large as memory allows: the larger, the further apart those may be who share a transfer. */
+const passingDefaults = { windowBytes: 64 * MiB, leastWindowBytes: 512 * 1024, idleConnectionMs: 5000 } as const;
 
 const pullDefaults = { staleAfterMs: 3000 } as const;
 

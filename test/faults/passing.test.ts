@@ -60,6 +60,18 @@ test('a client that stands still while a blob is passed holds nobody up, and get
     await assertNothingKept(world);
   }));
 
+test('clients of all paces are passed a blob through little memory, each of them right', () =>
+  inWorld({ storage: tiny, pull: { passThroughMemory: '6MiB' } }, async (world) => {
+    await prepared(world);
+    const paces = [4 * MB, 8 * MB, 16 * MB, 32 * MB];
+    const pulls = world.crowd(8).map((client, n) => {
+      const paceBytesPerSecond = paces[n];
+      return client.blob(repository, big.digest, paceBytesPerSecond === undefined ? {} : { paceBytesPerSecond });
+    });
+    for (const download of await Promise.all(pulls)) assertWhole(download, big);
+    await assertNothingKept(world);
+  }));
+
 test('a blob that passes by is fetched in ranges, too', () =>
   inWorld({ storage: tiny }, async (world) => {
     await prepared(world);
