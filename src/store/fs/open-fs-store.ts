@@ -11,6 +11,7 @@ import { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
 import { DiskSpace } from './disk-space.ts';
 import { Evictor } from './eviction.ts';
+import { exists } from './file-io.ts';
 import { FsContentStore } from './fs-content-store.ts';
 import { IngestFolder } from './ingest-folder.ts';
 import { Layout, prepareLayout } from './layout.ts';
@@ -112,6 +113,8 @@ async function openOnce(given: FsStoreDeps, options: FsStoreOptions): Promise<Fs
     await restoreCatalog({ channels, layout, ...atStart });
     state.set('restored', 'yes');
   }
+  // A process that was killed may not have come to write what had changed last.
+  if (state.get('complete') === undefined || !(await exists(layout.index))) catalogParts.index.changed();
   const walk = startWalk(deps, layout, catalogParts, content, opening);
   const settled = walk.then(() => room.keep());
   const scrub = opening.use(openScrub(deps, options, catalogParts, contentParts, layout));
