@@ -105,6 +105,8 @@ const finders: Record<QuarantineEvent['foundBy'], string> = {
 const passCauses: Record<PassThroughEvent['cause'], string> = {
   'too-large': 'the blob is larger than the cache may be',
   'disk-full': 'the disk is full',
+  'cache-in-use':
+    'the disk has room, but all that could leave `storage.maxSize` for it is being filled or read, or pinned',
   'disk-failed': 'the disk does not take or give what it should',
 };
 

@@ -26,13 +26,14 @@ class DoubtfulStore extends MemoryContentStore {
 }
 
 describe('the body of a flight', () => {
-  for (const reason of ['too-large', 'disk-full'] as const) {
+  for (const reason of ['too-large', 'disk-full', 'cache-in-use', 'disk-failed'] as const) {
+    const code = reason === 'disk-failed' ? 'STORAGE_FAILED' : 'STORAGE_FULL';
     it(`is refused with the reason where the room is ${reason}`, async () => {
       await using store = new DoubtfulStore();
       store.room = reason;
       await assert.rejects(openBody(store, digest, content.length, options), (error) => {
         assert.ok(error instanceof AppError);
-        assert.deepEqual([error.code, error.details], ['STORAGE_FULL', { reason }]);
+        assert.deepEqual([error.code, error.details], [code, { reason }]);
         return true;
       });
     });

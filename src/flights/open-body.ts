@@ -14,8 +14,8 @@ export interface OpenBodyOptions {
 
 /**
  * The body that a flight goes on with: the content itself where the store has it by now, else what an earlier fill left, else
- * an empty one. `sizeBytes` is what is known of the size beforehand. Rejects with STORAGE_FAILED, or with STORAGE_FULL, whose
- * detail `reason` is `too-large` or `disk-full` where that was known before anything was fetched.
+ * an empty one. `sizeBytes` is what is known of the size beforehand. Rejects with STORAGE_FAILED, or with STORAGE_FULL; their
+ * detail `reason` is the store's word (`Room`) where there was no room before anything was fetched.
  */
 export async function openBody(
   store: ContentStore,
@@ -61,9 +61,14 @@ async function openStorage(
 
 function noRoom(reason: Exclude<Room, 'enough'>, sizeBytes: number): AppError {
   const size = formatSize(sizeBytes);
-  const message =
-    reason === 'too-large' ? `${size} are more than the cache may hold` : `the disk has no ${size} to spare`;
-  return new AppError('STORAGE_FULL', message, { details: { reason } });
+  const messages = {
+    'too-large': `${size} are more than the cache may hold`,
+    'disk-full': `the disk has no ${size} to spare`,
+    'cache-in-use': `all that could leave the cache for ${size} is in use`,
+    'disk-failed': `the disk lets nothing go for ${size}`,
+  };
+  const code = reason === 'disk-failed' ? 'STORAGE_FAILED' : 'STORAGE_FULL';
+  return new AppError(code, messages[reason], { details: { reason } });
 }
 
 /** The partial file, emptied first where it was left by a fill of another size. */

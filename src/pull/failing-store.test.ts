@@ -47,7 +47,7 @@ describe('a blob that the disk cannot take', () => {
     world.assertNothingLeft();
   }
 
-  for (const room of ['too-large', 'disk-full'] as const) {
+  for (const room of ['too-large', 'disk-full', 'cache-in-use', 'disk-failed'] as const) {
     it(`because it is ${room} is passed to all who ask, by one request, and not kept`, async () => {
       hasRoom(room);
       const answers = await world.soon(Promise.all(Array.from({ length: 50 }, () => world.blob(digest))));
@@ -218,6 +218,26 @@ describe('a blob that the disk cannot take', () => {
       world.store.failWrites = undefined;
       await assertGone();
     }
+  });
+
+  it('is read to where it was written before more is asked for', async () => {
+    const asked: number[] = [];
+    const gate = Promise.withResolvers<void>();
+    world.hub.beforeChunk = (offset) => {
+      asked.push(offset);
+      return offset === 6000 ? gate.promise : undefined;
+    };
+    const onBlock = async (offset: number) => {
+      if (offset !== 1000) return;
+      world.store.failWrites = full;
+      gate.resolve();
+      await world.quiet();
+      asked.length = 0;
+    };
+    assert.ok((await pull({ mostBytes: 1000, onBlock })).equals(bytes));
+    assert.deepEqual(asked, [6000, 6500, 7000, 7500, 8000, 8500, 9000, 9500, 10_000, 10_500, 11_000, 11_500]);
+    world.store.failWrites = undefined;
+    await assertGone();
   });
 
   it('of which a reader had some that turns out wrong is cut', async () => {

@@ -197,7 +197,8 @@ export class LastingBody implements BlobBody {
 
 /** Why the disk does not have what it should, or undefined where it is something else that failed. */
 export function passCause({ code, details }: AppError): PassThroughEvent['cause'] | undefined {
-  if (code === 'STORAGE_FULL') return details.reason === 'too-large' ? 'too-large' : 'disk-full';
+  const { reason } = details;
+  if (code === 'STORAGE_FULL') return reason === 'too-large' || reason === 'cache-in-use' ? reason : 'disk-full';
   return code === 'STORAGE_FAILED' ? 'disk-failed' : undefined;
 }
 

@@ -21,16 +21,19 @@ export interface ContentStore {
   openPartial(digest: Digest): Promise<PartialBlob>;
   /**
    * Makes room for content of `sizeBytes`, evicting what may leave; with `digest`, room that is kept for its fill until
-   * that is closed, and what an earlier fill of it left on disk counts as a part of it. Says whether there is room now:
-   * `too-large` is more than the whole cache may hold; for `disk-full` there is none whatever leaves, because of what
-   * others keep on the disk, or what is in use and being filled within the cache's bound. Both without evicting in vain.
+   * that is closed, and what an earlier fill of it left on disk counts as a part of it. Says whether there is room now, or
+   * why there is none whatever leaves; then nothing leaves in vain.
    */
   makeRoom(sizeBytes: number, digest?: Digest): Promise<Room>;
   /** Takes content that turned out to be damaged out of the store, so that it is fetched again. Who has it open keeps it. */
   condemn(digest: Digest, reason: string): Promise<void>;
 }
 
-export type Room = 'enough' | 'too-large' | 'disk-full';
+/**
+ * `too-large`: more than the whole cache may hold. `disk-full`: others take too much of the disk. `cache-in-use`: the disk
+ * has room, but within the cache's bound all is being filled, read, or pinned. `disk-failed`: it lets nothing go.
+ */
+export type Room = 'enough' | 'too-large' | 'disk-full' | 'cache-in-use' | 'disk-failed';
 
 /** Committed content, open for reading. */
 export interface StoredBlob {

@@ -92,7 +92,7 @@ export interface QuarantineEvent {
 /** A blob is streamed through memory because the disk cannot take it. */
 export interface PassThroughEvent {
   readonly digest: Digest;
-  readonly cause: 'too-large' | 'disk-full' | 'disk-failed';
+  readonly cause: 'too-large' | 'disk-full' | 'cache-in-use' | 'disk-failed';
 }
 
 /** A request of a client was answered, or broke off. */

@@ -193,7 +193,7 @@ describe('a disk that fails while it is in use', { skip: await cannotFail() }, (
     const links = old.map(({ digest, bytes }) => ({ digest, sizeBytes: bytes.byteLength, mediaType: undefined }));
     catalog.link(scope, links, 'confirmed');
     await disk.fail();
-    assert.equal(await content.makeRoom(4 * mebibyte), 'disk-full');
+    assert.equal(await content.makeRoom(4 * mebibyte), 'disk-failed');
     for (const blob of old) assert.equal(await isStored(fixture, blob), true);
     const evictionsTried = fixture.notices.filter(({ message }) => message === 'eviction failed');
     assert.equal(evictionsTried.length, 1, 'it ends with the first file that stays');

@@ -1,7 +1,9 @@
 import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { BlobRow } from './catalog-blobs.ts';
 import { type EvictionGoals, planUnit, type References } from './eviction-policy.ts';
+import { foreseen } from './storage-error.ts';
 
 export interface EvictionDeps {
   readonly channels: Channels;
@@ -42,17 +44,21 @@ interface Tally {
  */
 export class Evictor implements AsyncDisposable {
   readonly #deps: EvictionDeps;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
   constructor(deps: EvictionDeps) {
     this.#deps = deps;
   }
 
-  /** Resolves once the store takes no more than the goals say, or nothing else may leave. Never rejects. */
-  evict(goals: EvictionGoals): Promise<void> {
-    this.#running = this.#running.then(() => (this.#isStopped ? undefined : this.#evict(goals)));
-    return this.#running;
+  /**
+   * Resolves once the store takes no more than the goals say, or nothing else may leave; with whether the disk and the
+   * catalog let go what should leave. Never rejects.
+   */
+  evict(goals: EvictionGoals): Promise<boolean> {
+    const evicted = this.#running.then(() => this.#isStopped || this.#evict(goals));
+    this.#running = evicted;
+    return evicted;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -60,14 +66,17 @@ export class Evictor implements AsyncDisposable {
     await this.#running;
   }
 
-  async #evict(goals: EvictionGoals): Promise<void> {
+  async #evict(goals: EvictionGoals): Promise<boolean> {
     const tally: Tally = { blobs: 0, bytes: 0 };
     try {
       await this.#evictLeftovers(goals.wantedBytes, tally);
       await this.#evictRoots(goals.wantedBytes, tally, false);
       await this.#evictRoots(goals.neededBytes, tally, true);
-    } catch (error) {
+      return true;
+    } catch (thrown) {
+      const error = foreseen(thrown, 'make room');
       this.#deps.channels.notice.publish({ level: 'error', message: 'eviction failed', error });
+      return false;
     } finally {
       const sizeAfterBytes = this.#deps.usageBytes();
       if (tally.bytes > 0 || tally.blobs > 0) this.#deps.channels.eviction.publish({ ...tally, sizeAfterBytes });
@@ -113,7 +122,7 @@ export class Evictor implements AsyncDisposable {
     tally.bytes += stored.reduce((sum, row) => sum + row.sizeBytes, 0);
     const gone = await Promise.all(stored.map((row) => unlink(row.digest)));
     // A disk that lets nothing go would see the whole catalog leave in vain.
-    if (gone.includes(false)) throw new Error('the disk keeps what should leave');
+    if (gone.includes(false)) throw new AppError('STORAGE_FAILED', 'the disk keeps what should leave');
   }
 
   #isDone(goalBytes: number): boolean {

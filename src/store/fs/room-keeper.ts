@@ -3,7 +3,8 @@ import type { Room } from '../content-store.ts';
 import { type EvictionGoals, evictionGoals } from './eviction-policy.ts';
 
 export interface RoomKeeperDeps {
-  readonly evictor: { evict(goals: EvictionGoals): Promise<void> };
+  /** `evict` resolves with whether what should leave could. */
+  readonly evictor: { evict(goals: EvictionGoals): Promise<boolean> };
   readonly space: { freeBytes(): Promise<number | undefined>; freeBytesNow(): Promise<number | undefined> };
   readonly reservations: {
     promise(digest: Digest, sizeBytes: number): void;
@@ -136,6 +137,7 @@ export class RoomKeeper implements AsyncDisposable {
   async #evictFor(sizeBytes: number, digest: Digest | undefined): Promise<Room> {
     const { evictor, space, usageBytes, writtenBytes, evictableBytes } = this.#deps;
     this.#beneficiary = digest;
+    let couldLeave = true;
     for (let round = 0; ; round++) {
       const free = await (round === 0 ? space.freeBytes() : space.freeBytesNow());
       if (this.#fits(sizeBytes, digest, free)) return 'enough';
@@ -145,10 +147,13 @@ export class RoomKeeper implements AsyncDisposable {
       const isHopeless = Math.max(lack.cacheBytes, lack.diskBytes) > evictable;
       if (!isHopeless && round < maxRounds && !this.#isStopped) {
         const goals = evictionGoals(before, lack, this.#options.maxSizeBytes);
-        if (goals !== undefined) await evictor.evict(goals);
-        if (usageBytes() < before) continue;
+        if (goals !== undefined) couldLeave = await evictor.evict(goals);
+        if (couldLeave && usageBytes() < before) continue;
       }
-      if (free !== undefined && lack.diskBytes > 0) this.#deps.onDiskFull(free, sizeBytes);
+      if (!couldLeave) return 'disk-failed';
+      const isDisk = lack.diskBytes > evictable || (lack.cacheBytes <= evictable && lack.diskBytes > 0);
+      if (!isDisk || free === undefined) return 'cache-in-use';
+      this.#deps.onDiskFull(free, sizeBytes);
       return 'disk-full';
     }
   }

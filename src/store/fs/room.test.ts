@@ -42,10 +42,15 @@ describe("room within the cache's bound", () => {
     await using fixture = await fixtureOf();
     const { content } = fixture.store;
     const [first, second] = [await begin(fixture, one), await begin(fixture, two)];
-    assert.equal(await content.makeRoom(40_000, three.digest), 'disk-full');
+    assert.equal(await content.makeRoom(40_000, three.digest), 'cache-in-use');
+    assert.deepEqual(fixture.store.health(), [], 'the disk has much room');
     await first.write(one.bytes.subarray(0, 30_000), 0);
     assert.equal(fixture.store.stats().reservedBytes, 50_000);
-    assert.equal(await content.makeRoom(40_000, three.digest), 'disk-full', 'what is written counts as written, once');
+    assert.equal(
+      await content.makeRoom(40_000, three.digest),
+      'cache-in-use',
+      'what is written counts as written, once',
+    );
     assert.equal(await content.makeRoom(20_000, three.digest), 'enough');
     await first.discard();
     await first.close();
@@ -59,7 +64,7 @@ describe("room within the cache's bound", () => {
     await using fixture = await fixtureOf();
     const { content } = fixture.store;
     const asked = [one, two, three].map(({ digest }) => content.makeRoom(60_000, digest));
-    assert.deepEqual((await Promise.all(asked)).sort(), ['disk-full', 'disk-full', 'enough']);
+    assert.deepEqual((await Promise.all(asked)).sort(), ['cache-in-use', 'cache-in-use', 'enough']);
   });
 
   it('a fill that ended in whatever way gives back what it did not take', async () => {
@@ -126,7 +131,7 @@ describe("room within the cache's bound", () => {
 
 /** A room keeper on a disk of numbers. */
 function keeperOf(
-  state: { free: number | undefined; usage: number; evictable: number },
+  state: { free: number | undefined; usage: number; evictable: number; letsGo?: boolean },
   options: Partial<RoomKeeperOptions> = {},
 ) {
   const evictions: EvictionGoals[] = [];
@@ -141,6 +146,7 @@ function keeperOf(
           state.usage -= freed;
           state.evictable -= freed;
           if (state.free !== undefined) state.free += freed;
+          return state.letsGo ?? true;
         },
       },
       space: { freeBytes: async () => state.free, freeBytesNow: async () => state.free },
@@ -169,6 +175,21 @@ describe('room on the disk', () => {
     assert.equal(await keeper.makeRoom(251), 'disk-full');
     assert.deepEqual([evictions, reports], [[], [100]]);
     assert.equal(await keeper.makeRoom(250), 'enough');
+  });
+
+  it('and room within the cache are told apart: the one is blamed that would not do although everything left', async () => {
+    const roomy = { free: 5000, usage: 900, evictable: 100 };
+    const inUse = keeperOf(roomy);
+    assert.equal(await inUse.keeper.makeRoom(300), 'cache-in-use');
+    assert.equal(await keeperOf({ ...roomy, free: 60 }).keeper.makeRoom(300), 'disk-full');
+    assert.equal(await keeperOf({ ...roomy, free: 340 }).keeper.makeRoom(300), 'cache-in-use');
+    assert.deepEqual(inUse.reports, []);
+  });
+
+  it('that lets nothing go is a failing one, not a full one', async () => {
+    const { keeper, evictions, reports } = keeperOf({ free: 5000, usage: 900, evictable: 500, letsGo: false });
+    assert.equal(await keeper.makeRoom(300), 'disk-failed');
+    assert.deepEqual([evictions.length, reports], [1, []]);
   });
 
   it('counts what other fills are still going to write', async () => {

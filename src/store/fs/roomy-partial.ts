@@ -96,5 +96,6 @@ export class RoomyPartial implements PartialBlob {
 }
 
 function beyondTheCache(maxBytes: number): AppError {
-  return new AppError('STORAGE_FULL', `the content is larger than the whole cache may be, ${formatSize(maxBytes)}`);
+  const message = `the content is larger than the whole cache may be, ${formatSize(maxBytes)}`;
+  return new AppError('STORAGE_FULL', message, { details: { reason: 'too-large' } });
 }

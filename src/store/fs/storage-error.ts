@@ -21,6 +21,11 @@ export function storageError(error: unknown, doing: string): AppError {
   }
 }
 
+/** For a notice: the failure of a file or of the catalog as an `AppError`; what nobody foresaw stays what it is. */
+export function foreseen(error: unknown, doing: string): unknown {
+  return errnoOf(error) === undefined ? error : storageError(error, doing);
+}
+
 /** The system's code of an error (`ENOENT`), or undefined. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
