@@ -1,11 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Content } from '../../src/cli/demo/image.ts';
-import { PullClient } from '../support/client.ts';
 import { chaosPull } from './chaos-pull.ts';
 import type { CrowdAnswer, CrowdRequest, CrowdStart, RushReport } from './crowd.ts';
 import { Lifeline } from './lifeline.ts';
-import type { Placed } from './world.ts';
+import { rush } from './rush.ts';
 
 /** The thread that a `Crowd` starts: every client of onepull. */
 const { world, origin, lifeline: memory } = workerData as CrowdStart;
@@ -25,49 +22,15 @@ async function answerTo(request: Extract<CrowdRequest, { task: number }>): Promi
     const target = { origin, world, lifeline, signal: everybody.signal };
     if (request.do === 'pull') return { task, report: await chaosPull(target, request.plan) };
     rushing = new AbortController();
-    return { task, report: await rush(request.image, request.clients) };
+    return { task, report: await rushTo(request.image, request.clients) };
   } catch (error) {
     return { task, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 }
 
-async function rush(image: number, clients: number): Promise<RushReport> {
+async function rushTo(image: number, clients: number): Promise<RushReport> {
   const placed = world.images[image];
-  const blob = placed?.image.layers[0];
-  if (placed === undefined || blob === undefined) throw new Error(`there is no image ${image}`);
-  const total = { requests: 0, complete: 0, refused: 0, wrongBytes: 0, others: [] as string[] };
-  await Promise.all(Array.from({ length: clients }, () => rusher(placed, blob, total)));
-  return total;
-}
-
-/** Asks again and again, and does not heed Retry-After. */
-async function rusher(
-  { repository, upstream }: Placed,
-  blob: Content,
-  total: { -readonly [Key in keyof RushReport]: RushReport[Key] } & { others: string[] },
-): Promise<void> {
-  await using client = new PullClient(origin, { ns: upstream });
+  if (placed === undefined) throw new Error(`there is no image ${image}`);
   const signal = AbortSignal.any([rushing.signal, everybody.signal]);
-  while (!signal.aborted) {
-    const epoch = lifeline.epoch;
-    total.requests++;
-    try {
-      const { status, outcome, digest, headers, body } = await client.blob(repository, blob.digest, {
-        signal,
-        expected: blob,
-      });
-      if (signal.aborted) return;
-      if (status === 503 && headers['retry-after'] !== undefined) total.refused++;
-      else if (status !== 200) total.others.push(`${status} ${body.toString().slice(0, 200)}`);
-      else if (outcome !== 'complete') total.others.push(outcome);
-      else if (digest !== blob.digest) total.wrongBytes++;
-      else total.complete++;
-      if (status !== 200) await delay(50, undefined, { signal }).catch(() => {});
-    } catch (error) {
-      if (signal.aborted || lifeline.hasBrokenSince(epoch)) continue;
-      // A bound on connections closes them at once.
-      if (/ECONNRESET|socket hang up/.test(String(error))) total.refused++;
-      else total.others.push(String(error));
-    }
-  }
+  return rush({ origin, lifeline, signal }, placed, clients);
 }

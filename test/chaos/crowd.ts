@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { PullReport } from './chaos-pull.ts';
+import type { PullReport, RequestFailure } from './chaos-pull.ts';
 import type { PullPlan } from './pull-plan.ts';
 import type { World } from './world.ts';
 
@@ -24,9 +24,7 @@ export interface RushReport {
   readonly complete: number;
   /** 503 with Retry-After, or a connection that was not taken. */
   readonly refused: number;
-  /** Anything else, in words. */
-  readonly others: readonly string[];
-  readonly wrongBytes: number;
+  readonly failures: readonly RequestFailure[];
 }
 
 export type CrowdAnswer =

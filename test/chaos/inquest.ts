@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Digest } from '../../src/core/digest.ts';
-import type { PullReport } from './chaos-pull.ts';
+import type { PullReport, RequestFailure } from './chaos-pull.ts';
 import type { RushReport } from './crowd.ts';
 import type { FaultLog } from './fault-log.ts';
 import type { Internet, SentBytes } from './internet.ts';
@@ -70,8 +70,14 @@ export class Inquest {
   note(report: PullReport): void {
     this.counts.add(report);
     this.#noteTag(report);
-    const { failure } = report;
-    if (failure === undefined) return;
+    if (report.failure !== undefined) this.#noteFailure(report.failure, report.n);
+  }
+
+  noteRush({ failures }: RushReport): void {
+    for (const failure of failures) this.#noteFailure(failure, undefined);
+  }
+
+  #noteFailure(failure: RequestFailure, pull: number | undefined): void {
     const { log, subject } = this.#deps;
     const isKnown = this.#knownTags.hasToBeServed(failure, { log, store: subject.store });
     const verdict = isKnown ? knownTagRefused : judge(failure, { log, flips: subject.flips }, bounds);
@@ -79,7 +85,7 @@ export class Inquest {
     this.#failures.push({
       ...failure,
       ...verdict,
-      pull: report.n,
+      pull,
       at: new Date(failure.startedAt).toISOString(),
       tookMs: failure.endedAt - failure.startedAt,
       active: activeDuring(log, failure),
@@ -139,11 +145,10 @@ export class Inquest {
         requests: rushes.reduce((sum, rush) => sum + rush.requests, 0),
         complete: rushes.reduce((sum, rush) => sum + rush.complete, 0),
         refused: rushes.reduce((sum, rush) => sum + rush.refused, 0),
-        others: rushes.flatMap((rush) => rush.others),
       },
       faults: log.counts(),
       failures: this.#failures,
-      wrongBytes: this.#wrongBytes + rushes.reduce((sum, rush) => sum + rush.wrongBytes, 0),
+      wrongBytes: this.#wrongBytes,
       staleTags: this.#staleTags,
       upstream: this.#upstream(),
       wedged: this.#wedged,

@@ -4,7 +4,8 @@ import type { UpstreamBill } from './upstream-bill.ts';
 
 /** A failure with what there is to know about it. */
 export interface FailureEntry extends RequestFailure {
-  readonly pull: number;
+  /** Its number; a rush has none. */
+  readonly pull: number | undefined;
   /** The time of its start, as ISO 8601. */
   readonly at: string;
   readonly tookMs: number;
@@ -44,7 +45,6 @@ export interface Ledger {
     readonly requests: number;
     readonly complete: number;
     readonly refused: number;
-    readonly others: readonly string[];
   };
   readonly faults: Readonly<Record<string, number>>;
   readonly failures: readonly FailureEntry[];

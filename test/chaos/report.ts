@@ -43,10 +43,7 @@ function rows(ledger: Ledger): readonly (readonly [string, string])[] {
       `${pulls.complete} complete, ${pulls.left} left on purpose, ${pulls.failed} failed of ${pulls.wanted} (${perSecond.toFixed(1)}/s)`,
     ],
     ['asked again', `${pulls.repeats} requests, because onepull was away`],
-    [
-      'in rushes',
-      `${rushes.requests} requests, ${rushes.complete} complete, ${rushes.refused} refused, ${rushes.others.length} others`,
-    ],
+    ['in rushes', `${rushes.requests} requests, ${rushes.complete} complete, ${rushes.refused} refused`],
     ['faults', `${faults} of ${Object.keys(ledger.faults).length} kinds`],
     ['false completions', String(ledger.wrongBytes)],
     ['wedged images', String(ledger.wedged.length)],

@@ -92,6 +92,7 @@ class ChaosRun {
     const { command, signal } = this.#deps;
     const endedEarly = signal.aborted;
     const { rushes } = injector;
+    for (const rush of rushes) inquest.noteRush(rush);
     const ledger = await inquest.ledger({ command, startedAt, endedEarly, faults, leftOut, rushes });
     return { ledger, log: subject.log };
   }
