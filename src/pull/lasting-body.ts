@@ -105,8 +105,11 @@ export class LastingBody implements BlobBody {
         this.#readable = readable;
         return readable;
       },
-      async (error) => {
-        await this.#goOn(offset, asAppError(error), signal);
+      async (thrown) => {
+        const error = asAppError(thrown);
+        if (this.#leg.kind === 'flight' && offset < this.#readable && this.#canGoOn(offset, error))
+          return this.#readable;
+        await this.#goOn(offset, error, signal);
         return this.whenReadable(offset, signal);
       },
     );
