@@ -213,8 +213,8 @@ describe('a blob that the disk cannot take', () => {
         assert.ok(body.equals(bytes.subarray(start, last + 1)), `${ranges[n]}`);
       }
       assert.deepEqual(new Set(passed), new Set([error === full ? 'disk-full' : 'disk-failed']));
-      // One for those at the front, one for each that is in the middle of a part.
-      assert.ok(fetches() - before <= 4, `${fetches() - before} more requests`);
+      // Whoever is not near another one goes on by itself; who had all of its part on disk needs nothing.
+      assert.ok(fetches() - before <= 6, `${fetches() - before} more requests`);
       world.store.failWrites = undefined;
       await assertGone();
     }
