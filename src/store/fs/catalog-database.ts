@@ -1,35 +1,25 @@
 import { writeFileSync } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import { migrations } from './catalog-schema.ts';
 import { exists } from './file-io.ts';
+import { resultCodeOf, sqliteResult } from './sqlite-result.ts';
 import { reasonOf, storageError } from './storage-error.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
-// Primary result codes (sqlite.org/rescode.html).
-const sqliteError = 1;
-const sqliteBusy = 5;
-const sqliteNoMemory = 7;
-const sqliteReadOnly = 8;
-const sqliteIoError = 10;
-const sqliteCorrupt = 11;
-const sqliteFull = 13;
-const sqliteCannotOpen = 14;
-const sqliteNotADatabase = 26;
-
 const troubles: ReadonlySet<number | undefined> = new Set([
-  sqliteBusy,
-  sqliteNoMemory,
-  sqliteReadOnly,
-  sqliteIoError,
-  sqliteCorrupt,
-  sqliteFull,
-  sqliteCannotOpen,
-  sqliteNotADatabase,
+  sqliteResult.busy,
+  sqliteResult.noMemory,
+  sqliteResult.readOnly,
+  sqliteResult.ioError,
+  sqliteResult.corrupt,
+  sqliteResult.full,
+  sqliteResult.cannotOpen,
+  sqliteResult.notADatabase,
 ]);
 
 /** Whether the catalog failed because of where it stands, not because of what was asked of it. */
@@ -75,7 +65,8 @@ export class Query {
 
 /**
  * The catalog's connection. WAL with synchronous=NORMAL: a killed process loses nothing, a crash of the machine at most
- * the last transactions, which the disk makes good. Damage that shows up in use is noted beside the file, so that the
+ * the last transactions, which the disk makes good. Nobody else has it open (`lockDataDirectory`), so its lock is exclusive:
+ * then SQLite needs no file of shared memory, and a full disk keeps nobody from reading (sqlite.org/wal.html). Damage that shows up in use is noted beside the file, so that the
  * next start sets the catalog aside; nothing in it is worth a wrong answer.
  */
 export class CatalogDatabase implements Disposable {
@@ -88,7 +79,8 @@ export class CatalogDatabase implements Disposable {
     this.#onFailure = onFailure;
     this.#db = new DatabaseSync(path, { timeout: 5000 });
     try {
-      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
+      this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL');
+      this.#db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
       this.#migrate();
       this.#assertWhole();
     } catch (error) {
@@ -102,7 +94,7 @@ export class CatalogDatabase implements Disposable {
       return new Query(this.#db.prepare(sql), (error) => this.#failure(error));
     } catch (error) {
       // Our queries fit our tables: then these are not there.
-      throw this.#failure(resultCodeOf(error) === sqliteError ? new CatalogDamage(reasonOf(error)) : error);
+      throw this.#failure(resultCodeOf(error) === sqliteResult.error ? new CatalogDamage(reasonOf(error)) : error);
     }
   }
 
@@ -134,8 +126,7 @@ export class CatalogDatabase implements Disposable {
 
   #failure(error: unknown): AppError {
     this.#onFailure(error);
-    if (resultCodeOf(error) !== sqliteFull) return storageError(error, 'use the catalog');
-    return new AppError('STORAGE_FULL', 'cannot use the catalog: the disk is full', { cause: error });
+    return storageError(error, 'use the catalog');
   }
 
   [Symbol.dispose](): void {
@@ -159,7 +150,7 @@ export class CatalogDatabase implements Disposable {
 
 /** It holds what cannot be, although SQLite has nothing to say against it. */
 export class CatalogDamage extends Error {
-  readonly errcode: number = sqliteCorrupt;
+  readonly errcode: number = sqliteResult.corrupt;
 }
 
 class UnknownSchema extends Error {
@@ -175,22 +166,13 @@ export interface CatalogFileDeps {
   readonly onTrouble: (error: unknown) => void;
 }
 
-/** Opens the catalog at `path`. What cannot be read is renamed to `<path>.corrupt-<time>`, and an empty one begun. */
+/**
+ * Opens the catalog at `path`. What cannot be read is renamed to `<path>.corrupt-<time>`, and an empty one begun. Rejects
+ * with STORAGE_FULL where there is no room for one.
+ */
 export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): Promise<CatalogDatabase> {
   const suspect = `${path}.suspect`;
-  let noted = false;
-  const onFailure = (error: unknown) => {
-    if (troubles.has(resultCodeOf(error))) deps.onTrouble(error);
-    if (noted || !isCorruption(error)) return;
-    noted = true;
-    const message = 'the catalog is damaged; it is rebuilt from disk at the next start';
-    deps.channels.notice.publish({ level: 'error', message, error });
-    try {
-      writeFileSync(suspect, '');
-    } catch {
-      // Then the next start finds out by itself.
-    }
-  };
+  const onFailure = failureWatch(deps, suspect);
   if (await exists(suspect)) {
     await setAside(deps, path, 'it was found damaged in use');
   }
@@ -199,8 +181,38 @@ export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): 
   } catch (error) {
     if (!isCorruption(error)) throw storageError(error, 'open the catalog');
     await setAside(deps, path, reasonOf(error));
-    return new CatalogDatabase(path, onFailure);
   }
+  try {
+    return new CatalogDatabase(path, onFailure);
+  } catch (error) {
+    throw storageError(error, 'begin a catalog');
+  }
+}
+
+/**
+ * An empty catalog that is gone with the process. What is at `path` goes: it would be behind at the next start, which
+ * rebuilds it from disk.
+ */
+export async function memoryCatalogDatabase(deps: CatalogFileDeps, path: string): Promise<CatalogDatabase> {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(`${path}${suffix}`, { force: true });
+  return new CatalogDatabase(':memory:', failureWatch(deps, `${path}.suspect`));
+}
+
+/** Tells of the catalog's failures, and notes damage at `suspect`. */
+function failureWatch({ channels, onTrouble }: CatalogFileDeps, suspect: string): (error: unknown) => void {
+  let noted = false;
+  return (error) => {
+    if (troubles.has(resultCodeOf(error))) onTrouble(error);
+    if (noted || !isCorruption(error)) return;
+    noted = true;
+    const message = 'the catalog is damaged; it is rebuilt from disk at the next start';
+    channels.notice.publish({ level: 'error', message, error: storageError(error, 'use the catalog') });
+    try {
+      writeFileSync(suspect, '');
+    } catch {
+      // Then the next start finds out by itself.
+    }
+  };
 }
 
 async function setAside(
@@ -224,11 +236,5 @@ export function isCatalogDamage(error: unknown): boolean {
 
 function isCorruption(error: unknown): boolean {
   const code = resultCodeOf(error);
-  return code === sqliteCorrupt || code === sqliteNotADatabase || error instanceof UnknownSchema;
-}
-
-/** The primary result code of an error of SQLite's, or undefined. */
-export function resultCodeOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
-  return error.errcode & 0xff;
+  return code === sqliteResult.corrupt || code === sqliteResult.notADatabase || error instanceof UnknownSchema;
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
 import { sampleBlob, sampleManifest, sampleScope } from '../testing/sample-content.ts';
@@ -40,14 +39,6 @@ async function isStored({ store }: FsStoreFixture, { digest, bytes }: Sample): P
   const stored = await store.content.read(digest, 1e9);
   if (stored !== undefined) assert.deepEqual(stored, bytes);
   return stored !== undefined;
-}
-
-async function probe(fixture: FsStoreFixture, isOver: () => boolean): Promise<void> {
-  for (let round = 0; round < 5000 && !isOver(); round++) {
-    fixture.clock.advance(10_000);
-    for (let turn = 0; turn < 20; turn++) await stat('/');
-  }
-  assert.ok(isOver(), fixture.store.health().join('; '));
 }
 
 describe('a disk that is really full', { skip: await cannotMount() }, () => {
@@ -92,7 +83,7 @@ describe('a disk that is really full', { skip: await cannotMount() }, () => {
     await partial.commit(large.bytes.byteLength);
     await partial.close();
     assert.equal(await isStored(fixture, large), true);
-    await probe(fixture, () => fixture.store.health().length === 0);
+    await fixture.probeUntil(() => fixture.store.health().length === 0);
   });
 
   it('fails a fill with STORAGE_FULL where nothing may leave for it; that is said, and over when there is room', async () => {
@@ -109,8 +100,8 @@ describe('a disk that is really full', { skip: await cannotMount() }, () => {
     reader?.close();
     assert.match(fixture.store.health().join(), /the disk is full/);
     assert.equal(fixture.notices.filter(({ message }) => message.startsWith('the disk is full')).length, 1);
-    await rm(join(disk.path, 'ballast'));
-    await probe(fixture, () => fixture.store.health().length === 0);
+    await disk.empty();
+    await fixture.probeUntil(() => fixture.store.health().length === 0);
     await fill(fixture, large);
     assert.equal(await isStored(fixture, large), true);
     assert.deepEqual((await readdir(fixture.layout.ingest)).sort(), []);
@@ -122,7 +113,7 @@ describe('a disk that is really full', { skip: await cannotMount() }, () => {
     const { catalog } = fixture.store;
     await keep(fixture, ...old);
     const readers = await Promise.all(old.map(({ digest }) => fixture.store.content.open(digest)));
-    await fillToTheBrim(disk);
+    await disk.fillToTheBrim();
     const manifests = Array.from({ length: 400 }, (_, seed) => sampleManifest([sampleBlob(seed + 100, 10)]));
     for (const manifest of manifests) {
       catalog.addManifest(manifest);
@@ -136,8 +127,8 @@ describe('a disk that is really full', { skip: await cannotMount() }, () => {
     }
     for (const blob of old) assert.equal(await isStored(fixture, blob), true);
     for (const reader of readers) reader?.close();
-    await rm(join(disk.path, 'ballast'));
-    await probe(fixture, () => fixture.store.health().length === 0);
+    await disk.empty();
+    await fixture.probeUntil(() => fixture.store.health().length === 0);
     const reopened = await fixture.reopen();
     for (const manifest of manifests) {
       assert.equal(reopened.catalog.linked(scope, manifest.digest)?.sizeBytes, manifest.sizeBytes);
@@ -148,7 +139,7 @@ describe('a disk that is really full', { skip: await cannotMount() }, () => {
     const disk = await SmallDisk.mount(8 * mebibyte);
     await using fixture = await FsStoreFixture.create({}, disk);
     await keep(fixture, ...old);
-    await fillToTheBrim(disk);
+    await disk.fillToTheBrim();
     // Makes the catalog's trouble stand before anything leaves.
     for (let seed = 0; fixture.store.health().length === 0; seed++) {
       assert.ok(seed < 2000, 'the disk was not full enough');
@@ -157,7 +148,7 @@ describe('a disk that is really full', { skip: await cannotMount() }, () => {
     fixture.clock.advance(1000);
     assert.equal(await fixture.store.content.makeRoom(mebibyte), 'enough');
     assert.equal(await isStored(fixture, old[0]), false);
-    await probe(fixture, () => fixture.store.health().length === 0);
+    await fixture.probeUntil(() => fixture.store.health().length === 0);
     assert.equal(fixture.store.stats().blobs, 1);
   });
 });
@@ -256,25 +247,12 @@ describe('other failures of the system', () => {
     const links = [{ digest: manifest.digest, sizeBytes: 1, mediaType: manifest.mediaType }];
     fixture.store.catalog.addManifest(manifest);
     fixture.store.catalog.link(scope, links);
-    await probe(fixture, () => fixture.store.health().length > 0);
+    await fixture.probeUntil(() => fixture.store.health().length > 0);
     assert.match(fixture.store.health().join(), /^index.json cannot be written/);
     await rm(fixture.layout.ingest);
     await mkdir(fixture.layout.ingest);
-    await probe(fixture, () => fixture.store.health().length === 0);
+    await fixture.probeUntil(() => fixture.store.health().length === 0);
     assert.ok((await stat(fixture.layout.index)).size > 100);
     assert.equal(fixture.notices.filter(({ message }) => message.includes('index.json')).length, 2);
   });
 });
-
-/** Leaves not a block. */
-async function fillToTheBrim(disk: SmallDisk): Promise<void> {
-  const file = await open(join(disk.path, 'ballast'), 'w');
-  const block = Buffer.alloc(4096);
-  try {
-    for (;;) await file.write(block);
-  } catch {
-    // Full.
-  } finally {
-    await file.close();
-  }
-}

@@ -5,7 +5,7 @@ import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, parseDigest } fr
 import { AppError } from '../../core/errors.ts';
 import type { Disk } from './disk.ts';
 import { replaceFile } from './file-io.ts';
-import { errnoOf, isMissing, reasonOf } from './storage-error.ts';
+import { errnoOf, isMissing, reasonOf, storageError } from './storage-error.ts';
 
 export const digestAlgorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512'];
 
@@ -16,10 +16,10 @@ export const digestAlgorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
  *     index.json                      tags and manifests by repository: what a lost catalog is restored from
  *     blobs/<algorithm>/<hex>         committed content; nothing else ever stands here
  *     ingest/<algorithm>-<hex>.part   data of a fill, sparse
- *     ingest/<algorithm>-<hex>.json   its record: the size and the filled intervals
+ *     ingest/<algorithm>-<hex>.json   its record: the size, the filled intervals, which of them outlive the machine
  *     ingest/<name>.tmp               a file about to be renamed; those left by a crash are removed at the next start
  *     quarantine/<algorithm>-<hex>    content that failed its hash, for the operator to look at
- *     catalog.db, -wal, -shm          the catalog; catalog.db.corrupt-<time> is one that could not be read
+ *     catalog.db, -wal                the catalog; catalog.db.corrupt-<time> is one that could not be read
  *     lock.db, lock.pid               who uses the directory
  */
 export class Layout {
@@ -81,7 +81,7 @@ export function digestOfFileName(name: string): Digest | undefined {
   return parseDigest(name.replace('-', ':'));
 }
 
-/** Creates what is missing of the directory. Throws STORAGE_FAILED where it cannot be used, in one line. */
+/** Creates what is missing of the directory. Throws STORAGE_FAILED or STORAGE_FULL where it cannot be used, in one line. */
 export async function prepareLayout(disk: Disk, layout: Layout): Promise<void> {
   try {
     // Private content of several registries stands here: what we create is ours alone to read.
@@ -98,14 +98,39 @@ export async function prepareLayout(disk: Disk, layout: Layout): Promise<void> {
     }
     // At each start: whoever made them may have died before. What is committed is only as safe as the names above it.
     for (const folder of [layout.root, blobs]) await disk.syncFolder(folder);
-    const { marker } = layout;
-    const marked = await stat(marker).catch(() => undefined);
-    if (marked === undefined || marked.size === 0) {
-      const text = Buffer.from(`${JSON.stringify({ imageLayoutVersion: '1.0.0' })}\n`);
-      await replaceFile(disk, layout.markerDraft, marker, (append) => append(text), true);
-    }
+    await mark(disk, layout);
   } catch (cause) {
-    throw new AppError('STORAGE_FAILED', `cannot use the data directory ${layout.root}: ${reasonOf(cause)}`, { cause });
+    const { code } = storageError(cause, 'use it');
+    const hint = hintFor(cause);
+    const message = `cannot use the data directory ${layout.root}: ${reasonOf(cause)}${hint && `; ${hint}`}`;
+    throw new AppError(code, message, { cause });
+  }
+}
+
+function hintFor(error: unknown): string {
+  switch (errnoOf(error)) {
+    case 'EROFS':
+      return 'mount its file system for writing, or set storage.path to a directory on another one';
+    case 'EACCES':
+    case 'EPERM':
+      return 'give it to the user that onepull runs as, or set storage.path to another one';
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'make some room for its folders, or set storage.path to a directory on another disk';
+    default:
+      return '';
+  }
+}
+
+/** Says that this is an OCI image layout: others need it, we do not, so a full disk is no reason not to start. */
+async function mark(disk: Disk, { marker, markerDraft }: Layout): Promise<void> {
+  const marked = await stat(marker).catch(() => undefined);
+  if (marked !== undefined && marked.size > 0) return;
+  const text = Buffer.from(`${JSON.stringify({ imageLayoutVersion: '1.0.0' })}\n`);
+  try {
+    await replaceFile(disk, markerDraft, marker, (append) => append(text), true);
+  } catch (error) {
+    if (storageError(error, 'write the marker').code !== 'STORAGE_FULL') throw error;
   }
 }
 

@@ -4,7 +4,7 @@ import type { Channels } from '../../telemetry/channels.ts';
 import { AccessTimes } from './catalog-access-times.ts';
 import { CatalogBacklog } from './catalog-backlog.ts';
 import { BlobTable } from './catalog-blobs.ts';
-import { openCatalogDatabase } from './catalog-database.ts';
+import { memoryCatalogDatabase, openCatalogDatabase } from './catalog-database.ts';
 import { ReferenceGraph } from './catalog-graph.ts';
 import { CatalogIndex } from './catalog-index.ts';
 import { CatalogRemoval } from './catalog-removal.ts';
@@ -28,11 +28,20 @@ export interface OpenCatalogDeps {
 
 export type OpenCatalog = Awaited<ReturnType<typeof openCatalog>>;
 
+/** In memory: where there is no room for it on disk. */
+export type CatalogPlace = 'on-disk' | 'in-memory';
+
 /** The catalog's parts on one connection. What it cannot be told while the store is in use waits in the backlog. */
-export async function openCatalog(deps: OpenCatalogDeps, layout: Layout, opening: AsyncDisposableStack) {
+export async function openCatalog(
+  deps: OpenCatalogDeps,
+  layout: Layout,
+  place: CatalogPlace,
+  opening: AsyncDisposableStack,
+) {
   const { clock, channels, disk, health } = deps;
   const onTrouble = (error: unknown) => health.failed('catalog', error);
-  const database = opening.use(await openCatalogDatabase({ clock, channels, onTrouble }, layout.catalog));
+  const open = place === 'on-disk' ? openCatalogDatabase : memoryCatalogDatabase;
+  const database = opening.use(await open({ clock, channels, onTrouble }, layout.catalog));
   const source = new CatalogIndex(database);
   const index = opening.use(new IndexWriter({ clock, health, disk, source }, layout.index, layout.indexDraft));
   const changed = () => index.changed();

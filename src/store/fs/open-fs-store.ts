@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
@@ -16,7 +17,7 @@ import { FsContentStore } from './fs-content-store.ts';
 import { IngestFolder } from './ingest-folder.ts';
 import { Layout, prepareLayout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
-import { type OpenCatalog, openCatalog } from './open-catalog.ts';
+import { type CatalogPlace, type OpenCatalog, openCatalog } from './open-catalog.ts';
 import { type HeldFile, OpenFiles } from './open-files.ts';
 import { ProofLedger } from './proof-ledger.ts';
 import { Proofs, proofDefaults } from './proofs.ts';
@@ -26,6 +27,7 @@ import { restoreCatalog } from './restore.ts';
 import { RoomKeeper } from './room-keeper.ts';
 import { Scrub } from './scrub.ts';
 import type { SteadyBlobs } from './steady-blobs.ts';
+import { foreseen } from './storage-error.ts';
 import { StoreHealth } from './store-health.ts';
 import { storeProbe } from './store-probe.ts';
 import { SyncTurn } from './sync-turn.ts';
@@ -85,16 +87,34 @@ export interface FsStore extends AsyncDisposable {
  * or STORAGE_FULL where it cannot be used, each in one line. Dispose of it after all users of it are done.
  */
 export async function openFsStore(deps: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
+  const open = () => openOnce(deps, options, 'on-disk');
   try {
-    return await openOnce(deps, options);
+    return await open().catch((error) => {
+      if (!isCatalogDamage(error)) throw error;
+      // It showed up after the catalog was opened, and is noted beside it: this time it is set aside.
+      return open();
+    });
   } catch (error) {
-    if (!isCatalogDamage(error)) throw error;
-    // It showed up after the catalog was opened, and is noted beside it: this time it is set aside.
-    return await openOnce(deps, options);
+    const full = fullOf(error);
+    if (full === undefined) throw error;
+    // A catalog that is there needs no room to be read. For one that is to be begun, or rebuilt, there is none.
+    return await openOnce(deps, options, 'in-memory', full);
   }
 }
 
-async function openOnce(given: FsStoreDeps, options: FsStoreOptions): Promise<FsStore> {
+/** The STORAGE_FULL that a start failed of, or undefined. */
+function fullOf(error: unknown): AppError | undefined {
+  if (error instanceof SuppressedError) return fullOf(error.error) ?? fullOf(error.suppressed);
+  return error instanceof AppError && error.code === 'STORAGE_FULL' ? error : undefined;
+}
+
+/** @param full why the catalog is in memory */
+async function openOnce(
+  given: FsStoreDeps,
+  options: FsStoreOptions,
+  place: CatalogPlace,
+  full?: AppError,
+): Promise<FsStore> {
   const disk = given.disk ?? nodeDisk;
   const deps = { ...given, disk, boot: await disk.boot() };
   await using opening = new AsyncDisposableStack();
@@ -102,7 +122,8 @@ async function openOnce(given: FsStoreDeps, options: FsStoreOptions): Promise<Fs
   await prepareLayout(deps.disk, layout);
   opening.use(await lockDataDirectory(layout.root));
   const health: StoreHealth = opening.use(new StoreHealth({ ...given, probe: (trouble) => probe(trouble) }));
-  const catalogParts = await openCatalog({ ...deps, health }, layout, opening);
+  const catalogParts = await openCatalog({ ...deps, health }, layout, place, opening);
+  if (full !== undefined) health.failed('memory-catalog', full.cause ?? full);
   const { atStart, state, blobs, catalog } = catalogParts;
   const contentParts = openContent({ ...deps, health }, options, layout, catalogParts, opening);
   const { content, ingest, reservations, room, space, usageBytes } = contentParts;
@@ -223,8 +244,9 @@ function evictableBytes({
   return Math.max(0, blobs.totals().sizeBytes - used) + ingest.leftoverBytes;
 }
 
-function noRoomFor(needBytes: number, freeBytes: number): Error {
-  return new Error(`there is no room for ${formatSize(needBytes)}, of ${formatSize(freeBytes)} that are free`);
+function noRoomFor(needBytes: number, freeBytes: number): AppError {
+  const message = `there is no room for ${formatSize(needBytes)}, of ${formatSize(freeBytes)} that are free`;
+  return new AppError('STORAGE_FULL', message);
 }
 
 /** Walks `blobs/` in the background, unless the last use of the store left the catalog complete. */
@@ -236,14 +258,18 @@ function startWalk(
   opening: AsyncDisposableStack,
 ): Promise<void> {
   let isComplete = state.get('complete') !== undefined;
-  state.clear('complete');
+  backlog.write(() => state.clear('complete'));
   const abort = new AbortController();
   const walk = async () => {
     if (isComplete) return;
     try {
       isComplete = await adoptStored({ layout, content }, abort.signal);
     } catch (error) {
-      channels.notice.publish({ level: 'error', message: 'cannot walk the stored content', error });
+      channels.notice.publish({
+        level: 'error',
+        message: 'cannot walk the stored content',
+        error: foreseen(error, 'walk'),
+      });
     }
   };
   const walking = walk();
@@ -251,7 +277,8 @@ function startWalk(
     abort.abort();
     await walking;
     // Where it cannot be said the next start walks again.
-    if (isComplete && backlog.isComplete) backlog.read(() => state.set('complete', 'yes'), undefined);
+    const isKnown = isComplete && backlog.isComplete;
+    backlog.write(() => (isKnown ? state.set('complete', 'yes') : state.clear('complete')));
   });
   return walking;
 }

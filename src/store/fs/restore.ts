@@ -6,7 +6,7 @@ import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Layout } from './layout.ts';
 import { type IndexEntry, parseIndex } from './layout-index.ts';
-import { isMissing } from './storage-error.ts';
+import { isMissing, storageError } from './storage-error.ts';
 
 export interface RestoreDeps {
   readonly channels: Channels;
@@ -54,7 +54,10 @@ async function readIndex({ layout, channels }: RestoreDeps): Promise<IndexEntry[
   try {
     return parseIndex(await readFile(layout.index, 'utf8'));
   } catch (error) {
-    if (!isMissing(error)) channels.notice.publish({ level: 'warn', message: `cannot read ${layout.index}`, error });
+    if (!isMissing(error)) {
+      const message = `cannot read ${layout.index}`;
+      channels.notice.publish({ level: 'warn', message, error: storageError(error, 'read index.json') });
+    }
     return [];
   }
 }

@@ -4,6 +4,7 @@ import type { Channels } from '../../telemetry/channels.ts';
 import type { BlobRow } from './catalog-blobs.ts';
 import { readFully } from './file-io.ts';
 import type { HeldFile } from './open-files.ts';
+import { foreseen } from './storage-error.ts';
 
 export interface ScrubDeps {
   readonly clock: Clock;
@@ -69,7 +70,11 @@ export class Scrub implements AsyncDisposable {
         await this.#pass(signal);
       } catch (error) {
         if (signal.aborted) return;
-        channels.notice.publish({ level: 'error', message: 'the scrub of the store failed', error });
+        channels.notice.publish({
+          level: 'error',
+          message: 'the scrub of the store failed',
+          error: foreseen(error, 'scrub'),
+        });
       }
       await sleep(clock, this.#options.restMs ?? dayMs, signal).catch(() => {});
     }

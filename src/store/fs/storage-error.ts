@@ -1,14 +1,16 @@
 import { AppError } from '../../core/errors.ts';
+import { resultCodeOf, sqliteResult } from './sqlite-result.ts';
 
 const noDescriptorsForMs = 1000;
 
 /**
- * The failure of a file operation as an `AppError`: STORAGE_FULL where space or quota ran out, OVERLOADED where the process
+ * The failure of a file operation, or of SQLite, as an `AppError`: STORAGE_FULL where space or quota ran out, OVERLOADED where the process
  * or the system has no descriptor left, else STORAGE_FAILED. Its message names no path: it may go to a client.
  */
 export function storageError(error: unknown, doing: string): AppError {
   if (error instanceof AppError) return error;
   const message = `cannot ${doing}: ${reasonOf(error)}`;
+  if (resultCodeOf(error) === sqliteResult.full) return new AppError('STORAGE_FULL', message, { cause: error });
   switch (errnoOf(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
@@ -23,7 +25,8 @@ export function storageError(error: unknown, doing: string): AppError {
 
 /** For a notice: the failure of a file or of the catalog as an `AppError`; what nobody foresaw stays what it is. */
 export function foreseen(error: unknown, doing: string): unknown {
-  return errnoOf(error) === undefined ? error : storageError(error, doing);
+  const isOfSystem = errnoOf(error) !== undefined || resultCodeOf(error) !== undefined;
+  return isOfSystem ? storageError(error, doing) : error;
 }
 
 /** The system's code of an error (`ENOENT`), or undefined. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AppError } from '../../core/errors.ts';
+import { AppError, asAppError } from '../../core/errors.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { Channels } from '../../telemetry/channels.ts';
 import { storageError } from './storage-error.ts';
@@ -12,17 +12,30 @@ function healthOf() {
   const clock = new VirtualClock();
   const channels = new Channels();
   const said: string[] = [];
+  const codes: string[] = [];
   const refused: string[] = [];
   const probed: Trouble[] = [];
   const state = { isOver: false };
-  channels.notice.subscribe(({ message }) => said.push(message));
+  channels.notice.subscribe(({ message, error }) => {
+    said.push(message);
+    if (error !== undefined) codes.push(asAppError(error).code);
+  });
   channels.refused.subscribe(({ bound }) => refused.push(bound));
   const probe = async (trouble: Trouble) => {
     probed.push(trouble);
     if (!state.isOver) throw new Error('still there');
   };
   const health = new StoreHealth({ clock, channels, probe });
-  return { clock, said, refused, probed, state, health, [Symbol.asyncDispose]: () => health[Symbol.asyncDispose]() };
+  return {
+    clock,
+    said,
+    codes,
+    refused,
+    probed,
+    state,
+    health,
+    [Symbol.asyncDispose]: () => health[Symbol.asyncDispose](),
+  };
 }
 
 async function settle(): Promise<void> {
@@ -54,6 +67,28 @@ describe("the store's health", () => {
     world.clock.advance(60_000);
     world.health.failed('full', noSpace);
     assert.equal(world.said.length, 3);
+  });
+
+  it('tells by its code what was foreseen: INTERNAL is for the rest', async () => {
+    const readOnly = Object.assign(new Error('EROFS: read-only file system, open'), { code: 'EROFS' });
+    const sqlite = (errcode: number) =>
+      Object.assign(new Error('database trouble'), { code: 'ERR_SQLITE_ERROR', errcode });
+    const rows: [Trouble, unknown, string][] = [
+      ['full', noSpace, 'STORAGE_FULL'],
+      ['full', new AppError('STORAGE_FULL', 'there is no room for 6.6 MiB'), 'STORAGE_FULL'],
+      ['failing', readOnly, 'STORAGE_FAILED'],
+      ['index', noSpace, 'STORAGE_FULL'],
+      ['index', readOnly, 'STORAGE_FAILED'],
+      ['catalog', sqlite(13), 'STORAGE_FULL'],
+      ['catalog', sqlite(778), 'STORAGE_FAILED'],
+      ['memory-catalog', sqlite(13), 'STORAGE_FULL'],
+      ['index', new TypeError('x is not a function'), 'INTERNAL'],
+    ];
+    for (const [trouble, error, code] of rows) {
+      await using world = healthOf();
+      world.health.failed(trouble, error);
+      assert.deepEqual(world.codes, [code], `${trouble}: ${error}`);
+    }
   });
 
   it('tries every few seconds whether it is over', async () => {

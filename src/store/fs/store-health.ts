@@ -1,9 +1,10 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import { errnoOf, reasonOf } from './storage-error.ts';
+import { errnoOf, foreseen, reasonOf } from './storage-error.ts';
 
-export type Trouble = 'full' | 'failing' | 'catalog' | 'index';
+/** `memory-catalog`: the catalog is not on disk; that stands until the next start. */
+export type Trouble = 'full' | 'failing' | 'catalog' | 'memory-catalog' | 'index';
 
 export interface StoreHealthDeps {
   readonly clock: Clock;
@@ -16,7 +17,17 @@ const words: Readonly<Record<Trouble, string>> = {
   full: 'the disk is full',
   failing: 'the disk fails',
   catalog: 'the catalog cannot be used',
+  'memory-catalog': 'the catalog is in memory until the next start',
   index: 'index.json cannot be written',
+};
+
+/** What is attempted where a trouble shows up. */
+const uses: Readonly<Record<Trouble, string>> = {
+  full: 'write to the disk',
+  failing: 'use the disk',
+  catalog: 'use the catalog',
+  'memory-catalog': 'open the catalog',
+  index: 'write index.json',
 };
 
 const probeEveryMs = 10_000;
@@ -61,7 +72,8 @@ export class StoreHealth implements AsyncDisposable {
     this.#probeLater();
     if (!isSaid) return;
     this.#saidAtMs.set(trouble, nowMs);
-    this.#deps.channels.notice.publish({ level: 'error', message: `${words[trouble]}: ${reason}`, error });
+    const message = `${words[trouble]}: ${reason}`;
+    this.#deps.channels.notice.publish({ level: 'error', message, error: foreseen(error, uses[trouble]) });
   }
 
   worked(trouble: Trouble): void {

@@ -33,6 +33,8 @@ export function storeProbe(
       case 'catalog':
         state.get('restored');
         return backlog.drain();
+      case 'memory-catalog':
+        throw new Error('only a start opens the catalog');
       case 'index':
         await index.flush();
         if (index.isBehind) throw new Error('it is still behind');

@@ -1,3 +1,6 @@
+import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
+import { asAppError } from '../../core/errors.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { Channels, type EvictionEvent, type NoticeEvent, type QuarantineEvent } from '../../telemetry/channels.ts';
 import { Layout } from '../fs/layout.ts';
@@ -6,7 +9,10 @@ import { tempFolder } from './temp-folder.ts';
 
 const roomy = { maxSizeBytes: 1e9, scrubBytesPerSecond: 0, verifyAfterMs: 7 * 24 * 3600 * 1000 };
 
-/** A store in a folder of its own that can be closed and opened again, with a clock that a test moves. */
+/**
+ * A store in a folder of its own that can be closed and opened again, with a clock that a test moves. All that its
+ * notices say has to be foreseen: INTERNAL is for what nobody thought of.
+ */
 export class FsStoreFixture implements AsyncDisposable {
   readonly clock: VirtualClock = new VirtualClock();
   readonly notices: NoticeEvent[] = [];
@@ -61,8 +67,20 @@ export class FsStoreFixture implements AsyncDisposable {
     return this.open();
   }
 
+  /** Lets the store look every few seconds whether a trouble is over, until `isDone`. */
+  async probeUntil(isDone: () => boolean): Promise<void> {
+    for (let round = 0; round < 5000 && !isDone(); round++) {
+      this.clock.advance(10_000);
+      for (let turn = 0; turn < 20; turn++) await stat('/');
+    }
+    assert.ok(isDone(), this.store.health().join('; '));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
     await this.#folder[Symbol.asyncDispose]();
+    for (const { error, message } of this.notices) {
+      if (error !== undefined) assert.notEqual(asAppError(error).code, 'INTERNAL', `nobody foresaw: ${message}`);
+    }
   }
 }

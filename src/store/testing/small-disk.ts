@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { truncate, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { tempFolder } from './temp-folder.ts';
@@ -30,9 +30,9 @@ export class SmallDisk implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  static async mount(sizeBytes: number): Promise<SmallDisk> {
+  static async mount(sizeBytes: number, { inodes = 0 }: { inodes?: number } = {}): Promise<SmallDisk> {
     const folder = await tempFolder();
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', folder.path]);
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes},nr_inodes=${inodes}`, 'tmpfs', folder.path]);
     return new SmallDisk(folder.path, folder);
   }
 
@@ -41,9 +41,35 @@ export class SmallDisk implements AsyncDisposable {
     await writeFile(join(this.path, 'ballast'), Buffer.alloc(bytes));
   }
 
+  /** The ballast takes all that is left: not a block stays. */
+  async fillToTheBrim(): Promise<void> {
+    const file = await open(join(this.path, 'ballast'), 'a');
+    try {
+      for (const block of [Buffer.alloc(2 ** 20), Buffer.alloc(4096)]) await appendUntilFull(file, block);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async empty(): Promise<void> {
+    await rm(join(this.path, 'ballast'), { force: true });
+  }
+
+  /** From now on it can only be read; nobody may have a file open on it for writing. */
+  async makeReadOnly(): Promise<void> {
+    await run('mount', ['-o', 'remount,ro', this.path]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await run('umount', [this.path]).catch(() => run('umount', ['-l', this.path]));
     await this.#folder[Symbol.asyncDispose]();
+  }
+}
+
+async function appendUntilFull(file: FileHandle, block: Uint8Array): Promise<void> {
+  for (;;) {
+    const written = await file.write(block).catch(() => undefined);
+    if (written?.bytesWritten !== block.byteLength) return;
   }
 }
 
