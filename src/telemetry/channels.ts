@@ -95,6 +95,11 @@ export interface PassThroughEvent {
   readonly cause: 'too-large' | 'disk-full' | 'cache-in-use' | 'disk-failed';
 }
 
+/** More bytes came for blobs that are streamed through memory: every mebibyte or so, and at the end of each. */
+export interface PassedBytesEvent {
+  readonly bytes: number;
+}
+
 /** A request of a client was answered, or broke off. */
 export interface RequestEvent {
   readonly id: string;
@@ -176,6 +181,7 @@ export class Channels {
   readonly refused: Channel<RefusedEvent> = new Channel();
   readonly quarantine: Channel<QuarantineEvent> = new Channel();
   readonly passThrough: Channel<PassThroughEvent> = new Channel();
+  readonly passedBytes: Channel<PassedBytesEvent> = new Channel();
   readonly request: Channel<RequestEvent> = new Channel();
   readonly servedBytes: Channel<ServedBytesEvent> = new Channel();
   readonly coalesced: Channel<CoalescedEvent> = new Channel();

@@ -94,7 +94,7 @@ export class Metrics {
   }
 
   /** What a person would be woken for, or would look at when woken. */
-  #countFaults({ breaker, pause, retry, hedge, refused, quarantine, passThrough }: Channels): void {
+  #countFaults({ breaker, pause, retry, hedge, refused, quarantine, passThrough, passedBytes }: Channels): void {
     const opens = this.#counter('breaker_opens_total', 'Times that an endpoint was taken out of use.', [
       'upstream',
       'endpoint',
@@ -131,6 +131,8 @@ export class Metrics {
       'cause',
     ]);
     passThrough.subscribe(({ cause }) => passed.inc({ cause }));
+    const bytes = this.#counter('passed_bytes_total', 'Bytes received for blobs that were streamed through memory.');
+    passedBytes.subscribe((event) => bytes.inc(event.bytes));
   }
 
   #countRequests({ request, servedBytes }: Channels): void {

@@ -195,7 +195,7 @@ export class Inquest {
     return upstreamBill({
       rows,
       receivedBytes: subject.counted(/^onepull_upstream_bytes_total/),
-      streamed: subject.counted(/^onepull_passed_through_total/),
+      streamedBytes: subject.counted(/^onepull_passed_bytes_total/),
       explainedBytes: explained,
       wasRestarted: subject.lives > 1,
     });

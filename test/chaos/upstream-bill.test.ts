@@ -10,7 +10,14 @@ const row = (digest: string, sizeBytes: number, arrivals: number, sentBytes: num
 });
 
 const bill = (facts: Partial<BillFacts>) => {
-  return upstreamBill({ rows: [], receivedBytes: 0, streamed: 0, explainedBytes: {}, wasRestarted: false, ...facts });
+  return upstreamBill({
+    rows: [],
+    receivedBytes: 0,
+    streamedBytes: 0,
+    explainedBytes: {},
+    wasRestarted: false,
+    ...facts,
+  });
 };
 
 describe('the bill of upstream bytes', () => {
@@ -34,10 +41,10 @@ describe('the bill of upstream bytes', () => {
     );
   });
 
-  test('takes what was streamed for needed, but no more of it than onepull says', () => {
+  test('takes what was streamed for needed, but no more of it than was sent beyond what came into the store', () => {
     const rows = [row('large', 100, 0, 299), row('small', 10, 1, 20)];
-    assert.equal(bill({ rows, receivedBytes: 319, streamed: 2 }).neededBytes, 210);
-    assert.equal(bill({ rows, receivedBytes: 319, streamed: 9 }).neededBytes, 320);
+    assert.equal(bill({ rows, receivedBytes: 319, streamedBytes: 200 }).neededBytes, 210);
+    assert.equal(bill({ rows, receivedBytes: 319, streamedBytes: 9999 }).neededBytes, 319);
     assert.equal(bill({ rows, receivedBytes: 319 }).unexplainedBytes, 309);
   });
 

@@ -10,8 +10,8 @@ export interface BillRow {
 export interface BillFacts {
   readonly rows: readonly BillRow[];
   readonly receivedBytes: number;
-  /** How often a blob was streamed to its readers without coming into the store. */
-  readonly streamed: number;
+  /** What onepull says came for blobs that were streamed to their readers without coming into the store. */
+  readonly streamedBytes: number;
   /** By kind of fault: what it made necessary to fetch again, at most. */
   readonly explainedBytes: Readonly<Record<string, number>>;
   /** In a life's last moments more may be received than is counted. */
@@ -35,23 +35,17 @@ export interface UpstreamBill {
 }
 
 const worstShown = 10;
-/** A body that lacks less than this was sent as a whole, to somebody who left a little early. */
-const almost = 0.02;
 
 /**
  * What a run cost upstream, and how much of it nothing explains.
  *
- * Which blobs were streamed is not known, only how often that happened: as many whole bodies as that, of those that were
- * sent beyond what came into the store, the largest first. In favour of onepull, and never more than it says itself.
+ * How much was streamed is onepull's own word: readers who are further apart than a window of memory have a transfer each,
+ * and one who leaves has had a part. It is never taken for more than was sent beyond what came into the store.
  */
-export function upstreamBill({ rows, receivedBytes, streamed, explainedBytes, wasRestarted }: BillFacts): UpstreamBill {
+export function upstreamBill(facts: BillFacts): UpstreamBill {
+  const { rows, receivedBytes, explainedBytes, wasRestarted } = facts;
   const sentBytes = sum(rows.map((row) => row.sentBytes));
-  const streamedBytes = sum(
-    rows
-      .flatMap((row) => Array.from({ length: wholeBodiesBeyond(row) }, () => row.sizeBytes))
-      .sort((a, b) => b - a)
-      .slice(0, streamed),
-  );
+  const streamedBytes = Math.min(facts.streamedBytes, sum(rows.map((row) => Math.max(0, beyond(row)))));
   const neededBytes = sum(rows.map(({ arrivals, sizeBytes }) => arrivals * sizeBytes)) + streamedBytes;
   const explained = sum(Object.values(explainedBytes));
   return {
@@ -67,10 +61,6 @@ export function upstreamBill({ rows, receivedBytes, streamed, explainedBytes, wa
 
 function beyond({ sentBytes, arrivals, sizeBytes }: BillRow): number {
   return sentBytes - arrivals * sizeBytes;
-}
-
-function wholeBodiesBeyond(row: BillRow): number {
-  return Math.max(0, Math.floor(beyond(row) / row.sizeBytes + almost));
 }
 
 function sum(values: readonly number[]): number {

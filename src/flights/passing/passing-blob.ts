@@ -23,6 +23,9 @@ export interface PassingBlobDeps {
   readonly memory: PassMemory;
 }
 
+/** Received bytes are told of whenever so many more have come. */
+const tellEveryBytes = 1024 * 1024;
+
 /**
  * A blob that is streamed to its readers without being kept: the passes under way, and who follows which.
  *
@@ -53,6 +56,7 @@ export class PassingBlob implements PassHost, PassReaderHost {
   #error: AppError | undefined;
   #hasServed = false;
   #receivedBytes = 0;
+  #toldBytes = 0;
   #earlierAttempts = 0;
   #furthest = 0;
   #readersEver = 0;
@@ -165,6 +169,7 @@ export class PassingBlob implements PassHost, PassReaderHost {
 
   received(bytes: number): void {
     this.#receivedBytes += bytes;
+    if (this.#receivedBytes - this.#toldBytes >= tellEveryBytes) this.#tellBytes();
   }
 
   advanced(pass: Pass): void {
@@ -250,8 +255,15 @@ export class PassingBlob implements PassHost, PassReaderHost {
     this.#deps.channels.passThrough.publish({ digest: this.digest, cause });
   }
 
+  #tellBytes(): void {
+    const bytes = this.#receivedBytes - this.#toldBytes;
+    this.#toldBytes = this.#receivedBytes;
+    if (bytes > 0) this.#deps.channels.passedBytes.publish({ bytes });
+  }
+
   #publishEnd(): void {
     if (!this.hasBegun) return;
+    this.#tellBytes();
     const wasWhole = this.#sizeBytes !== undefined && this.#furthest === this.#sizeBytes;
     if (this.#hasServed || (this.#error === undefined && wasWhole))
       this.#publish('done', this.#roster.names.join(', '));
