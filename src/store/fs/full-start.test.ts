@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
 import { sampleBlob, sampleManifest, sampleScope } from '../testing/sample-content.ts';
-import { cannotMount, SmallDisk } from '../testing/small-disk.ts';
+import { cannotFail, cannotMount, FailingDisk, SmallDisk } from '../testing/small-disk.ts';
 import type { FsStore } from './open-fs-store.ts';
 
 const mebibyte = 2 ** 20;
@@ -60,6 +61,13 @@ async function assertLeft({ store }: FsStoreFixture): Promise<void> {
 
 async function removeCatalog({ layout }: FsStoreFixture): Promise<void> {
   for (const suffix of ['', '-wal', '-shm']) await rm(`${layout.catalog}${suffix}`, { force: true });
+}
+
+/** As a process leaves it that was killed before it had taken over what index.json says. */
+async function forgetIndex({ layout }: FsStoreFixture): Promise<void> {
+  const { DatabaseSync } = await import('node:sqlite');
+  using database = new DatabaseSync(layout.catalog);
+  database.exec("DELETE FROM state WHERE name = 'restored'; DELETE FROM link; DELETE FROM tag; DELETE FROM manifest");
 }
 
 const inMemory = /^the catalog is in memory until the next start: database or disk is full$/;
@@ -119,16 +127,7 @@ describe('a start on a disk that is full', { skip: await cannotMount() }, () => 
   for (const [how, lose] of [
     ['is gone', removeCatalog],
     ['is damaged', ({ layout }: FsStoreFixture) => writeFile(layout.catalog, 'x'.repeat(100))],
-    [
-      'was never told what index.json says',
-      async (fixture: FsStoreFixture) => {
-        const { DatabaseSync } = await import('node:sqlite');
-        using database = new DatabaseSync(fixture.layout.catalog);
-        database.exec(
-          "DELETE FROM state WHERE name = 'restored'; DELETE FROM link; DELETE FROM tag; DELETE FROM manifest",
-        );
-      },
-    ],
+    ['was never told what index.json says', forgetIndex],
   ] as const) {
     it(`and whose catalog ${how} keeps one in memory, says so, and has one again after the next start`, async () => {
       const disk = await SmallDisk.mount(16 * mebibyte);
@@ -164,6 +163,25 @@ describe('a start on a disk that is full', { skip: await cannotMount() }, () => 
     await using fixture = await FsStoreFixture.create({}, disk);
     assert.equal(await fixture.store.content.sizeOf(image.digest), undefined);
     await assertOfUse(fixture);
+  });
+});
+
+describe('a start on a full disk that takes small files yet', { skip: await cannotFail() }, () => {
+  it('leaves index.json alone when the catalog has no room for what it says', async () => {
+    const disk = await FailingDisk.make(24 * mebibyte);
+    await using fixture = await FsStoreFixture.create({}, disk);
+    await keepImage(fixture);
+    await fixture.reopen(async () => {
+      await forgetIndex(fixture);
+      await disk.fillToTheBrim();
+      // What SQLite needs is more.
+      await truncate(join(disk.path, 'ballast'), (await stat(join(disk.path, 'ballast'))).size - 8192);
+    });
+    await assertImage(fixture.store);
+    assert.ok(
+      fixture.store.health().some((reason) => inMemory.test(reason)),
+      fixture.store.health().join('; '),
+    );
   });
 });
 

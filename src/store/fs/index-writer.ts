@@ -24,7 +24,8 @@ export function indexDelayMs(lastWriteMs: number): number {
 /**
  * Keeps `index.json` up with the catalog: some time after a change, and at the end.
  *
- * Invariants: one write runs at a time; a change during a write leads to another; the file is replaced whole, so a crash
+ * Invariants: nothing is written before `begin`: until the catalog has what the file says, the file is all there is of it.
+ * One write runs at a time; a change during a write leads to another; the file is replaced whole, so a crash
  * leaves the one before. Slices are read some ticks apart: an entry that moves meanwhile may be missing until the next
  * write, which that very change asked for.
  */
@@ -33,6 +34,7 @@ export class IndexWriter implements AsyncDisposable {
   readonly #path: string;
   readonly #draft: string;
   #timer: Timer | undefined;
+  #hasBegun = false;
   #isChanged = false;
   #isStopped = false;
   #lastWriteMs = 0;
@@ -45,10 +47,16 @@ export class IndexWriter implements AsyncDisposable {
     this.#draft = draft;
   }
 
+  /** From now on the catalog is the truth, and what has changed in it so far is written, too. */
+  begin(): void {
+    this.#hasBegun = true;
+    if (this.#isChanged) this.changed();
+  }
+
   /** Notes that the file is behind. Costs nothing where that is known. */
   changed(): void {
     this.#isChanged = true;
-    if (this.#isStopped) return;
+    if (this.#isStopped || !this.#hasBegun) return;
     this.#timer ??= this.#deps.clock.after(indexDelayMs(this.#lastWriteMs), () => {
       this.#timer = undefined;
       void this.flush();
@@ -62,7 +70,7 @@ export class IndexWriter implements AsyncDisposable {
 
   /** Writes the file if it is behind. Never rejects: a failure is noted, and the next change tries again. */
   flush(): Promise<void> {
-    this.#running = this.#running.then(() => (this.#isChanged ? this.#write() : undefined));
+    this.#running = this.#running.then(() => (this.#isChanged && this.#hasBegun ? this.#write() : undefined));
     return this.#running;
   }
 

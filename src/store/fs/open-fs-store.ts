@@ -134,6 +134,7 @@ async function openOnce(
     await restoreCatalog({ channels, layout, ...atStart });
     state.set('restored', 'yes');
   }
+  catalogParts.index.begin();
   // A process that was killed may not have come to write what had changed last.
   if (state.get('complete') === undefined || !(await exists(layout.index))) catalogParts.index.changed();
   const walk = startWalk(deps, layout, catalogParts, content, opening);

@@ -147,6 +147,10 @@ describe('index.json', () => {
       path,
       `${path}.tmp`,
     );
+    writer.changed();
+    await writer.flush();
+    assert.deepEqual([clock.pending, slices], [0, 0], 'nothing before it is to begin');
+    writer.begin();
     for (let change = 0; change < 1000; change++) writer.changed();
     assert.equal(clock.pending, 1);
     clock.advance(indexDelayMs(0));
