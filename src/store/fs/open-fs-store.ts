@@ -1,36 +1,24 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
-import { formatSize } from '../../core/units.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
 import type { ContentStore } from '../content-store.ts';
 import { adoptStored } from './blob-walk.ts';
 import { isCatalogDamage } from './catalog-database.ts';
 import { lockDataDirectory } from './data-lock.ts';
-import { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
-import { DiskSpace } from './disk-space.ts';
-import { Evictor } from './eviction.ts';
 import { exists } from './file-io.ts';
-import { FsContentStore } from './fs-content-store.ts';
-import { IngestFolder } from './ingest-folder.ts';
+import type { FsContentStore } from './fs-content-store.ts';
 import { Layout, prepareLayout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type CatalogPlace, type OpenCatalog, openCatalog } from './open-catalog.ts';
-import { type HeldFile, OpenFiles } from './open-files.ts';
-import { ProofLedger } from './proof-ledger.ts';
-import { Proofs, proofDefaults } from './proofs.ts';
-import { Quarantine } from './quarantine.ts';
-import { Reservations } from './reservations.ts';
+import { type ContentParts, openContent } from './open-content.ts';
 import { restoreCatalog } from './restore.ts';
-import { RoomKeeper } from './room-keeper.ts';
 import { Scrub } from './scrub.ts';
-import type { SteadyBlobs } from './steady-blobs.ts';
 import { foreseen } from './storage-error.ts';
 import { StoreHealth } from './store-health.ts';
 import { storeProbe } from './store-probe.ts';
-import { SyncTurn } from './sync-turn.ts';
 
 export interface FsStoreDeps {
   readonly clock: Clock;
@@ -40,8 +28,6 @@ export interface FsStoreDeps {
 }
 
 type Deps = Required<FsStoreDeps> & { readonly boot: string | undefined };
-
-const syncEveryBytes = 64 * 1024 * 1024;
 
 export interface FsStoreOptions {
   /** The data directory; created where it is missing. */
@@ -125,7 +111,7 @@ async function openOnce(
   const catalogParts = await openCatalog({ ...deps, health }, layout, place, opening);
   if (full !== undefined) health.failed('memory-catalog', full.cause ?? full);
   const { atStart, state, blobs, catalog } = catalogParts;
-  const contentParts = openContent({ ...deps, health }, options, layout, catalogParts, opening);
+  const contentParts = openContent({ ...deps, ...catalogParts, health }, options, layout, opening);
   const { content, ingest, reservations, room, space, usageBytes } = contentParts;
   const probe = storeProbe({ disk, space, ...catalogParts }, layout, options);
   await ingest.scan();
@@ -159,95 +145,6 @@ async function openOnce(
     health: () => health.reasons(),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
-}
-
-type ContentParts = ReturnType<typeof openContent>;
-
-function openContent(
-  { boot, clock, channels, disk, health }: Deps & { readonly health: StoreHealth },
-  options: FsStoreOptions,
-  layout: Layout,
-  { accessTimes, blobs, references, removal, useClock }: OpenCatalog,
-  opening: AsyncDisposableStack,
-) {
-  const { maxSizeBytes, minFreeBytes = 0, verifyAfterMs = 0 } = options;
-  const queue = new DigestQueue();
-  const files = opening.use(new OpenFiles());
-  opening.defer(() => queue.idle());
-  const syncTurn = new SyncTurn({ clock });
-  opening.defer(() => syncTurn.close());
-  const ingest = new IngestFolder({ boot, disk, layout, queue, clock });
-  const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
-  const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
-  const reservations = new Reservations({ clock, writtenBytes: (digest) => ingest.bytesOf(digest) });
-  const leftovers = {
-    // A fill that was promised room goes on with what is left of it.
-    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest) || room.isFor(digest)),
-    removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
-  };
-  const unlink = (digest: Digest) => content.unlink(digest);
-  const evictor: Evictor = opening.use(
-    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
-  );
-  const space = new DiskSpace({ clock, usageBytes }, layout.root);
-  const room: RoomKeeper = opening.use(
-    new RoomKeeper(
-      {
-        evictor,
-        space,
-        reservations,
-        usageBytes,
-        writtenBytes: (digest) => ingest.bytesOf(digest),
-        evictableBytes: () => evictableBytes({ blobs, files, ingest }),
-        onDiskFull: (free, need) => health.failed('full', noRoomFor(need, free)),
-      },
-      { maxSizeBytes, minFreeBytes },
-    ),
-  );
-  const quarantine = new Quarantine({ disk, layout });
-  const ledger = new ProofLedger({ clock }, { verifyAfterMs });
-  const condemn = (file: HeldFile, reason: string) => content.condemnFile(file, reason, 'serving');
-  const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
-  const content: FsContentStore = new FsContentStore({
-    useClock,
-    channels,
-    disk,
-    layout,
-    blobs,
-    queue,
-    files,
-    ingest,
-    fillSafety: { boot, syncTurn, syncEveryBytes: options.syncEveryBytes ?? syncEveryBytes },
-    ledger,
-    proofs,
-    quarantine,
-    accessTimes,
-    health,
-    room,
-    reservations,
-    maxSizeBytes,
-  });
-  return { content, ingest, reservations, room, space, usageBytes };
-}
-
-/** What could leave at the very most: neither in use nor pinned. What is part of an image that is may stay, too. */
-function evictableBytes({
-  blobs,
-  files,
-  ingest,
-}: {
-  blobs: SteadyBlobs;
-  files: OpenFiles;
-  ingest: IngestFolder;
-}): number {
-  let used = blobs.pinnedBytes();
-  for (const { sizeBytes } of files.entries()) used += sizeBytes;
-  return Math.max(0, blobs.totals().sizeBytes - used) + ingest.leftoverBytes;
-}
-
-function noRoomFor(needBytes: number, freeBytes: number): AppError {
-  const message = `there is no room for ${formatSize(needBytes)}, of ${formatSize(freeBytes)} that are free`;
-  return new AppError('STORAGE_FULL', message);
 }
 
 /** Walks `blobs/` in the background, unless the last use of the store left the catalog complete. */

@@ -1,0 +1,133 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
+import { formatSize } from '../../core/units.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import { DigestQueue } from './digest-queue.ts';
+import type { Disk } from './disk.ts';
+import { DiskSpace } from './disk-space.ts';
+import { Evictor } from './eviction.ts';
+import { FsContentStore } from './fs-content-store.ts';
+import { IngestFolder } from './ingest-folder.ts';
+import type { Layout } from './layout.ts';
+import type { OpenCatalog } from './open-catalog.ts';
+import { type HeldFile, OpenFiles } from './open-files.ts';
+import { ProofLedger } from './proof-ledger.ts';
+import { Proofs, proofDefaults } from './proofs.ts';
+import { Quarantine } from './quarantine.ts';
+import { Reservations } from './reservations.ts';
+import { RoomKeeper } from './room-keeper.ts';
+import type { SteadyBlobs } from './steady-blobs.ts';
+import type { StoreHealth } from './store-health.ts';
+import { SyncTurn } from './sync-turn.ts';
+
+type CatalogParts = Pick<OpenCatalog, 'accessTimes' | 'blobs' | 'references' | 'removal' | 'useClock'>;
+
+export interface OpenContentDeps extends CatalogParts {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly disk: Disk;
+  /** `Disk.boot`. */
+  readonly boot: string | undefined;
+  readonly health: StoreHealth;
+}
+
+/** As in `FsStoreOptions`. */
+export interface OpenContentOptions {
+  readonly maxSizeBytes: number;
+  readonly syncEveryBytes?: number;
+  readonly verifyAfterMs?: number;
+  readonly minFreeBytes?: number;
+}
+
+export type ContentParts = ReturnType<typeof openContent>;
+
+const syncEveryBytes = 64 * 1024 * 1024;
+
+/** The content's parts, on what the catalog knows of it. */
+export function openContent(
+  deps: OpenContentDeps,
+  options: OpenContentOptions,
+  layout: Layout,
+  opening: AsyncDisposableStack,
+) {
+  const { boot, clock, channels, disk, health, accessTimes, blobs, references, removal, useClock } = deps;
+  const { maxSizeBytes, minFreeBytes = 0, verifyAfterMs = 0 } = options;
+  const queue = new DigestQueue();
+  const files = opening.use(new OpenFiles());
+  opening.defer(() => queue.idle());
+  const syncTurn = new SyncTurn({ clock });
+  opening.defer(() => syncTurn.close());
+  const ingest = new IngestFolder({ boot, disk, layout, queue, clock });
+  const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
+  const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
+  const reservations = new Reservations({ clock, writtenBytes: (digest) => ingest.bytesOf(digest) });
+  const leftovers = {
+    // A fill that was promised room goes on with what is left of it.
+    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest) || room.isFor(digest)),
+    removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
+  };
+  const unlink = (digest: Digest) => content.unlink(digest);
+  const evictor: Evictor = opening.use(
+    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
+  );
+  const space = new DiskSpace({ clock, usageBytes }, layout.root);
+  const room: RoomKeeper = opening.use(
+    new RoomKeeper(
+      {
+        evictor,
+        space,
+        reservations,
+        usageBytes,
+        writtenBytes: (digest) => ingest.bytesOf(digest),
+        evictableBytes: () => evictableBytes({ blobs, files, ingest }),
+        onDiskFull: (free, need) => health.failed('full', noRoomFor(need, free)),
+      },
+      { maxSizeBytes, minFreeBytes },
+    ),
+  );
+  const quarantine = new Quarantine({ disk, layout });
+  const ledger = new ProofLedger({ clock }, { verifyAfterMs });
+  const condemn = (file: HeldFile, reason: string) => content.condemnFile(file, reason, 'serving');
+  const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
+  const content: FsContentStore = new FsContentStore({
+    useClock,
+    channels,
+    disk,
+    layout,
+    blobs,
+    queue,
+    files,
+    ingest,
+    fillSafety: { boot, syncTurn, syncEveryBytes: options.syncEveryBytes ?? syncEveryBytes },
+    ledger,
+    proofs,
+    quarantine,
+    accessTimes,
+    health,
+    room,
+    reservations,
+    maxSizeBytes,
+  });
+  return { content, ingest, reservations, room, space, usageBytes };
+}
+
+/** What could leave at the very most: neither in use nor pinned. What is part of an image that is may stay, too. */
+function evictableBytes({
+  blobs,
+  files,
+  ingest,
+}: {
+  blobs: SteadyBlobs;
+  files: OpenFiles;
+  ingest: IngestFolder;
+}): number {
+  let used = blobs.pinnedBytes();
+  for (const { sizeBytes } of files.entries()) used += sizeBytes;
+  return Math.max(0, blobs.totals().sizeBytes - used) + ingest.leftoverBytes;
+}
+
+function noRoomFor(needBytes: number, freeBytes: number): AppError {
+  const message = `there is no room for ${formatSize(needBytes)}, of ${formatSize(freeBytes)} that are free`;
+  return new AppError('STORAGE_FULL', message);
+}
