@@ -79,6 +79,15 @@ describe('a blob at two endpoints', () => {
     assert.deepEqual([sourceA.standing().restMs, sourceB.standing().restMs], [0, 0]);
   });
 
+  it('that is not ours to have takes nothing from the bodies of others', async () => {
+    const { client, sourceA, stack } = await twoSources((_, response) => answer(response, 401));
+    await using _ = stack;
+    const limit = () => client.snapshot().endpoints[0]?.bodies.limit;
+    const before = limit();
+    for (let n = 0; n < 3; n++) await failure(read(sourceA), 'UPSTREAM_UNAUTHORIZED');
+    assert.equal(limit(), before);
+  });
+
   it('is not waited for any more by anybody once two have found its endpoint dead', async () => {
     const waiting: ServerResponse[] = [];
     const { sourceA, clock, events, stack } = await twoSources((_, response) => void waiting.push(response));

@@ -10,6 +10,7 @@ import type { EndpointGate, GatePass, GateWhat } from './endpoint-gate.ts';
 import { type EndpointWatch, isEndpointsFault } from './endpoint-watch.ts';
 import { publishRateLimit, readRateLimit } from './rate-limit.ts';
 import type { BodyEnd } from './response-body.ts';
+import { isAnswer } from './told-failure.ts';
 import type { Transport, TransportResponse } from './transport.ts';
 import { cancelled, isDescriptorLack, readRetryAfter } from './upstream-errors.ts';
 
@@ -54,7 +55,10 @@ interface Course {
   /** When it was let out of the gate, and when it last went out on a connection; on the monotonic clock. */
   readonly enteredMs: number;
   sentMs: number | undefined;
+  /** Of its last answer. */
   latencyMs: number | undefined;
+  /** The answer that counts is there: a challenge is not, nor is a token. */
+  isAnswered: boolean;
 }
 
 /**
@@ -93,6 +97,7 @@ export class EndpointClient {
     const course = this.#course();
     try {
       const response = await this.#send(ask, 'control', pass, course, signal);
+      course.isAnswered = true;
       const value = await read(response);
       this.watch.answered(response.latencyMs, course.sentMs ?? course.enteredMs);
       pass.ended('done');
@@ -117,6 +122,7 @@ export class EndpointClient {
     const course = this.#course();
     try {
       const response = await this.#send(ask, 'bulk', pass, course, signal, headersTimeoutMs);
+      course.isAnswered = true;
       const opened = await body(response);
       this.watch.headers(response.latencyMs);
       this.#follow(response, pass, course, signal);
@@ -127,7 +133,7 @@ export class EndpointClient {
   }
 
   #course(): Course {
-    return { enteredMs: this.#deps.clock.monotonic(), sentMs: undefined, latencyMs: undefined };
+    return { enteredMs: this.#deps.clock.monotonic(), sentMs: undefined, latencyMs: undefined, isAnswered: false };
   }
 
   /** Sends, authorised as the repository last asked for, and once more if the endpoint wants it otherwise. */
@@ -146,7 +152,6 @@ export class EndpointClient {
       course.sentMs = clock.monotonic();
     };
     const send = async (header: string | undefined) => {
-      course.latencyMs = undefined;
       const headers = { ...ask.headers, ...(header === undefined ? {} : { authorization: header }) };
       const url = endpoint.resolve(`/v2/${ask.repository}/${ask.path}`, ask.query);
       const response = await transport.send({ ...ask, ...timeout, lane, endpoint, url, headers, onSent }, signal);
@@ -195,9 +200,9 @@ export class EndpointClient {
 
   /** Tells what a failed request says of the endpoint; returns what to throw. */
   #failed({ what }: Ask, course: Course, pass: GatePass, thrown: unknown, signal: AbortSignal): AppError {
-    const { sentMs, enteredMs, latencyMs } = course;
+    const { sentMs, enteredMs, latencyMs, isAnswered } = course;
     if (signal.aborted) {
-      if (latencyMs === undefined) this.#leftWaiting(course);
+      if (!isAnswered) this.#leftWaiting(course);
       pass.ended('left');
       return cancelled(signal);
     }
@@ -210,7 +215,7 @@ export class EndpointClient {
     else if (latencyMs !== undefined && error.code !== 'UPSTREAM_RATE_LIMITED') {
       this.watch.answered(latencyMs, sentMs ?? enteredMs);
     }
-    pass.ended('failed');
+    pass.ended(isAnswer(error) ? 'refused' : 'failed');
     return this.#withRest(error, what);
   }
 

@@ -93,7 +93,8 @@ class History {
       assert.ok(this.#world.gate.restMs(guest.ask.what) >= restMs, 'a refusal does not shorten a rest');
     }
     if (random.chance(0.8)) {
-      guest.pass?.ended(random.chance(0.1) ? 'left' : status < 400 ? 'done' : 'failed');
+      const end = status < 400 ? 'done' : random.chance(0.5) ? 'refused' : 'failed';
+      guest.pass?.ended(random.chance(0.1) ? 'left' : end);
       guest.hasEnded = true;
       // What comes after the end changes nothing.
       if (random.chance(0.2)) guest.pass?.ended('failed');

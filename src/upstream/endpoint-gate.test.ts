@@ -76,6 +76,46 @@ describe('the gate of an endpoint', () => {
     assert.equal(world.gate.hasRoom(), true);
   });
 
+  it('does not look at everybody in a long line whenever one comes or leaves', async () => {
+    const world = new GateWorld({ bodies: 1 });
+    const first = await world.visit('blob-body');
+    let looks = 0;
+    let tellings = 0;
+    const abort = new AbortController();
+    const urgency = () => {
+      looks++;
+      return { waiters: 1, missingBytes: undefined };
+    };
+    const crowd = Array.from({ length: 2000 }, () =>
+      world.gate.enter({ what: 'blob-body', urgency, waiting: () => tellings++ }, abort.signal).catch(() => {}),
+    );
+    assert.ok(tellings >= 2000, 'everybody hears at once that they wait');
+    assert.ok(looks + tellings < 10_000, `${looks} looks, ${tellings} tellings`);
+    looks = 0;
+    await world.answer(first, 200);
+    assert.ok(looks <= 2000, `${looks} looks to find the next one`);
+    looks = tellings = 0;
+    abort.abort();
+    await Promise.all(crowd);
+    assert.ok(looks + tellings < 5000, `${looks} looks, ${tellings} tellings`);
+    assert.equal(world.clock.pending, 0);
+  });
+
+  it('tells a long line twice a second where everybody stands', async () => {
+    const world = new GateWorld({ bodies: 1 });
+    const [first, second, ...others] = await world.visits(100, 'blob-body');
+    assert.ok(first && second);
+    assert.equal(others.at(-1)?.reasons.at(-1), 'a free connection to a.example (98 ahead)');
+    await world.answer(first, 200);
+    await world.answer(second, 200);
+    await world.later(500);
+    assert.equal(others.at(-1)?.reasons.at(-1), 'a free connection to a.example (96 ahead)');
+    assert.equal(world.clock.pending, others.length - 1, 'but for how long each waits, no timer is left');
+    world.gate[Symbol.dispose]();
+    await settle();
+    assert.equal(world.clock.pending, 0);
+  });
+
   it('gives up on who waited too long, and says that it was busy', async () => {
     const world = new GateWorld({ bodies: 1 });
     const [, waiting] = await world.visits(2, 'blob-body');
@@ -182,6 +222,13 @@ describe('the limit of bodies', () => {
   it('is not lowered by other answers, by who leaves, or by a body that breaks off after a good beginning', async () => {
     for (const status of [200, 206, 401, 403, 404, 500]) {
       assert.equal(await limitAfter((_, { pass }) => pass?.answered(status, undefined)), 12, `${status}`);
+    }
+    for (const status of [401, 403, 404]) {
+      const limit = await limitAfter((_, { pass }) => {
+        pass?.answered(status, undefined);
+        pass?.ended('refused');
+      });
+      assert.equal(limit, 12, `${status}`);
     }
     assert.equal(await limitAfter((_, { pass }) => pass?.ended('left')), 12);
     assert.equal(

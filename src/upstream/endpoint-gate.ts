@@ -1,22 +1,16 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
-import type { Urgency } from '../flights/source.ts';
 import { type ConcurrencyLimit, firstLimit, nextLimit } from '../routing/concurrency-limit.ts';
-import { nextInLine, precedenceMs } from '../routing/queue-order.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { type GateWhat, Pauses, type Ticket } from './pauses.ts';
 import { cancelled } from './upstream-errors.ts';
+import { type LineAsk, type Waiter, WaitingLine } from './waiting-line.ts';
 
 export type { GateWhat } from './pauses.ts';
 
-export interface GateAsk {
-  readonly what: GateWhat;
+export interface GateAsk extends LineAsk {
   /** Rejected with OVERLOADED rather than kept waiting. */
   readonly optional?: boolean | undefined;
-  /** For a fair turn: looked at whenever one is let in. */
-  readonly urgency?: (() => Urgency) | undefined;
-  /** Told what is waited for, in words, whenever that changes; undefined: let in. Never told where nothing was. */
-  readonly waiting?: ((reason: string | undefined) => void) | undefined;
 }
 
 /** The right to have one request under way. Whoever has it ends it, whatever happens. */
@@ -26,8 +20,11 @@ export interface GatePass {
    * was not the request itself but something that it needs, such as a token (`other`).
    */
   answered(status: number, retryAfterMs: number | undefined, of?: GateWhat): void;
-  /** `left`: the one who asked went away, which says nothing of the endpoint. Only the first call counts. */
-  ended(outcome: 'done' | 'failed' | 'left'): void;
+  /**
+   * `refused`: the last answer was the endpoint's word on the request, such as 401 or 404. `left`: the one who asked went
+   * away, which says nothing of the endpoint. Only the first call counts.
+   */
+  ended(outcome: 'done' | 'refused' | 'failed' | 'left'): void;
 }
 
 export interface GateSnapshot {
@@ -53,20 +50,9 @@ export interface EndpointGateOptions {
   readonly acquireTimeoutMs?: number | undefined;
 }
 
-interface Waiter {
-  readonly ask: GateAsk;
-  readonly sinceMs: number;
-  /** Takes it out of its wait: its timer and its listener are gone. */
-  readonly release: () => void;
-  readonly resolve: (pass: GatePass) => void;
-  readonly reject: (error: AppError) => void;
-  reason: string | undefined;
-}
-
 const startingBodies = 16;
 /** Requests that are no bodies have a lane of connections of their own, where they wait; this many at the most. */
 const maxControl = 1000;
-const idleUrgency: Urgency = { waiters: 1, missingBytes: undefined };
 
 /**
  * The door of one endpoint: every request passes it, and each answer teaches it.
@@ -87,8 +73,7 @@ export class EndpointGate implements Disposable {
   readonly #options: EndpointGateOptions;
   readonly #ceiling: number;
   readonly #pauses: Pauses;
-  /** In the order in which they came. */
-  readonly #line = new Set<Waiter>();
+  readonly #line: WaitingLine<GatePass>;
   #limit: ConcurrencyLimit;
   #bodies = 0;
   #control = 0;
@@ -101,6 +86,7 @@ export class EndpointGate implements Disposable {
     this.#channels = deps.channels;
     this.#options = options;
     this.#pauses = new Pauses(deps);
+    this.#line = new WaitingLine(deps, { reasonOf: (what, ahead) => this.#waitReason(what, ahead) });
     this.#ceiling = Math.max(1, options.connections - Math.max(1, Math.floor(options.connections / 4)));
     this.#limit = firstLimit({ ceiling: this.#ceiling, start: startingBodies });
   }
@@ -143,9 +129,10 @@ export class EndpointGate implements Disposable {
 
   /** Whoever waits is told; what is under way is its owner's to end. */
   [Symbol.dispose](): void {
-    this.#closed = new AppError('SHUTTING_DOWN', `upstream ${this.#options.upstream} is closed`);
-    for (const waiter of this.#line) this.#refuse(waiter, this.#closed);
-    this.#advance();
+    const closed = new AppError('SHUTTING_DOWN', `upstream ${this.#options.upstream} is closed`);
+    this.#closed = closed;
+    this.#line.refuseAll(() => closed);
+    this.#lineMoved();
   }
 
   #isOpen(what: GateWhat): boolean {
@@ -156,30 +143,24 @@ export class EndpointGate implements Disposable {
   #queue(ask: GateAsk, signal: AbortSignal): Promise<GatePass> {
     return new Promise((resolve, reject) => {
       const acquireTimeoutMs = this.#options.acquireTimeoutMs ?? 60_000;
-      const onAbort = () => {
-        this.#refuse(waiter, cancelled(signal));
-        this.#advance();
+      const leave = (error: AppError) => {
+        this.#line.refuse(waiter, error);
+        this.#lineMoved();
       };
+      const onAbort = () => leave(cancelled(signal));
       const timer = this.#clock.after(acquireTimeoutMs, () => {
         this.#channels.refused.publish({ bound: 'connections' });
-        this.#refuse(waiter, this.#overloaded(acquireTimeoutMs));
-        this.#advance();
+        leave(this.#overloaded(acquireTimeoutMs));
       });
       signal.addEventListener('abort', onAbort, { once: true });
       const release = () => {
         timer.clear();
         signal.removeEventListener('abort', onAbort);
       };
-      const waiter: Waiter = { ask, sinceMs: this.#clock.monotonic(), release, resolve, reject, reason: undefined };
+      const waiter: Waiter<GatePass> = { ask, release, resolve, reject };
       this.#line.add(waiter);
-      this.#advance();
+      this.#lineMoved();
     });
-  }
-
-  #refuse(waiter: Waiter, error: AppError): void {
-    if (!this.#line.delete(waiter)) return;
-    waiter.release();
-    waiter.reject(error);
   }
 
   #letIn(ask: GateAsk): GatePass {
@@ -210,7 +191,7 @@ export class EndpointGate implements Disposable {
       ended: (outcome) => {
         if (hasEnded) return;
         hasEnded = true;
-        if (lastStatus === 401) this.#pauses.succeeded(ticket);
+        if (lastStatus === 401 && outcome === 'refused') this.#pauses.succeeded(ticket);
         // A body that breaks off after a good beginning is a fault of the way, not a sign of too many.
         if (outcome === 'failed' && (lastStatus === undefined || lastStatus === 401)) overload();
         const isGood = outcome === 'done' && (lastStatus === undefined || lastStatus < 400);
@@ -231,50 +212,34 @@ export class EndpointGate implements Disposable {
     if (news === undefined) return;
     const { upstream, endpoint } = this.#options;
     this.#channels.pause.publish({ upstream, endpoint, ...news });
-    for (const waiter of this.#line) {
-      const error = this.#restError(waiter.ask.what);
-      if (error !== undefined) this.#refuse(waiter, error);
-    }
+    this.#line.refuseAll((what) => this.#restError(what));
   }
 
   /** Lets in whoever can be, in their order, and tells the others where they stand. */
   #advance(): void {
     for (;;) {
-      const able = [...this.#line].filter(({ ask }) => this.#isOpen(ask.what));
-      const next = nextInLine(able.map((waiter) => this.#precedenceMs(waiter)));
-      const waiter = next === undefined ? undefined : able[next];
+      const waiter = this.#line.take((what) => this.#isOpen(what));
       if (waiter === undefined) break;
-      this.#line.delete(waiter);
-      waiter.release();
-      const pass = this.#letIn(waiter.ask);
-      waiter.resolve(pass);
+      waiter.resolve(this.#letIn(waiter.ask));
       waiter.ask.waiting?.(undefined);
     }
-    this.#tell();
+    this.#lineMoved();
+  }
+
+  /** Nobody came nearer to being let in by what happened; but where they stand, or what for, may be another now. */
+  #lineMoved(): void {
+    this.#line.tell();
     this.#wake?.clear();
-    const probeMs = [...this.#line].map(({ ask }) => this.#pauses.probeMs(ask.what)).filter((ms) => ms > 0);
+    const probeMs = this.#line.whats.map((what) => this.#pauses.probeMs(what)).filter((ms) => ms > 0);
     this.#wake = probeMs.length === 0 ? undefined : this.#clock.after(Math.min(...probeMs), () => this.#advance());
   }
 
-  #tell(): void {
-    const inOrder = [...this.#line].map((waiter) => ({ waiter, precedence: this.#precedenceMs(waiter) }));
-    inOrder.sort((a, b) => b.precedence - a.precedence);
-    let ahead = 0;
-    for (const { waiter } of inOrder) {
-      const isForProbe = this.#pauses.probeMs(waiter.ask.what) > 0;
-      const { endpoint } = this.#options;
-      const reason = isForProbe
-        ? `the first answer of ${endpoint} after its rest`
-        : `a free connection to ${endpoint} (${ahead} ahead)`;
-      if (waiter.ask.what === 'blob-body') ahead++;
-      if (reason === waiter.reason) continue;
-      waiter.reason = reason;
-      waiter.ask.waiting?.(reason);
-    }
-  }
-
-  #precedenceMs({ ask, sinceMs }: Waiter): number {
-    return precedenceMs({ waitedMs: this.#clock.monotonic() - sinceMs, ...(ask.urgency?.() ?? idleUrgency) });
+  #waitReason(what: GateWhat, ahead: number): string {
+    const { endpoint } = this.#options;
+    const isForProbe = this.#pauses.probeMs(what) > 0;
+    return isForProbe
+      ? `the first answer of ${endpoint} after its rest`
+      : `a free connection to ${endpoint} (${ahead} ahead)`;
   }
 
   #restError(what: GateWhat): AppError | undefined {

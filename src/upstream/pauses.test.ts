@@ -220,9 +220,21 @@ describe('after a pause', () => {
     probe?.pass?.answered(401, undefined);
     await world.later(0);
     assert.equal(second?.pass, undefined);
-    probe?.pass?.ended('failed');
+    probe?.pass?.ended('refused');
     await world.later(0);
     assert.ok(second?.pass);
+  });
+
+  it('the question who we are does not end it where the answer to it failed, or nobody waits for it any more', async () => {
+    for (const outcome of ['failed', 'left'] as const) {
+      const world = await rested();
+      const [probe, second, third] = await world.visits(3, 'manifest-get');
+      probe?.pass?.answered(401, undefined);
+      probe?.pass?.ended(outcome);
+      await world.later(0);
+      assert.ok(second?.pass, 'the next goes first');
+      assert.equal(third?.pass, undefined, 'and the others wait for its answer');
+    }
   });
 
   it('a token that the first request needs does not wait for the first request', async () => {
