@@ -38,10 +38,12 @@ export class EndpointChoice {
     return this.all.some((other) => other !== endpoint && this.isSound(other, what));
   }
 
-  /** What is told of an endpoint where it is shut. */
-  shutError({ endpoint, watch }: EndpointClient): AppError {
-    const why = watch.shutReason === undefined ? '' : `: ${watch.shutReason}`;
-    const message = `upstream ${this.#upstream} (${endpoint.name}) is not asked for now${why}`;
+  /**
+   * What is told of an endpoint where it is shut. Not why: what shut it are the words of an answer to somebody else, which may
+   * name what whoever is told this must not know of (P9). Operators read them.
+   */
+  shutError({ endpoint }: EndpointClient): AppError {
+    const message = `upstream ${this.#upstream} (${endpoint.name}) is not asked for now: it has failed too often`;
     return new AppError('UPSTREAM_UNREACHABLE', message, { details: { upstream: this.#upstream } });
   }
 

@@ -111,6 +111,27 @@ describe('a request to an upstream with two endpoints', () => {
     assert.equal(manifestRequests(b), 7);
   });
 
+  it('is answered by the second where the token server of the first is silent, and the others do not wait', async () => {
+    const clock = new VirtualClock();
+    const challenging: Handler = (request, response) => {
+      if (request.url.startsWith('/token')) return;
+      answer(response, 401, { 'www-authenticate': `Bearer realm="http://${request.headers.host}/token",service="s"` });
+    };
+    const { a, client, events, stack } = await pair(challenging, well, { clock });
+    await using _ = stack;
+    for (let n = 1; n <= 2; n++) {
+      const asked = get(client);
+      const challenged = () => events.requests.filter(({ status }) => status === 401).length;
+      while (challenged() < n) await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+      clock.advance(8000);
+      await asked;
+    }
+    for (let n = 0; n < 5; n++) await get(client);
+    assert.equal(events.breakers[0]?.state, 'open');
+    assert.equal(manifestRequests(a), 2);
+  });
+
   it('moves on when the endpoint that it waits for is found to be down by others', async () => {
     const clock = new VirtualClock();
     const waiting: ServerResponse[] = [];
@@ -163,6 +184,36 @@ describe('what no endpoint gives', () => {
     assert.equal(events.breakers[0]?.state, 'open');
     assert.equal(lagging.requests.length, 6);
     await failure(client.referrers(repository, someDigest, '', never), 'UPSTREAM_UNREACHABLE');
+  });
+
+  it('is tried again as soon as one of them may be asked, where others asked for a longer rest', async () => {
+    const rest = (seconds: string) => says(503, { 'retry-after': seconds });
+    for (const [first, second, leastMs, mostMs] of [
+      [rest('60'), rest('20'), 15_000, 20_000],
+      [rest('60'), says(500), 0, 1000],
+      [rest('60'), (_, response) => response.destroy(), 0, 1000],
+    ] as [Handler, Handler, number, number][]) {
+      const { client, stack } = await pair(first, second);
+      await using _ = stack;
+      for (let n = 0; n < 2; n++) {
+        const { retryAfterMs = 0 } = await failure(get(client), 'UPSTREAM_FAILED');
+        assert.ok(retryAfterMs >= leastMs && retryAfterMs <= mostMs, `${retryAfterMs}`);
+      }
+    }
+  });
+
+  it('is told without the words that one of them had for another request', async () => {
+    const words = JSON.stringify({ errors: [{ code: 'UNKNOWN', message: 'no disk for corp/secret-project' }] });
+    const { client, events, stack } = await pair(
+      (_, response) => answer(response, 500, { 'content-type': 'application/json' }, words),
+      says(404),
+    );
+    await using _ = stack;
+    for (let n = 0; n < 4; n++) await failure(get(client), 'UPSTREAM_FAILED');
+    assert.match(events.breakers[0]?.reason ?? '', /corp\/secret-project/, 'operators read it');
+    const { message } = await failure(get(client), 'UPSTREAM_UNREACHABLE');
+    assert.match(message, /is not asked for now/);
+    assert.doesNotMatch(message, /secret/);
   });
 
   it('is a limit where one of them limits us, with the time that is left', async () => {

@@ -11,16 +11,19 @@ export function isAnswer(error: AppError): boolean {
 /**
  * What to tell of a request that failed at every endpoint, in order of preference. That one of them lacks something says
  * nothing while another could not be asked: it may lag behind. So failures come before refusals and refusals before a
- * 404; a limit comes first, because it tells how long to wait: until the first of the endpoints can be asked again.
+ * 404; a limit comes first, because it tells how long to wait. Whatever asked for a rest, it is told as until the first of
+ * the endpoints can be asked again: one that rests for an hour keeps nobody from another that only failed.
  */
 export function toldFailure(failures: readonly AppError[]): AppError {
   const [told] = [...failures].sort((a, b) => rank(a) - rank(b));
   if (told === undefined) return new AppError('INTERNAL', 'no endpoint was asked');
-  if (told.code !== 'UPSTREAM_RATE_LIMITED' || failures.length === 1) return told;
+  if (told.retryAfterMs === undefined && told.code !== 'UPSTREAM_RATE_LIMITED') return told;
   const rests = failures.filter(({ retryable }) => retryable).map(({ retryAfterMs }) => retryAfterMs);
+  if (rests.every((ms) => ms === undefined)) return told;
   const retryAfterMs = Math.min(...rests.map((ms) => ms ?? soonMs));
-  if (retryAfterMs === told.retryAfterMs || rests.every((ms) => ms === undefined)) return told;
-  return new AppError(told.code, told.message, { cause: told, details: told.details, retryAfterMs });
+  if (retryAfterMs === told.retryAfterMs) return told;
+  const { code, message, status, details } = told;
+  return new AppError(code, message, { cause: told, status, details, retryAfterMs });
 }
 
 const first: Partial<Record<ErrorCode, number>> = {
