@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { algorithmOf, type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
-import type { Channels, QuarantineEvent } from '../../telemetry/channels.ts';
+import type { Channels } from '../../telemetry/channels.ts';
 import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
+import type { Condemnation } from './condemnation.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
-import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
+import { identityAt, identityOf, isSameFile } from './file-identity.ts';
 import { readFully, replaceFile } from './file-io.ts';
 import { hasDigest } from './has-digest.ts';
 import type { IngestFolder } from './ingest-folder.ts';
@@ -14,12 +15,11 @@ import type { HeldFile, OpenFiles } from './open-files.ts';
 import { type FillSafety, FsPartialBlob, type PartialBlobDeps } from './partial-blob.ts';
 import type { ProofLedger } from './proof-ledger.ts';
 import type { Proofs } from './proofs.ts';
-import type { Quarantine } from './quarantine.ts';
 import type { Reservations } from './reservations.ts';
 import type { RoomKeeper } from './room-keeper.ts';
 import { RoomyPartial } from './roomy-partial.ts';
 import type { SteadyBlobs } from './steady-blobs.ts';
-import { isMissing, reasonOf, storageError } from './storage-error.ts';
+import { isMissing, storageError } from './storage-error.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { UseClock } from './use-clock.ts';
 
@@ -35,7 +35,7 @@ export interface FsContentStoreDeps {
   readonly fillSafety: FillSafety;
   readonly ledger: ProofLedger;
   readonly proofs: Pick<Proofs, 'serve'>;
-  readonly quarantine: Pick<Quarantine, 'take'>;
+  readonly condemnation: Condemnation;
   readonly accessTimes: { touch(digest: Digest): void };
   readonly health: StoreHealth;
   readonly room: RoomKeeper;
@@ -92,7 +92,7 @@ export class FsContentStore implements ContentStore {
       const bytes = new Uint8Array(file.sizeBytes);
       const damage = await this.#damageOf(file, bytes);
       if (damage === undefined) return bytes;
-      await this.condemnFile(file, damage, 'serving');
+      await this.#deps.condemnation.file(file, damage, 'serving');
       return undefined;
     } finally {
       file.close();
@@ -175,22 +175,7 @@ export class FsContentStore implements ContentStore {
   }
 
   condemn(digest: Digest, reason: string): Promise<void> {
-    return this.#deps.queue.run(digest, async () => {
-      const there = await identityAt(this.#deps.layout.blob(digest));
-      if (there === undefined) this.#gone(digest);
-      else await this.#quarantine(digest, there, reason, 'serving');
-    });
-  }
-
-  /** Takes a file out of the store that is not what its name says, unless another has its place by now. Never rejects. */
-  condemnFile(held: HeldFile, reason: string, foundBy: QuarantineEvent['foundBy']): Promise<void> {
-    const { files, layout, queue } = this.#deps;
-    const { digest, identity } = held;
-    return queue.run(digest, async () => {
-      if (files.isListed(held)) files.forget(digest);
-      const there = await identityAt(layout.blob(digest));
-      if (there !== undefined && isSameFile(there, identity)) await this.#quarantine(digest, there, reason, foundBy);
-    });
+    return this.#deps.condemnation.content(digest, reason);
   }
 
   /** Records a file that is in place but not in the catalog. Returns the content's size, or undefined where it is not here. */
@@ -228,35 +213,6 @@ export class FsContentStore implements ContentStore {
     });
   }
 
-  /**
-   * Repositories keep their links, so it is fetched again. What cannot be put away (the disk takes no changes) is
-   * remembered instead, and is a miss for as long as it stays as it is.
-   */
-  async #quarantine(
-    digest: Digest,
-    identity: FileIdentity,
-    reason: string,
-    foundBy: QuarantineEvent['foundBy'],
-  ): Promise<void> {
-    const { channels, disk, layout, ledger, quarantine } = this.#deps;
-    this.#gone(digest);
-    ledger.wrong(digest, identity);
-    let became = 'is in quarantine';
-    try {
-      await quarantine.take(digest).catch(() => disk.remove(layout.blob(digest)));
-    } catch (error) {
-      became = `cannot be put away (${reasonOf(error)})`;
-    }
-    const message = `${digest} is damaged on disk (${reason}); it ${became} and will be fetched again`;
-    channels.quarantine.publish({ digest, foundBy, reason });
-    channels.notice.publish({ level: 'error', message, fields: { digest } });
-  }
-
-  #gone(digest: Digest): void {
-    this.#deps.files.forget(digest);
-    this.#deps.blobs.remove(digest);
-  }
-
   async #openFile(digest: Digest): Promise<HeldFile | undefined> {
     const { blobs, channels, useClock, files, layout, ledger } = this.#deps;
     const file = await files.open(digest, layout.blob(digest));
@@ -277,7 +233,7 @@ export class FsContentStore implements ContentStore {
     } else if (row.sizeBytes !== file.sizeBytes) {
       file.close();
       const damage = `it has ${file.sizeBytes} of ${row.sizeBytes} bytes`;
-      await this.#quarantine(digest, file.identity, damage, 'serving');
+      await this.#deps.condemnation.inTurn(digest, file.identity, damage, 'serving');
       return undefined;
     }
     return file;
@@ -305,10 +261,4 @@ export class FsContentStore implements ContentStore {
     this.#deps.health.noteFailure(failure);
     return failure;
   }
-}
-
-/** Of the file at `path`, or undefined where there is none that could be looked at. */
-async function identityAt(path: string): Promise<FileIdentity | undefined> {
-  const status = await stat(path, { bigint: true }).catch(() => undefined);
-  return status && identityOf(status);
 }

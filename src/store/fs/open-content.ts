@@ -3,6 +3,7 @@ import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Channels } from '../../telemetry/channels.ts';
+import { Condemnation } from './condemnation.ts';
 import { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
 import { DiskSpace } from './disk-space.ts';
@@ -51,44 +52,20 @@ export function openContent(
   layout: Layout,
   opening: AsyncDisposableStack,
 ) {
-  const { boot, clock, channels, disk, health, accessTimes, blobs, references, removal, useClock } = deps;
-  const { maxSizeBytes, minFreeBytes = 0, verifyAfterMs = 0 } = options;
+  const { boot, clock, channels, disk, health, accessTimes, blobs, useClock } = deps;
+  const { maxSizeBytes, verifyAfterMs = 0 } = options;
   const queue = new DigestQueue();
   const files = opening.use(new OpenFiles());
   opening.defer(() => queue.idle());
   const syncTurn = new SyncTurn({ clock });
   opening.defer(() => syncTurn.close());
   const ingest = new IngestFolder({ boot, disk, layout, queue, clock });
-  const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
-  const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
-  const reservations = new Reservations({ clock, writtenBytes: (digest) => ingest.bytesOf(digest) });
-  const leftovers = {
-    // A fill that was promised room goes on with what is left of it.
-    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest) || room.isFor(digest)),
-    removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
-  };
-  const unlink = (digest: Digest) => content.unlink(digest);
-  const evictor: Evictor = opening.use(
-    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
-  );
-  const space = new DiskSpace({ clock, usageBytes }, layout.root);
-  const room: RoomKeeper = opening.use(
-    new RoomKeeper(
-      {
-        evictor,
-        space,
-        reservations,
-        usageBytes,
-        writtenBytes: (digest) => ingest.bytesOf(digest),
-        evictableBytes: () => evictableBytes({ blobs, files, ingest }),
-        onDiskFull: (free, need) => health.failed('full', noRoomFor(need, free)),
-      },
-      { maxSizeBytes, minFreeBytes },
-    ),
-  );
+  const held = { files, ingest, queue, unlink: (digest: Digest) => content.unlink(digest) };
+  const { reservations, room, space, usageBytes } = openRoom(deps, held, options, layout, opening);
   const quarantine = new Quarantine({ disk, layout });
   const ledger = new ProofLedger({ clock }, { verifyAfterMs });
-  const condemn = (file: HeldFile, reason: string) => content.condemnFile(file, reason, 'serving');
+  const condemnation = new Condemnation({ disk, channels, layout, blobs, queue, files, ledger, quarantine });
+  const condemn = (file: HeldFile, reason: string) => condemnation.file(file, reason, 'serving');
   const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
   const content: FsContentStore = new FsContentStore({
     useClock,
@@ -102,14 +79,53 @@ export function openContent(
     fillSafety: { boot, syncTurn, syncEveryBytes: options.syncEveryBytes ?? syncEveryBytes },
     ledger,
     proofs,
-    quarantine,
+    condemnation,
     accessTimes,
     health,
     room,
     reservations,
     maxSizeBytes,
   });
-  return { content, ingest, reservations, room, space, usageBytes };
+  return { condemnation, content, ingest, reservations, room, space, usageBytes };
+}
+
+interface HeldContent {
+  readonly files: OpenFiles;
+  readonly ingest: IngestFolder;
+  readonly queue: DigestQueue;
+  readonly unlink: (digest: Digest) => Promise<boolean>;
+}
+
+/** Who decides what may come and what leaves for it. */
+function openRoom(
+  { clock, channels, health, accessTimes, blobs, references, removal }: OpenContentDeps,
+  { files, ingest, queue, unlink }: HeldContent,
+  { maxSizeBytes, minFreeBytes = 0 }: OpenContentOptions,
+  layout: Layout,
+  opening: AsyncDisposableStack,
+) {
+  const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
+  const writtenBytes = (digest: Digest) => ingest.bytesOf(digest);
+  const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
+  const reservations = new Reservations({ clock, writtenBytes });
+  const leftovers = {
+    // A fill that was promised room goes on with what is left of it.
+    oldestLeftover: () => ingest.oldestLeftover((digest) => reservations.has(digest) || room.isFor(digest)),
+    removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
+  };
+  const evictor: Evictor = opening.use(
+    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
+  );
+  const space = new DiskSpace({ clock, usageBytes }, layout.root);
+  const evictable = () => evictableBytes({ blobs, files, ingest });
+  const onDiskFull = (free: number, need: number) => health.failed('full', noRoomFor(need, free));
+  const room: RoomKeeper = opening.use(
+    new RoomKeeper(
+      { evictor, space, reservations, usageBytes, writtenBytes, evictableBytes: evictable, onDiskFull },
+      { maxSizeBytes, minFreeBytes },
+    ),
+  );
+  return { reservations, room, space, usageBytes };
 }
 
 /** What could leave at the very most: neither in use nor pinned. What is part of an image that is may stay, too. */

@@ -185,7 +185,7 @@ function openScrub(
   { clock, channels }: Deps,
   { scrubBytesPerSecond }: FsStoreOptions,
   { backlog, blobs, state }: OpenCatalog,
-  { content }: ContentParts,
+  { condemnation, content }: ContentParts,
   layout: Layout,
 ): Scrub {
   const position = {
@@ -194,7 +194,7 @@ function openScrub(
   };
   const walk = (signal: AbortSignal) => adoptStored({ layout, content }, signal);
   return new Scrub(
-    { clock, channels, blobs, content, adoptStored: walk, position },
+    { clock, channels, blobs, condemnation, content, adoptStored: walk, position },
     { bytesPerSecond: scrubBytesPerSecond },
   );
 }

@@ -14,8 +14,8 @@ export interface ScrubDeps {
     /** Undefined where the file is gone; its row is then gone too. */
     hold(digest: Digest): Promise<HeldFile | undefined>;
     proved(file: HeldFile): Promise<void>;
-    condemnFile(file: HeldFile, reason: string, foundBy: 'scrub'): Promise<void>;
   };
+  readonly condemnation: { file(held: HeldFile, reason: string, foundBy: 'scrub'): Promise<void> };
   /** Gives files without a row theirs. */
   readonly adoptStored: (signal: AbortSignal) => Promise<boolean>;
   /** Where the last pass came to, kept over restarts: a large store takes longer than a process lives. */
@@ -97,13 +97,13 @@ export class Scrub implements AsyncDisposable {
   }
 
   async #check(digest: Digest, signal: AbortSignal): Promise<void> {
-    const { content } = this.#deps;
+    const { content, condemnation } = this.#deps;
     const file = await content.hold(digest);
     if (file === undefined) return;
     try {
       const damage = await this.#damageOf(file, signal);
       if (damage === undefined) await content.proved(file);
-      else await content.condemnFile(file, damage, 'scrub');
+      else await condemnation.file(file, damage, 'scrub');
     } finally {
       file.close();
     }
