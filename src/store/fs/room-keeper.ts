@@ -82,8 +82,11 @@ export class RoomKeeper implements AsyncDisposable {
 
   /** Keeps the bounds as the store grows and others take of the disk. Calls that come while one runs share the next. */
   keep(): Promise<void> {
+    // What is given back at the very end finds the catalog closed.
+    if (this.#isStopped) return Promise.resolve();
     this.#keeping ??= this.#deps.space.freeBytes().then((free) => {
       this.#keeping = undefined;
+      if (this.#isStopped) return undefined;
       const { cacheBytes, diskBytes } = this.#lack(0, undefined, free);
       const isEnough = cacheBytes <= 0 && diskBytes <= 0;
       return isEnough ? undefined : this.#inTurn(() => this.#evictWhatHelps());

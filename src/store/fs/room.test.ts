@@ -129,6 +129,33 @@ describe("room within the cache's bound", () => {
   });
 });
 
+it("what is given back after the end is nobody's affair any more, and finds nothing to look at", async () => {
+  let isClosed = false;
+  const usageBytes = () => {
+    if (isClosed) throw new Error('the catalog is closed');
+    return 0;
+  };
+  const space = { freeBytes: async () => 1000, freeBytesNow: async () => 1000 };
+  const { promise: looking, resolve } = Promise.withResolvers<number>();
+  const keeper = new RoomKeeper(
+    {
+      evictor: { evict: async () => true },
+      space: { ...space, freeBytes: () => looking },
+      reservations: new Reservations({ clock: new VirtualClock(), writtenBytes: () => 0 }),
+      writtenBytes: () => 0,
+      usageBytes,
+      evictableBytes: () => 0,
+      onDiskFull: () => {},
+    },
+    { maxSizeBytes: 1000, minFreeBytes: 0 },
+  );
+  const kept = keeper.keep();
+  const disposed = keeper[Symbol.asyncDispose]();
+  isClosed = true;
+  resolve(1000);
+  await Promise.all([kept, disposed, keeper.keep()]);
+});
+
 /** A room keeper on a disk of numbers. */
 function keeperOf(
   state: { free: number | undefined; usage: number; evictable: number; letsGo?: boolean },
