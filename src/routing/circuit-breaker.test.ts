@@ -84,6 +84,21 @@ describe('a breaker', () => {
     assert.equal(open(laterMs, closed).probeAtMs, laterMs + 1000);
   });
 
+  it('probes sooner when it is wanted, but not more than once in each first period', () => {
+    let breaker = open();
+    while (breaker.probeAtMs - breaker.sinceMs < 30_000) breaker = probeFails(breaker);
+    const { sinceMs } = breaker;
+    const wanted = (nowMs: number) => run(breaker, [{ kind: 'wanted' }, { kind: 'due' }], nowMs).state;
+    assert.equal(wanted(sinceMs + 999), 'open');
+    assert.equal(wanted(sinceMs + 1000), 'half-open');
+    assert.equal(run(breaker, [{ kind: 'wanted' }, { kind: 'due' }], sinceMs).state, 'open');
+    const early = run(breaker, [{ kind: 'wanted' }], sinceMs);
+    assert.ok(early.state === 'open' && early.probeAtMs === sinceMs + 1000);
+    for (const other of [closedBreaker(0), run(open(), [{ kind: 'due' }], 1000)]) {
+      assert.equal(run(other, [{ kind: 'wanted' }], 5000), other);
+    }
+  });
+
   it('says what opened it, then what the probe said', () => {
     assert.equal(open().reason, 'it does not answer');
     assert.equal(probeFails(open()).reason, 'still down');

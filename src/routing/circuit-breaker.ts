@@ -6,7 +6,8 @@
  *       │                                                    └──────── the probe failed ──────┤
  *       └──────────── the probe, or a request sent since it opened, succeeded ────────────────┘
  *
- * Pure: a failure while it is open changes nothing, so requests that were under way when it opened do not prolong it, and
+ * Whoever is wanted is looked after sooner, once in each first period: nobody is refused for long what is there again. Pure:
+ * a failure while it is open changes nothing, so requests that were under way when it opened do not prolong it, and
  * an answer to a request from before it opened does not close it.
  */
 export type Breaker =
@@ -22,6 +23,8 @@ export type Breaker =
       readonly state: 'open' | 'half-open';
       readonly openings: number;
       readonly openedAtMs: number;
+      /** When its period began: it opened, or a probe failed. */
+      readonly sinceMs: number;
       /** When a probe is due; of a half-open one: when it was. */
       readonly probeAtMs: number;
       readonly reason: string;
@@ -38,6 +41,8 @@ export type BreakerStep =
       readonly errorRatio: number;
       readonly attempts: number;
     }
+  /** Somebody can only be helped by this endpoint. */
+  | { readonly kind: 'wanted' }
   /** The probe's time has come. */
   | { readonly kind: 'due' }
   | { readonly kind: 'probe-succeeded' }
@@ -91,6 +96,11 @@ export function stepBreaker(
       const isRelapse = nowMs - breaker.closedAtMs < options.forgetAfterMs;
       return opened(isRelapse ? breaker.openings + 1 : 1, step.reason, nowMs, nowMs, random, options);
     }
+    case 'wanted': {
+      if (breaker.state !== 'open') return breaker;
+      const probeAtMs = Math.max(nowMs, breaker.sinceMs + options.firstPeriodMs);
+      return probeAtMs < breaker.probeAtMs ? { ...breaker, probeAtMs } : breaker;
+    }
     case 'due':
       return breaker.state === 'open' && nowMs >= breaker.probeAtMs ? { ...breaker, state: 'half-open' } : breaker;
     case 'probe-succeeded':
@@ -115,5 +125,5 @@ function opened(
 ): Breaker {
   // A quarter of it is chance, so that nodes that lost an endpoint together do not come back together.
   const periodMs = Math.min(maxPeriodMs, firstPeriodMs * 2 ** Math.min(openings - 1, 20)) * (0.75 + random() / 4);
-  return { state: 'open', openings, openedAtMs, probeAtMs: nowMs + periodMs, reason };
+  return { state: 'open', openings, openedAtMs, sinceMs: nowMs, probeAtMs: nowMs + periodMs, reason };
 }

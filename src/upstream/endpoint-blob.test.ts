@@ -71,6 +71,20 @@ describe('a blob at two endpoints', () => {
     assert.deepEqual([sourceA.standing().restMs, a.requests.at(-1)?.url], [0, '/v2/']);
   });
 
+  it('rests for seconds only at one that is down for long, for who cannot have it anywhere else', async () => {
+    const { clock, sourceA, states, stack } = await twoSources((_, response) => response.destroy());
+    await using _ = stack;
+    for (let n = 0; n < 2; n++) await failure(read(sourceA), 'UPSTREAM_UNREACHABLE');
+    for (let probed = 1; probed <= 5; probed++) {
+      clock.advance(clock.nextDueInMs ?? 0);
+      while (states().filter((state) => state === 'a open').length <= probed) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    assert.ok((clock.nextDueInMs ?? 0) > 20_000);
+    assert.equal(sourceA.standing().restMs, 2000);
+  });
+
   it('does not rest anywhere when no endpoint is sound', async () => {
     const dead: Handler = (_, response) => response.destroy();
     const { sourceA, sourceB, stack } = await twoSources(dead, dead);

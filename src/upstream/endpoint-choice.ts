@@ -6,6 +6,9 @@ import type { EndpointClient } from './endpoint-client.ts';
 import type { GateWhat } from './endpoint-gate.ts';
 import { type EndpointSnapshot, snapshotOf } from './upstream-snapshot.ts';
 
+/** Who can be helped by no other finds out by itself, after a rest of so long at the most. */
+const longestShutMs = 2000;
+
 /** The endpoints of one upstream, and the one place that chooses among them: by what is known, without asking any. */
 export class EndpointChoice {
   readonly all: readonly EndpointClient[];
@@ -51,7 +54,7 @@ export class EndpointChoice {
   standing(endpoint: EndpointClient): SourceStanding {
     const what = 'blob-body';
     const { costs } = this.#judge(what);
-    const shutMs = this.isShut(endpoint, what) ? endpoint.watch.shutMs : 0;
+    const shutMs = this.isShut(endpoint, what) ? Math.min(longestShutMs, endpoint.watch.shutMs) : 0;
     const pauseMs = endpoint.gate.restMs(what);
     const restReason =
       pauseMs > 0

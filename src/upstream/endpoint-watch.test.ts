@@ -49,6 +49,26 @@ describe('an endpoint under watch', () => {
     assert.equal(clock.pending, 0);
   });
 
+  it('is probed soon, however often it was in vain, when it is wanted', async () => {
+    const { clock, watch, probes, fail } = watched();
+    fail('UPSTREAM_TIMEOUT', 2);
+    for (let n = 0; n < 6; n++) {
+      clock.advance(clock.nextDueInMs ?? 0);
+      probes[n]?.reject(new AppError('UPSTREAM_TIMEOUT', 'silent'));
+      await settled();
+    }
+    assert.ok(watch.shutMs >= 30_000);
+    for (let n = 0; n < 3; n++) watch.wanted();
+    assert.deepEqual([watch.shutMs, clock.pending], [1000, 1]);
+    clock.advance(1000);
+    assert.equal(probes.length, 7);
+    watch.wanted();
+    probes[6]?.resolve();
+    await settled();
+    watch.wanted();
+    assert.deepEqual([watch.isShut, probes.length, clock.pending], [false, 7, 0]);
+  });
+
   it('is probed again, later each time, as long as the probes fail', async () => {
     const { clock, watch, probes, fail } = watched();
     fail('UPSTREAM_TIMEOUT', 2);

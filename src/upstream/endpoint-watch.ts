@@ -138,6 +138,16 @@ export class EndpointWatch implements AsyncDisposable {
     for (const callback of [...this.#onOpened]) callback(code);
   }
 
+  /** Somebody is refused because it is not asked: whether it is back is found out soon. */
+  wanted(): void {
+    const before = this.#breaker;
+    this.#step({ kind: 'wanted' });
+    const after = this.#breaker;
+    if (after === before || after.state !== 'open') return;
+    this.#timer?.clear();
+    this.#probeIn(after.probeAtMs - this.#deps.clock.monotonic());
+  }
+
   /** Calls back whenever the breaker opens, with what opened it, until the returned function is called. */
   onOpened(callback: (cause: ErrorCode) => void): () => void {
     // One that is called on behalf of several waits is several.

@@ -257,6 +257,35 @@ describe('an endpoint that was down', () => {
     );
   });
 
+  it('for long is given about a second after it is back to whoever finds it nowhere else', async () => {
+    let isDown = true;
+    const clock = new VirtualClock();
+    const { client, events, channels, stack } = await pair(
+      says(404),
+      (_, response) => {
+        if (isDown) return void response.destroy();
+        answer(response, 200, { 'content-type': ociManifest }, '{}');
+      },
+      { clock },
+    );
+    await using _ = stack;
+    for (let n = 0; n < 2; n++) await failure(get(client), 'UPSTREAM_UNREACHABLE');
+    const moves = (state: string) => events.breakers.filter((event) => event.state === state).length;
+    const probed = async () => {
+      const moved = Promise.withResolvers<void>();
+      channels.breaker.subscribe(({ state }) => state !== 'half-open' && moved.resolve());
+      clock.advance(clock.nextDueInMs ?? 0);
+      await moved.promise;
+    };
+    while (moves('half-open') < 6) await probed();
+    isDown = false;
+    assert.ok((clock.nextDueInMs ?? 0) > 20_000, 'it is hardly looked after any more');
+    await failure(get(client), 'UPSTREAM_UNREACHABLE');
+    assert.ok((clock.nextDueInMs ?? 0) <= 1000);
+    await probed();
+    await get(client);
+  });
+
   it('with all others is asked on, so that the first request after its return succeeds', async () => {
     const status = { a: 503, b: 503 };
     const clock = new VirtualClock();

@@ -243,7 +243,10 @@ export class RegistryClient implements AsyncDisposable {
       ask: (signal) => send(endpoint, signal),
       isShut: () => this.#choice.isShut(endpoint, what),
       isSound: () => this.#choice.isSound(endpoint, what),
-      shutError: () => this.#choice.shutError(endpoint),
+      shutError: () => {
+        endpoint.watch.wanted();
+        return this.#choice.shutError(endpoint);
+      },
       onOpened: (callback) => endpoint.watch.onOpened(callback),
     };
   }
