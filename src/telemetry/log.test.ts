@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseDigest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
+import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { Channels, type FlightEvent, type RequestEvent } from './channels.ts';
 import { Log, type LogLevel, pathForLog } from './log.ts';
 
@@ -10,16 +11,17 @@ type Line = Readonly<Record<string, unknown>>;
 function recorder(
   level: LogLevel = 'info',
   access = true,
-): { channels: Channels; lines: () => Line[]; text: () => string } {
+): { channels: Channels; clock: VirtualClock; lines: () => Line[]; text: () => string } {
   const channels = new Channels();
+  const clock = new VirtualClock();
   let written = '';
-  new Log({ channels }, { level, access, stream: { write: (line) => (written += line) } });
+  new Log({ channels, clock }, { level, access, stream: { write: (line) => (written += line) } });
   const lines = () =>
     written
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line));
-  return { channels, lines, text: () => written };
+  return { channels, clock, lines, text: () => written };
 }
 
 const request: RequestEvent = {
@@ -188,4 +190,73 @@ test('an eviction is a line', () => {
     { event, blobs, bytes, sizeAfterBytes },
     { event: 'eviction', blobs: 3, bytes: 100, sizeAfterBytes: 50 },
   );
+});
+
+const endpoint = { upstream: 'docker.io', endpoint: 'mirror.example' };
+
+test('an endpoint that goes out of use is a warning, and its return tells how long it was out', () => {
+  const { channels, clock, lines } = recorder();
+  channels.breaker.publish({ ...endpoint, state: 'open', reason: 'it does not answer' });
+  clock.advance(1000);
+  for (const state of ['half-open', 'open', 'half-open'] as const) {
+    channels.breaker.publish({ ...endpoint, state, reason: 'the probe failed' });
+  }
+  clock.advance(3500);
+  channels.breaker.publish({ ...endpoint, state: 'closed', reason: undefined });
+  const said = lines().map(({ time: _, ...line }) => line);
+  assert.deepEqual(said, [
+    {
+      level: 'warn',
+      event: 'breaker',
+      state: 'open',
+      ...endpoint,
+      reason: 'it does not answer',
+      message: 'mirror.example of docker.io is out of use',
+    },
+    {
+      level: 'info',
+      event: 'breaker',
+      state: 'closed',
+      ...endpoint,
+      outMs: 4500,
+      message: 'mirror.example of docker.io is in use again',
+    },
+  ]);
+});
+
+test('a rest that an endpoint asked for is a line', () => {
+  const { channels, lines } = recorder();
+  channels.pause.publish({ ...endpoint, what: 'manifests', forMs: 41_200.4 });
+  const [{ time: _, ...line } = {}] = lines();
+  const message = 'mirror.example of docker.io asked for a rest';
+  assert.deepEqual(line, { level: 'info', event: 'pause', ...endpoint, what: 'manifests', forMs: 41_200, message });
+});
+
+test('an endpoint that goes to and fro does not flood the log, and nobody is left with the wrong end of it', () => {
+  const { channels, clock, lines } = recorder();
+  for (let second = 0; second < 600; second++) {
+    channels.breaker.publish({ ...endpoint, state: 'open', reason: 'gone' });
+    channels.pause.publish({ ...endpoint, what: 'blobs', forMs: 1000 });
+    clock.advance(500);
+    channels.breaker.publish({ ...endpoint, state: 'closed', reason: undefined });
+    clock.advance(500);
+  }
+  const said = lines();
+  const moves = said.filter(({ event }) => event === 'breaker').map(({ state }) => state);
+  assert.ok(moves.length <= 2 * (5 + 10) && moves.length > 10, `${moves.length} lines`);
+  assert.ok(moves.every((state, index) => state === (index % 2 === 0 ? 'open' : 'closed')));
+  assert.ok(said.filter(({ event }) => event === 'pause').length <= 5 + 10);
+  const omitted = said.reduce((sum, line) => sum + Number(line.omitted ?? 0), 0);
+  assert.ok(omitted > 1000, `${omitted} are owned up to`);
+  channels.breaker.publish({ ...endpoint, endpoint: 'other.example', state: 'open', reason: 'gone' });
+  assert.equal(lines().length, said.length + 1, 'one that is seldom heard of is heard');
+});
+
+test('what upstream said of itself keeps to its line, and to itself what is secret', () => {
+  const { channels, lines, text } = recorder();
+  const reason = `led to https://cdn.example/x?sig=hunter2\n${'x'.repeat(5000)}`;
+  channels.breaker.publish({ ...endpoint, state: 'open', reason });
+  assert.equal(lines().length, 1);
+  assert.ok(text().length < 3000);
+  assert.doesNotMatch(text(), /hunter2/);
 });

@@ -1,6 +1,8 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { asAppError } from '../core/errors.ts';
 import type { Channels, EvictionEvent, FlightEvent, NoticeEvent, RequestEvent } from './channels.ts';
+import { type EndpointLine, EndpointLines } from './endpoint-lines.ts';
 
 export type LogLevel = NoticeEvent['level'];
 
@@ -27,7 +29,8 @@ const maxFlushMs = 2000;
 export class Log implements AsyncDisposable {
   readonly #logger: Logger;
 
-  constructor({ channels }: { readonly channels: Channels }, options: LogOptions) {
+  constructor(deps: { readonly channels: Channels; readonly clock?: Clock }, options: LogOptions) {
+    const { channels, clock = systemClock } = deps;
     const stream = options.stream ?? destination({ dest: 1, sync: false, maxLength: maxWaitingBytes });
     this.#logger = pino(
       {
@@ -42,6 +45,9 @@ export class Log implements AsyncDisposable {
     channels.notice.subscribe((event) => this.#notice(event));
     channels.flight.subscribe((event) => this.#flight(event));
     channels.eviction.subscribe((event) => this.#eviction(event));
+    const endpoints = new EndpointLines({ clock });
+    channels.breaker.subscribe((event) => this.#endpoint(endpoints.breaker(event)));
+    channels.pause.subscribe((event) => this.#endpoint(endpoints.pause(event)));
     if (options.access) channels.request.subscribe((event) => this.#request(event));
   }
 
@@ -92,6 +98,12 @@ export class Log implements AsyncDisposable {
       { event: 'flight', change: event, ...flight, durationMs: tenths(flight.durationMs), error: errorCode },
       message === undefined ? undefined : withoutSecrets(message),
     );
+  }
+
+  #endpoint(line: EndpointLine | undefined): void {
+    if (line === undefined || !this.#logger.isLevelEnabled(line.level)) return;
+    // An upstream's own words are among them.
+    this.#logger[line.level](bounded('fields', line.fields), line.message);
   }
 
   #eviction(event: EvictionEvent): void {
