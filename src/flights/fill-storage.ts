@@ -62,7 +62,7 @@ export function committedFill(blob: StoredBlob): FillStorage {
     if (closed && holds === 0) blob.close();
   };
   return {
-    view: { kind: 'file', fd: blob.fd },
+    view: blob.view,
     resumed: { filled: [{ start: 0, end: blob.sizeBytes }], sizeBytes: blob.sizeBytes },
     write: refuse,
     async record() {},

@@ -30,7 +30,7 @@ export class StoredReader {
     this.#range = range;
     this.#holdBackBytes = holdBackBytes;
     this.sizeBytes = blob.sizeBytes;
-    this.storage = { kind: 'file', fd: blob.fd };
+    this.storage = blob.view;
     this.#isProven = blob.proof === undefined;
     blob.proof?.then(
       () => {
@@ -58,6 +58,7 @@ export class StoredReader {
   async whenReadable(offset: number, signal: AbortSignal): Promise<number> {
     const to = this.readableTo(offset);
     if (to > offset || (offset >= this.end && this.end <= this.#heldFrom)) return to;
+    this.#blob.hurry();
     // Its rejection is the failure that `readableTo` throws.
     await abandonable(this.#blob.proof ?? Promise.resolve(), signal).catch(() => signal.throwIfAborted());
     return this.readableTo(offset);

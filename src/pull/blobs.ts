@@ -2,7 +2,7 @@ import { decideRange, type Interval } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
-import { SharedCalls } from '../core/shared-calls.ts';
+import { abandonable, SharedCalls } from '../core/shared-calls.ts';
 import type { FlightTable } from '../flights/flight-table.ts';
 import type { HandedOut } from '../flights/passing/pass-reader.ts';
 import type { PassingTable } from '../flights/passing/passing-table.ts';
@@ -64,7 +64,7 @@ export class Blobs {
     const { scope, digest } = request;
     const link = this.#deps.catalog.linked(scope, digest) ?? (await this.#confirm(request, signal));
     if (request.method === 'HEAD') return this.#describe(request, link, signal);
-    const stored = await this.#openStored(digest, link.sizeBytes);
+    const stored = await this.#openStored(digest, link.sizeBytes, signal);
     if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
     const decision = decideRange(request.range, stored.sizeBytes);
@@ -82,12 +82,14 @@ export class Blobs {
   async #openStored(
     digest: Digest,
     claimedBytes: number | undefined,
+    signal: AbortSignal,
   ): Promise<StoredBlob | { readonly cause: Cause } | undefined> {
     try {
       const stored = await this.#deps.store.open(digest);
       const isDoubtful = stored?.proof !== undefined && claimedBytes !== undefined && stored.sizeBytes !== claimedBytes;
-      return isDoubtful ? await proven(stored) : stored;
+      return isDoubtful ? await proven(stored, signal) : stored;
     } catch (error) {
+      signal.throwIfAborted();
       const cause = passCause(asAppError(error));
       if (cause === undefined || !this.#deps.passing.isOn) throw error;
       return { cause };
@@ -203,13 +205,12 @@ export class Blobs {
     return new LastingBody(ways, leg, range, board.reading(digest, client));
   }
 
-  /** Of many who find it damaged one is the first; when the others look, it may have been fetched anew. */
+  /** Of many who find it damaged one is the first; when the others say so, it may have been fetched anew. */
   async #condemn(digest: Digest, storage: BlobStorage, reason: string): Promise<void> {
     const { store, channels } = this.#deps;
+    if (storage.kind !== 'file') return;
     try {
-      const there = await store.open(digest);
-      there?.close();
-      if (storage.kind === 'file' && there?.fd === storage.fd) await store.condemn(digest, reason);
+      await store.condemn(digest, storage.fd, reason);
     } catch (error) {
       const message = 'a damaged blob could not be taken out of the store';
       channels.notice.publish({ level: 'error', message, error, fields: { digest } });
@@ -236,12 +237,14 @@ export class Blobs {
 }
 
 /** Of another size than a manifest says, its size can be told to nobody before it is known to be right. */
-async function proven(stored: StoredBlob): Promise<StoredBlob | undefined> {
+async function proven(stored: StoredBlob, signal: AbortSignal): Promise<StoredBlob | undefined> {
   try {
-    await stored.proof;
+    stored.hurry();
+    await abandonable(stored.proof ?? Promise.resolve(), signal);
     return stored;
   } catch {
     stored.close();
+    signal.throwIfAborted();
     return undefined;
   }
 }

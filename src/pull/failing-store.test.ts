@@ -312,9 +312,9 @@ describe('a blob in the store', () => {
       const blob: StoredBlob | undefined = await open(wanted);
       return blob && { ...blob, proof: proof?.promise };
     };
-    world.store.condemn = (wanted, reason) => {
+    world.store.condemn = (wanted, fd, reason) => {
       condemned.push(reason);
-      return condemn(wanted, reason);
+      return condemn(wanted, fd, reason);
     };
   });
 
@@ -336,7 +336,8 @@ describe('a blob in the store', () => {
 
   /** What the store does when its own hash is another. */
   async function disprove(): Promise<void> {
-    await world.memory.condemn(digest);
+    const there = await world.memory.open(digest);
+    await world.memory.condemn(digest, there?.fd ?? -1);
     const denied = proof;
     proof = undefined;
     denied?.reject(failed);

@@ -25,8 +25,11 @@ export interface ContentStore {
    * why there is none whatever leaves; then nothing leaves in vain.
    */
   makeRoom(sizeBytes: number, digest?: Digest): Promise<Room>;
-  /** Takes content that turned out to be damaged out of the store, so that it is fetched again. Who has it open keeps it. */
-  condemn(digest: Digest, reason: string): Promise<void>;
+  /**
+   * Takes content that turned out to be damaged out of the store, so that it is fetched again: if it is the very file that
+   * `fd` has open, and no other has its place by now. `fd` has to be valid at the call. Who has it open keeps it.
+   */
+  condemn(digest: Digest, fd: number, reason: string): Promise<void>;
 }
 
 /**
@@ -41,12 +44,21 @@ export interface StoredBlob {
   readonly sizeBytes: number;
   /** For positional reads only (`fs.read` with a position). Valid until `close`. */
   readonly fd: number;
+  /** `fd` once more; the same object for all who have the same file open. */
+  readonly view: FileView;
   /**
    * Undefined where its bytes were hashed lately enough to be served as they are. Else they are being hashed, once for all
    * who opened it: resolves when they are right, rejects when they are not; then it has left the store.
    */
   readonly proof: Promise<void> | undefined;
+  /** Somebody waits for `proof` and for nothing else: it comes before what nobody waits for yet. */
+  hurry(): void;
   close(): void;
+}
+
+export interface FileView {
+  readonly kind: 'file';
+  readonly fd: number;
 }
 
 /**

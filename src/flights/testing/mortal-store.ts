@@ -79,8 +79,8 @@ export class MortalStore implements ContentStore {
     return this.#count(() => this.#store.makeRoom(sizeBytes, digest));
   }
 
-  condemn(digest: Digest, reason: string): Promise<void> {
-    return this.#count(() => this.#store.condemn(digest, reason));
+  condemn(digest: Digest, fd: number, reason: string): Promise<void> {
+    return this.#count(() => this.#store.condemn(digest, fd, reason));
   }
 
   async openPartial(digest: Digest): Promise<PartialBlob> {

@@ -1,8 +1,9 @@
+import { fstatSync } from 'node:fs';
 import type { Digest } from '../../core/digest.ts';
 import type { Channels, QuarantineEvent } from '../../telemetry/channels.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
-import { type FileIdentity, identityAt, isSameFile } from './file-identity.ts';
+import { type FileIdentity, identityAt, identityOf, isSameFile } from './file-identity.ts';
 import type { Layout } from './layout.ts';
 import type { HeldFile, OpenFiles } from './open-files.ts';
 import type { ProofLedger } from './proof-ledger.ts';
@@ -36,12 +37,15 @@ export class Condemnation {
     this.#deps = deps;
   }
 
-  /** Of whatever the digest's file is now. */
-  content(digest: Digest, reason: string): Promise<void> {
+  /** Of the file that `fd` has open at the call, unless another has its place when the digest's turn comes. */
+  async opened(digest: Digest, fd: number, reason: string): Promise<void> {
     const { files, blobs, layout, queue } = this.#deps;
-    return queue.run(digest, async () => {
+    // In the caller's turn: a moment later the descriptor may be closed, and be another file's.
+    const identity = identityOf(fstatSync(fd, { bigint: true }));
+    await queue.run(digest, async () => {
       const there = await identityAt(layout.blob(digest));
-      if (there !== undefined) return this.inTurn(digest, there, reason, 'serving');
+      if (there === identity) return this.inTurn(digest, there, reason, 'serving');
+      if (there !== undefined) return;
       files.forget(digest);
       blobs.remove(digest);
     });

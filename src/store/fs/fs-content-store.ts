@@ -174,8 +174,12 @@ export class FsContentStore implements ContentStore {
     return this.#deps.room.makeRoom(sizeBytes, digest);
   }
 
-  condemn(digest: Digest, reason: string): Promise<void> {
-    return this.#deps.condemnation.content(digest, reason);
+  async condemn(digest: Digest, fd: number, reason: string): Promise<void> {
+    try {
+      await this.#deps.condemnation.opened(digest, fd, reason);
+    } catch (error) {
+      throw this.#failure(error, 'look at damaged content');
+    }
   }
 
   /** Records a file that is in place but not in the catalog. Returns the content's size, or undefined where it is not here. */
@@ -214,29 +218,35 @@ export class FsContentStore implements ContentStore {
   }
 
   async #openFile(digest: Digest): Promise<HeldFile | undefined> {
-    const { blobs, channels, useClock, files, layout, ledger } = this.#deps;
-    const file = await files.open(digest, layout.blob(digest));
-    const row = blobs.find(digest);
-    if (file === undefined) {
-      if (row === undefined) return undefined;
+    const { blobs, channels, files, layout } = this.#deps;
+    const file = await files.open(digest, layout.blob(digest), (opened) => this.#isSound(opened));
+    if (file === undefined && blobs.find(digest) !== undefined) {
       blobs.remove(digest);
       channels.notice.publish({ level: 'warn', message: `${digest} is gone from disk`, fields: { digest } });
-      return undefined;
-    }
-    if (ledger.isWrong(digest, file.identity)) {
-      file.close();
-      return undefined;
-    }
-    if (row === undefined || (row.sizeBytes !== file.sizeBytes && (await hasDigest(file.fd, digest)))) {
-      // The disk is the truth: it is the catalog that is wrong.
-      blobs.add(digest, file.sizeBytes, useClock.now());
-    } else if (row.sizeBytes !== file.sizeBytes) {
-      file.close();
-      const damage = `it has ${file.sizeBytes} of ${row.sizeBytes} bytes`;
-      await this.#deps.condemnation.inTurn(digest, file.identity, damage, 'serving');
-      return undefined;
     }
     return file;
+  }
+
+  /** As far as its size tells. What is not is put away; where the disk is right, the catalog is told. */
+  #isSound(file: HeldFile): boolean | Promise<boolean> {
+    const { blobs, useClock, ledger } = this.#deps;
+    const { digest, sizeBytes } = file;
+    if (ledger.isWrong(digest, file.identity)) return false;
+    const row = blobs.find(digest);
+    if (row !== undefined && row.sizeBytes !== sizeBytes) return this.#isRightAfterAll(file, row.sizeBytes);
+    // The disk is the truth.
+    if (row === undefined) blobs.add(digest, sizeBytes, useClock.now());
+    return true;
+  }
+
+  /** Its size is another than the catalog says. */
+  async #isRightAfterAll(file: HeldFile, expectedBytes: number): Promise<boolean> {
+    const { blobs, condemnation, useClock } = this.#deps;
+    const { digest, fd, identity, sizeBytes } = file;
+    const isRight = await hasDigest(fd, digest);
+    if (isRight) blobs.add(digest, sizeBytes, useClock.now());
+    else await condemnation.inTurn(digest, identity, `it has ${sizeBytes} of ${expectedBytes} bytes`, 'serving');
+    return isRight;
   }
 
   /** In the digest's turn, with the file in place. What was open under the digest before is another file. */

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../../core/digest.ts';
+import type { FileView } from '../content-store.ts';
 import { type FileIdentity, identityOf } from './file-identity.ts';
 import { isMissing } from './storage-error.ts';
 
@@ -9,10 +10,10 @@ export interface HeldFile {
   readonly sizeBytes: number;
   /** Valid until `close`. */
   readonly fd: number;
+  /** The same object for all who hold the same open file. */
+  readonly view: FileView;
   /** The file as it was when it was opened. */
   readonly identity: FileIdentity;
-  /** The same object for all who hold the same open file. */
-  readonly openFile: object;
   /** The file as it is now. */
   identify(): Promise<FileIdentity>;
   /** Another hold of it, for as long as this one lasts at least. */
@@ -23,6 +24,7 @@ export interface HeldFile {
 
 interface OpenFile {
   readonly handle: FileHandle;
+  readonly view: FileView;
   readonly sizeBytes: number;
   readonly identity: FileIdentity;
   holders: number;
@@ -31,16 +33,18 @@ interface OpenFile {
 /**
  * The descriptors of committed content being read: one per digest, shared by its readers and counted.
  *
- * Invariants: a file is listed while it has holders, unless it was forgotten; its descriptor is closed when the last
- * holder leaves, forgotten or not. Only a listed file is shared. `open` runs in the digest's turn (`DigestQueue`), so
- * two descriptors of one digest arise only around a `forget`.
+ * Invariants: a file is listed from when it was found sound and as long as it has holders, unless it was forgotten; its
+ * descriptor is closed when the last holder leaves, listed or not. Only a listed file is shared. `open` runs in the digest's
+ * turn (`DigestQueue`), so two descriptors of one digest arise only around a `forget`.
  */
 export class OpenFiles implements AsyncDisposable {
   readonly #files = new Map<Digest, OpenFile>();
+  /** Being looked at before anybody reads them. */
+  readonly #opening = new Set<Digest>();
   readonly #closing = new Set<Promise<void>>();
 
   isOpen(digest: Digest): boolean {
-    return this.#files.has(digest);
+    return this.#files.has(digest) || this.#opening.has(digest);
   }
 
   /** What is open now, with its size. */
@@ -49,8 +53,8 @@ export class OpenFiles implements AsyncDisposable {
   }
 
   /** Whether the next reader of the digest would get this file. */
-  isListed({ digest, openFile }: HeldFile): boolean {
-    return this.#files.get(digest) === openFile;
+  isListed({ digest, view }: HeldFile): boolean {
+    return this.#files.get(digest)?.view === view;
   }
 
   /** Another holder of a file that is open already. */
@@ -59,8 +63,15 @@ export class OpenFiles implements AsyncDisposable {
     return file === undefined ? undefined : this.#hold(digest, file);
   }
 
-  /** Opens the file for its first holder; undefined where there is none. Rejects with the system's error. */
-  async open(digest: Digest, path: string): Promise<HeldFile | undefined> {
+  /**
+   * Opens the file for its first holder; undefined where there is none, or none that `isSound`: before that has been said
+   * nobody shares it. Rejects with the system's error.
+   */
+  async open(
+    digest: Digest,
+    path: string,
+    isSound: (file: HeldFile) => boolean | Promise<boolean>,
+  ): Promise<HeldFile | undefined> {
     let handle: FileHandle;
     try {
       handle = await open(path, 'r');
@@ -68,15 +79,25 @@ export class OpenFiles implements AsyncDisposable {
       if (isMissing(error)) return undefined;
       throw error;
     }
+    this.#opening.add(digest);
     try {
       const status = await handle.stat({ bigint: true });
-      const file = { handle, sizeBytes: Number(status.size), identity: identityOf(status), holders: 0 };
-      this.#files.set(digest, file);
-      return this.#hold(digest, file);
+      const view = { kind: 'file', fd: handle.fd } as const;
+      const file = { handle, view, sizeBytes: Number(status.size), identity: identityOf(status), holders: 0 };
+      const held = this.#hold(digest, file);
+      const verdict = isSound(held);
+      if (verdict === true || (await verdict)) {
+        this.#files.set(digest, file);
+        return held;
+      }
     } catch (error) {
       await handle.close();
       throw error;
+    } finally {
+      this.#opening.delete(digest);
     }
+    await handle.close();
+    return undefined;
   }
 
   /** Lets those who read it finish, but shares it with nobody else: the content is bad, or another file has its place. */
@@ -95,9 +116,9 @@ export class OpenFiles implements AsyncDisposable {
     return {
       digest,
       sizeBytes: file.sizeBytes,
-      fd: file.handle.fd,
+      fd: file.view.fd,
+      view: file.view,
       identity: file.identity,
-      openFile: file,
       identify: async () => identityOf(await file.handle.stat({ bigint: true })),
       again: () => this.#hold(digest, file),
       close: () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
+import { Random } from '../../flights/testing/random.ts';
 import type { StoredBlob } from '../content-store.ts';
 import { sampleBlob } from '../testing/sample-content.ts';
 import { tempFolder } from '../testing/temp-folder.ts';
@@ -25,13 +26,26 @@ async function proofsOf(options: Partial<ProofsOptions> = {}) {
     if (shared !== undefined) return proofs.serve(shared);
     const path = join(folder.path, String(seed));
     await writeFile(path, bytes);
-    const held = await files.open(digest, path);
+    const held = await files.open(digest, path, () => true);
     assert.ok(held);
     return proofs.serve(held);
+  };
+  /** One of each size, before any of them has begun to be hashed; the first runs then. */
+  const openAll = async (sizes: readonly number[]): Promise<StoredBlob[]> => {
+    const held: HeldFile[] = [];
+    for (const [seed, sizeBytes] of sizes.entries()) {
+      const { digest, bytes } = sampleBlob(seed, sizeBytes);
+      const path = join(folder.path, `all-${seed}`);
+      await writeFile(path, bytes);
+      const file = await files.open(digest, path, () => true);
+      if (file !== undefined) held.push(file);
+    }
+    return held.map((file) => proofs.serve(file));
   };
   return {
     files,
     proofs,
+    openAll,
     right,
     condemned,
     open,
@@ -49,6 +63,10 @@ const endOf = (blob: StoredBlob): Promise<unknown> =>
     (e) => e,
   );
 
+function digestOf(blobs: readonly StoredBlob[], sizeBytes: number): Digest | undefined {
+  return blobs.find((blob) => blob.sizeBytes === sizeBytes)?.digest;
+}
+
 describe('proofs', () => {
   it('run so many at once, in the order in which they were asked for', async () => {
     await using world = await proofsOf({ atOnce: 1 });
@@ -60,6 +78,89 @@ describe('proofs', () => {
       [1, 2, 3, 4].map((seed) => sampleBlob(seed, 2_000_000).digest),
     );
     for (const blob of blobs) blob.close();
+  });
+
+  it('of small blobs go before those of large ones', async () => {
+    await using world = await proofsOf({ atOnce: 1 });
+    const sizes = [3_000_000, 2_000_000, 70_000, 200_000];
+    const blobs = await world.openAll(sizes);
+    await Promise.all(blobs.map(endOf));
+    assert.deepEqual(
+      world.right,
+      [70_000, 200_000, 2_000_000, 3_000_000].map((size) => digestOf(blobs, size)),
+    );
+    for (const blob of blobs) blob.close();
+  });
+
+  it('that somebody waits for go before all others, however large they are', async () => {
+    await using world = await proofsOf({ atOnce: 1 });
+    const blobs = await world.openAll([1_000_000, 500_000, 2_000_000, 70_000]);
+    blobs.find(({ sizeBytes }) => sizeBytes === 2_000_000)?.hurry();
+    await Promise.all(blobs.map(endOf));
+    assert.equal(world.right[0], digestOf(blobs, 2_000_000));
+    for (const blob of blobs) blob.close();
+  });
+
+  it('of large blobs do not wait for ever behind small ones that keep coming', async () => {
+    await using world = await proofsOf({ atOnce: 1 });
+    const large = await world.open(1, 1_000_000);
+    large.hurry();
+    let isProven = false;
+    const end = endOf(large).finally(() => {
+      isProven = true;
+    });
+    let small = 0;
+    for (; !isProven && small < 400; small++) {
+      const blob = await world.open(100 + small, 60_000);
+      blob.hurry();
+      void endOf(blob).then(() => blob.close());
+    }
+    assert.equal(await end, 'right');
+    assert.ok(small < 400, 'it waited for all of them');
+    large.close();
+  });
+
+  it('that give way and are left meanwhile are cancelled, and nothing is held for them', async () => {
+    await using world = await proofsOf({ atOnce: 1 });
+    const [large, small] = [await world.open(1, 8_000_000), await world.open(2, 1_000_000)];
+    const ends = Promise.all([endOf(large), endOf(small)]);
+    small.hurry();
+    large.close();
+    const [left, right] = await ends;
+    assert.equal((left as { code?: unknown }).code, 'CANCELLED');
+    assert.equal(right, 'right');
+    assert.equal(world.files.isOpen(large.digest), false);
+    small.close();
+    assert.equal(world.files.isOpen(small.digest), false);
+  });
+
+  it('end rightly in whatever order they are asked for, hurried and left, and hold nothing then', async () => {
+    const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+    const random = new Random(seed);
+    for (let history = 0; history < 20; history++) {
+      await using world = await proofsOf({
+        atOnce: 1 + random.below(3),
+        nearlyDoneBytes: random.pick([0, 300_000]) ?? 0,
+      });
+      const ends: Promise<unknown>[] = [];
+      const open: StoredBlob[] = [];
+      for (let step = 0; step < 60; step++) {
+        const chance = random.next();
+        const seed = random.below(12);
+        if (chance < 0.4) open.push(await world.open(seed, 1 + seed * 90_000));
+        else if (chance < 0.6) random.pick(open)?.hurry();
+        else if (chance < 0.8) open.splice(random.below(open.length + 1), 1)[0]?.close();
+        else await nextTick();
+        if (chance < 0.4) ends.push(endOf(open.at(-1) as StoredBlob));
+      }
+      for (const blob of open)
+        assert.equal(await endOf(blob), 'right', `SEED=${seed}: somebody waits, and it is cancelled`);
+      for (const blob of open) blob.close();
+      await Promise.all(ends);
+      await world.proofs[Symbol.asyncDispose]();
+      assert.deepEqual([...world.files.entries()], [], `SEED=${seed}: held for nobody`);
+      assert.deepEqual(world.condemned, []);
+    }
   });
 
   it('that nobody waits for any more are cancelled: at once in the queue, else at the next chunk', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { open, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import type { StoredBlob } from '../content-store.ts';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
 import { sampleBlob } from '../testing/sample-content.ts';
@@ -178,6 +179,22 @@ describe('content of an earlier process', () => {
     await assertCondemned(fixture, 'it has 100000 of 600000 bytes');
   });
 
+  it('cut short is shared by nobody while it is looked at', async () => {
+    await using fixture = await restarted([blob], (path) => truncate(path, 500_000));
+    const { content } = fixture.store;
+    let isOver = false;
+    const first = content.open(digest).finally(() => {
+      isOver = true;
+    });
+    const others: Promise<StoredBlob | undefined>[] = [];
+    while (!isOver) {
+      others.push(content.open(digest));
+      await nextTick();
+    }
+    assert.equal(await first, undefined);
+    for (const other of others) assert.equal(await other, undefined);
+  });
+
   it('cut short with its row lost is found out by its hash', async () => {
     await using fixture = await FsStoreFixture.create();
     await fixture.store.content.put(digest, bytes);
@@ -254,7 +271,7 @@ describe('content that is condemned', () => {
   it('stays readable for who has it open, and is a miss for all others', async () => {
     await using fixture = await restarted();
     const opened = await openIn(fixture);
-    await fixture.store.content.condemn(digest, 'a client said so');
+    await fixture.store.content.condemn(digest, opened.fd, 'a client said so');
     const head = Buffer.alloc(100);
     const file = await open(`/proc/self/fd/${opened.fd}`);
     await file.read(head, 0, 100, 0);
@@ -264,10 +281,48 @@ describe('content that is condemned', () => {
     await assertCondemned(fixture, 'a client said so');
   });
 
-  it('that is not there is nothing', async () => {
-    await using fixture = await FsStoreFixture.create();
-    await fixture.store.content.condemn(digest, 'nothing');
+  it('and has gone from disk meanwhile is nothing, and a miss', async () => {
+    await using fixture = await restarted();
+    const opened = await openIn(fixture);
+    await rm(fixture.layout.blob(digest));
+    await fixture.store.content.condemn(digest, opened.fd, 'nothing');
+    opened.close();
     assert.deepEqual(fixture.quarantined, []);
+    assert.equal(await fixture.store.content.open(digest), undefined);
+    assert.equal(await fixture.store.content.sizeOf(digest), undefined);
+  });
+
+  it('by a reader of the file before is left alone: it is not what that reader found damaged', async () => {
+    await using fixture = await restarted();
+    const { content } = fixture.store;
+    const [first, second] = [await openIn(fixture), await openIn(fixture)];
+    await content.condemn(digest, first.fd, 'found by the first');
+    await content.put(digest, bytes);
+    await content.condemn(digest, second.fd, 'found by the second');
+    assert.deepEqual(fixture.quarantined, [{ digest, foundBy: 'serving', reason: 'found by the first' }]);
+    const fresh = await openIn(fixture);
+    assert.equal(fresh.proof, undefined);
+    for (const each of [first, second, fresh]) each.close();
+  });
+
+  it('is found by its file also where the descriptor is closed at once', async () => {
+    await using fixture = await restarted();
+    const opened = await openIn(fixture);
+    const condemned = fixture.store.content.condemn(digest, opened.fd, 'a client said so');
+    opened.close();
+    await condemned;
+    await assertCondemned(fixture, 'a client said so');
+  });
+
+  it('as a fill that is in the store by now has left it', async () => {
+    await using fixture = await FsStoreFixture.create();
+    const { content } = fixture.store;
+    const partial = await content.openPartial(digest);
+    await partial.write(bytes, 0);
+    await partial.commit(bytes.byteLength);
+    await content.condemn(digest, partial.fd, 'a follower could not read it');
+    await partial.close();
+    await assertCondemned(fixture, 'a follower could not read it');
   });
 });
 

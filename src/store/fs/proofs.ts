@@ -28,8 +28,14 @@ export const proofDefaults: ProofsOptions = { atOnce: 2, chunkBytes: 256 * 1024,
 interface Hashing {
   /** The hashing's own hold: the descriptor stays while it reads, and the content in use. */
   readonly file: HeldFile;
+  readonly verifier: DigestVerifier;
   readonly outcome: PromiseWithResolvers<void>;
   readers: number;
+  /** Somebody waits for it and for nothing else. */
+  isAwaited: boolean;
+  hashedBytes: number;
+  /** What was still to hash of others when these were taken before it, so that smaller ones keep no large one waiting for ever. */
+  yieldedBytes: number;
 }
 
 /**
@@ -37,7 +43,9 @@ interface Hashing {
  *
  * Invariants
  * - One hashing per open file at most (`#hashings`), for all who have it open; one that is listed has not come to its end.
- * - At most `atOnce` run, the others wait in the order in which they were asked for (`#queue`, a part of `#hashings`).
+ * - At most `atOnce` run, the others wait (`#queue`, a part of `#hashings`). What somebody waits for goes before what nobody
+ *   waits for yet, then what has little to go before what has much; each that waits is the more urgent the more it let pass.
+ *   One that runs gives way to a more urgent one at its next chunk, and goes on later where it was.
  * - A hashing holds its file until it has ended, so its descriptor is never closed under a read.
  * - It ends once: right (the ledger knows), wrong (the content has left the store before anybody is told), or cancelled,
  *   when nobody who waits for it is left and much is still to be read. Who opens the same file before it noticed keeps it
@@ -49,6 +57,8 @@ export class Proofs implements AsyncDisposable {
   readonly #options: ProofsOptions;
   readonly #hashings = new Map<object, Hashing>();
   readonly #queue = new Set<Hashing>();
+  /** The most urgent of the queue; undefined where that is empty. */
+  #next: Hashing | undefined;
   readonly #running = new Set<Promise<void>>();
   #isStopped = false;
 
@@ -59,11 +69,11 @@ export class Proofs implements AsyncDisposable {
 
   /** The content as it goes to a reader, who takes over the hold. */
   serve(file: HeldFile): StoredBlob {
-    const { digest, sizeBytes, fd, identity } = file;
+    const { digest, sizeBytes, fd, view, identity } = file;
     if (this.#deps.ledger.isProved(digest, identity)) {
-      return { digest, sizeBytes, fd, proof: undefined, close: () => file.close() };
+      return { digest, sizeBytes, fd, view, proof: undefined, hurry: noHurry, close: file.close };
     }
-    const hashing = this.#hashings.get(file.openFile) ?? this.#begin(file);
+    const hashing = this.#hashings.get(view) ?? this.#begin(file);
     hashing.readers++;
     if (this.#isStopped) this.#cancel(hashing);
     let isClosed = false;
@@ -73,7 +83,10 @@ export class Proofs implements AsyncDisposable {
       this.#leave(hashing);
       file.close();
     };
-    return { digest, sizeBytes, fd, proof: hashing.outcome.promise, close };
+    const hurry = () => {
+      if (!isClosed) this.#hurry(hashing);
+    };
+    return { digest, sizeBytes, fd, view, proof: hashing.outcome.promise, hurry, close };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -83,13 +96,37 @@ export class Proofs implements AsyncDisposable {
   }
 
   #begin(file: HeldFile): Hashing {
-    const hashing = { file: file.again(), outcome: Promise.withResolvers<void>(), readers: 0 };
+    const hashing: Hashing = {
+      file: file.again(),
+      verifier: new DigestVerifier(file.digest),
+      outcome: Promise.withResolvers<void>(),
+      readers: 0,
+      isAwaited: false,
+      hashedBytes: 0,
+      yieldedBytes: 0,
+    };
     // A reader that is gone, or needs no proof for the part that it reads, does not listen.
     hashing.outcome.promise.catch(() => {});
-    this.#hashings.set(file.openFile, hashing);
-    this.#queue.add(hashing);
+    this.#hashings.set(file.view, hashing);
+    this.#enqueue(hashing);
     this.#startNext();
     return hashing;
+  }
+
+  #enqueue(hashing: Hashing): void {
+    this.#queue.add(hashing);
+    if (this.#next === undefined || isBefore(hashing, this.#next)) this.#next = hashing;
+  }
+
+  #dequeue(hashing: Hashing): void {
+    if (!this.#queue.delete(hashing) || hashing !== this.#next) return;
+    this.#next = undefined;
+    for (const other of this.#queue) if (this.#next === undefined || isBefore(other, this.#next)) this.#next = other;
+  }
+
+  #hurry(hashing: Hashing): void {
+    hashing.isAwaited = true;
+    if (this.#queue.has(hashing)) this.#enqueue(hashing);
   }
 
   #leave(hashing: Hashing): void {
@@ -103,21 +140,21 @@ export class Proofs implements AsyncDisposable {
   }
 
   #end(hashing: Hashing): void {
-    this.#queue.delete(hashing);
+    this.#dequeue(hashing);
     this.#delist(hashing);
     hashing.file.close();
   }
 
   #delist(hashing: Hashing): void {
-    const { openFile } = hashing.file;
-    if (this.#hashings.get(openFile) === hashing) this.#hashings.delete(openFile);
+    const { view } = hashing.file;
+    if (this.#hashings.get(view) === hashing) this.#hashings.delete(view);
   }
 
   #startNext(): void {
-    if (this.#isStopped) return;
-    for (const hashing of this.#queue) {
-      if (this.#running.size >= this.#options.atOnce) return;
-      this.#queue.delete(hashing);
+    while (!this.#isStopped && this.#next !== undefined && this.#running.size < this.#options.atOnce) {
+      const hashing = this.#next;
+      for (const other of this.#queue) if (other !== hashing) other.yieldedBytes += restBytes(hashing);
+      this.#dequeue(hashing);
       const running: Promise<void> = this.#run(hashing).finally(() => {
         this.#running.delete(running);
         this.#startNext();
@@ -130,7 +167,9 @@ export class Proofs implements AsyncDisposable {
     const { file, outcome } = hashing;
     try {
       const verdict = await this.#hash(hashing);
-      if (verdict === 'cancelled') return this.#cancel(hashing);
+      if (verdict === 'cancelled' || (verdict === 'interrupted' && this.#isUnwanted(hashing)))
+        return this.#cancel(hashing);
+      if (verdict === 'interrupted') return this.#enqueue(hashing);
       if (verdict === 'right') {
         await this.#remember(file);
         outcome.resolve();
@@ -146,45 +185,71 @@ export class Proofs implements AsyncDisposable {
   }
 
   /** While the bytes of one chunk are hashed, those of the next are read. */
-  async #hash(hashing: Hashing): Promise<'right' | 'cancelled' | { readonly damage: string }> {
-    const { file } = hashing;
+  async #hash(hashing: Hashing): Promise<'right' | 'cancelled' | 'interrupted' | { readonly damage: string }> {
+    const { file, verifier } = hashing;
     const { digest, fd, sizeBytes } = file;
-    const verifier = new DigestVerifier(digest);
-    const buffers = [0, 1].map(() => Buffer.allocUnsafe(Math.min(this.#options.chunkBytes, sizeBytes)));
-    const [even, odd] = buffers as [Buffer, Buffer];
-    const readAt = (buffer: Buffer, position: number) => {
-      const chunk = buffer.subarray(0, Math.min(buffer.length, sizeBytes - position));
-      return readFully(fd, chunk, position).then(
-        (bytes) => (bytes === chunk.length ? chunk : ('it is shorter than it was' as const)),
-        () => 'it cannot be read' as const,
-      );
-    };
-    let reading = readAt(even, 0);
-    for (let position = 0, isEven = true; position < sizeBytes; isEven = !isEven) {
+    const bufferBytes = Math.min(this.#options.chunkBytes, restBytes(hashing));
+    let [buffer, other] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
+    let reading = readChunk(fd, buffer, hashing.hashedBytes, sizeBytes);
+    while (hashing.hashedBytes < sizeBytes) {
       const chunk = await reading;
       if (typeof chunk === 'string') return { damage: chunk };
-      position += chunk.length;
-      if (position < sizeBytes) reading = readAt(isEven ? odd : even, position);
+      hashing.hashedBytes += chunk.length;
+      [buffer, other] = [other, buffer];
+      if (hashing.hashedBytes < sizeBytes) reading = readChunk(fd, buffer, hashing.hashedBytes, sizeBytes);
       verifier.update(chunk);
-      if (this.#isUnwanted(hashing, sizeBytes - position)) {
+      const stop = this.#whyStop(hashing);
+      if (stop !== undefined) {
         // From this very tick on: who comes while the last read ends begins another.
-        this.#delist(hashing);
+        if (stop === 'cancelled') this.#delist(hashing);
         await reading;
-        return 'cancelled';
+        return stop;
       }
     }
     return verifier.finish() === digest ? 'right' : { damage: 'its hash is another' };
   }
 
-  #isUnwanted({ readers }: Hashing, restBytes: number): boolean {
-    if (restBytes === 0) return false;
-    return this.#isStopped || (readers === 0 && restBytes > this.#options.nearlyDoneBytes);
+  #whyStop(hashing: Hashing): 'cancelled' | 'interrupted' | undefined {
+    if (restBytes(hashing) === 0) return undefined;
+    if (this.#isUnwanted(hashing)) return 'cancelled';
+    return this.#next !== undefined && mayInterrupt(this.#next, hashing) ? 'interrupted' : undefined;
+  }
+
+  #isUnwanted(hashing: Hashing): boolean {
+    return this.#isStopped || (hashing.readers === 0 && restBytes(hashing) > this.#options.nearlyDoneBytes);
   }
 
   /** What was written to meanwhile may be another by now: right for who read it so far, not for who comes later. */
   async #remember(file: HeldFile): Promise<void> {
     const identity = await file.identify().catch(() => undefined);
     if (identity === file.identity) this.#deps.ledger.right(file.digest, identity);
+  }
+}
+
+function noHurry(): void {}
+
+function restBytes({ file, hashedBytes }: Hashing): number {
+  return file.sizeBytes - hashedBytes;
+}
+
+function isBefore(one: Hashing, other: Hashing): boolean {
+  if (one.isAwaited !== other.isAwaited) return one.isAwaited;
+  return restBytes(one) - one.yieldedBytes < restBytes(other) - other.yieldedBytes;
+}
+
+/** One that was interrupted is the next one as soon as it has let enough pass: then it gets on a chunk at a time at least. */
+function mayInterrupt(one: Hashing, running: Hashing): boolean {
+  if (one.isAwaited !== running.isAwaited) return one.isAwaited;
+  return restBytes(one) < restBytes(running);
+}
+
+/** The bytes at `position`, as many as fit the buffer; or what is wrong with them. Never rejects. */
+async function readChunk(fd: number, buffer: Buffer, position: number, sizeBytes: number): Promise<Buffer | string> {
+  const chunk = buffer.subarray(0, Math.min(buffer.length, sizeBytes - position));
+  try {
+    return (await readFully(fd, chunk, position)) === chunk.length ? chunk : 'it is shorter than it was';
+  } catch {
+    return 'it cannot be read';
   }
 }
 

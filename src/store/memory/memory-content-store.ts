@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
-import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
+import type { ContentStore, FileView, PartialBlob, Room, StoredBlob } from '../content-store.ts';
 import { readFully, writeFully } from '../fs/file-io.ts';
 import { emptyRecord, filledIntervals, type PartialRecord } from '../fs/partial-record.ts';
 
@@ -17,7 +17,7 @@ interface Fill {
  * without a name: open until the store is disposed of, and gone then, however the process ends. No bounds, no eviction.
  */
 export class MemoryContentStore implements ContentStore, AsyncDisposable {
-  readonly #committed = new Map<Digest, { file: FileHandle; sizeBytes: number }>();
+  readonly #committed = new Map<Digest, { file: FileHandle; view: FileView; sizeBytes: number }>();
   readonly #left = new Map<Digest, Fill>();
   readonly #open = new Set<Digest>();
   readonly #files = new Set<FileHandle>();
@@ -28,7 +28,9 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const content = this.#committed.get(digest);
-    return content && { digest, sizeBytes: content.sizeBytes, fd: content.file.fd, proof: undefined, close: () => {} };
+    if (content === undefined) return undefined;
+    const { sizeBytes, view } = content;
+    return { digest, sizeBytes, fd: view.fd, view, proof: undefined, hurry: () => {}, close: () => {} };
   }
 
   async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -44,7 +46,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     if (this.#committed.has(digest)) return;
     const file = await this.#namelessFile();
     await writeFully(file, bytes, 0);
-    this.#committed.set(digest, { file, sizeBytes: bytes.byteLength });
+    this.#commit(digest, file, bytes.byteLength);
   }
 
   async openPartial(digest: Digest): Promise<PartialBlob> {
@@ -64,13 +66,17 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     return 'enough';
   }
 
-  async condemn(digest: Digest): Promise<void> {
-    this.#committed.delete(digest);
+  async condemn(digest: Digest, fd: number): Promise<void> {
+    if (this.#committed.get(digest)?.view.fd === fd) this.#committed.delete(digest);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#files].map((file) => file.close()));
     this.#files.clear();
+  }
+
+  #commit(digest: Digest, file: FileHandle, sizeBytes: number): void {
+    this.#committed.set(digest, { file, view: { kind: 'file', fd: file.fd }, sizeBytes });
   }
 
   #partial(digest: Digest, fill: Fill, resumed: PartialRecord): PartialBlob {
@@ -93,7 +99,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
         const { size } = await fill.file.stat();
         if (size < sizeBytes) throw new AppError('STORAGE_FAILED', `the file has ${size} of ${sizeBytes} bytes`);
         await fill.file.truncate(sizeBytes);
-        this.#committed.set(digest, { file: fill.file, sizeBytes });
+        this.#commit(digest, fill.file, sizeBytes);
       },
       discard: async () => settle(),
       // Descriptors live as long as the store, so a hold keeps nothing that would go.
