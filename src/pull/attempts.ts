@@ -20,9 +20,9 @@ export interface AttemptOptions {
 }
 
 /**
- * Runs `attempt` until it succeeds, the policy gives up, or `boundMs` have passed (UPSTREAM_TIMEOUT). Where the pause before
- * the next attempt is longer than what is left, the failure is told at once: to wait in vain helps nobody. For requests
- * whose answer is small; bodies of blobs have a flight, which retries by itself.
+ * Runs `attempt` until it succeeds, the policy gives up, or `boundMs` have passed (UPSTREAM_TIMEOUT, where no attempt has
+ * ended by then). Where the pause before the next attempt is longer than what is left, the failure is told at once: to wait
+ * in vain helps nobody. For requests whose answer is small; bodies of blobs have a flight, which retries by itself.
  */
 export async function withAttempts<T>(
   deps: AttemptDeps,
@@ -37,16 +37,20 @@ export async function withAttempts<T>(
   });
   const endMs = clock.monotonic() + boundMs;
   const timer = clock.after(boundMs, () => abort.abort(timeout));
+  let last: AppError | undefined;
   try {
     for (let failed = 1; ; failed++) {
       try {
         return await abandonable(attempt(abort.signal), abort.signal);
       } catch (thrown) {
         const error = asAppError(thrown);
+        // That the time was up for one more attempt says less than what came of the one before it.
+        if (abort.signal.aborted) throw last ?? error;
+        last = error;
         const { retryable, retryAfterMs } = error;
         const leftMs = endMs - clock.monotonic();
         const delayMs = retry({ retryable, attempt: failed, retryAfterMs, patienceMs: leftMs });
-        if (delayMs === undefined || delayMs >= leftMs || abort.signal.aborted) throw error;
+        if (delayMs === undefined || delayMs >= leftMs) throw error;
         if (retryAfterMs !== undefined) onRest?.();
         await sleep(clock, delayMs, abort.signal);
         channels.retry.publish({ upstream, kind, cause: error.code, failover: false });
