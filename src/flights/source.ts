@@ -72,4 +72,6 @@ export interface RetrySituation {
   readonly retryAfterMs: number | undefined;
   /** The longest rest that those who wait can be made to wait for, in ms. Without it: any. */
   readonly patienceMs?: number;
+  /** So much longer it is too early to give up, however many attempts have failed, in ms. */
+  readonly persistMs?: number;
 }

@@ -31,6 +31,18 @@ describe('retry policy', () => {
     assert.equal(lowest(failure(5)), undefined);
   });
 
+  it('gives up no sooner than it is told to, however many attempts have failed', () => {
+    assert.equal(lowest({ ...failure(5), persistMs: 9000 }), 1600);
+    assert.equal(highest({ ...failure(9), persistMs: 9000 }), 5000);
+    assert.equal(lowest({ ...failure(9), persistMs: 0 }), undefined);
+    assert.equal(lowest({ ...failure(5), retryable: false, persistMs: 9000 }), undefined);
+  });
+
+  it('makes its last attempt while there is time for it', () => {
+    assert.equal(highest({ ...failure(9), persistMs: 1234.5 }), 1235);
+    assert.equal(highest({ ...failure(9), persistMs: 1 }), 200);
+  });
+
   it('gives up on what cannot succeed', () => {
     assert.equal(lowest({ retryable: false, attempt: 1, retryAfterMs: undefined }), undefined);
     assert.equal(lowest({ retryable: false, attempt: 1, retryAfterMs: 1 }), undefined);

@@ -7,6 +7,8 @@ export interface RetryFacts {
   readonly retryAfterMs: number | undefined;
   /** The longest rest that is worth waiting for now, in ms; not told: that of the options. */
   readonly patienceMs?: number;
+  /** So much longer it is too early to give up, however many attempts have failed, in ms. */
+  readonly persistMs?: number;
 }
 
 export interface RetryOptions {
@@ -29,11 +31,16 @@ export function retryPolicy(
   options: RetryOptions,
   random: () => number,
 ): (situation: RetryFacts) => number | undefined {
-  return ({ retryable, attempt, retryAfterMs, patienceMs }) => {
+  return ({ retryable, attempt, retryAfterMs, patienceMs, persistMs = 0 }) => {
     const isCounted = retryAfterMs === undefined || patienceMs === undefined;
-    if (!retryable || (isCounted && attempt >= options.maxAttempts)) return undefined;
+    const isUsedUp = attempt >= options.maxAttempts;
+    if (!retryable || (isCounted && isUsedUp && persistMs <= 0)) return undefined;
     const boundMs = Math.min(options.maxMs, options.baseMs * 2 ** (attempt - 1));
-    if (retryAfterMs === undefined) return Math.round(boundMs * (0.5 + random() / 2));
+    if (retryAfterMs === undefined) {
+      const pauseMs = Math.round(boundMs * (0.5 + random() / 2));
+      // The last attempt is made while there is time for it.
+      return isUsedUp ? Math.min(pauseMs, Math.max(Math.ceil(persistMs), options.baseMs)) : pauseMs;
+    }
     const longestMs = patienceMs ?? options.maxRetryAfterMs;
     if (retryAfterMs > longestMs) return undefined;
     const delayMs = Math.max(retryAfterMs, boundMs / 2) + Math.round((random() * boundMs) / 2);
