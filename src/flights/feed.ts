@@ -22,7 +22,7 @@ export interface FeedOptions extends TransferLimits {
 
 /** What a feed tells its flight. Calls are synchronous. */
 export interface FeedListener {
-  /** The source answers. Returns false to have the feed end ('stopped') without reading the body. */
+  /** The source answers. Returns false to have the feed end ('stopped') without reading the body; throws to have it fail. */
   opened(feed: Feed, answer: SourceBody): boolean;
   /** The first byte came. */
   began(feed: Feed): void;
@@ -160,6 +160,17 @@ export class Feed implements PlannedFeed {
     this.#finish({ kind: 'stopped' });
   }
 
+  /** What is not wanted is not read. Throws where the answer cannot be right. */
+  #isWanted(answer: SourceBody): boolean {
+    let isWanted = false;
+    try {
+      isWanted = !this.#over && this.#listener.opened(this, answer);
+    } finally {
+      if (!isWanted) void discard(answer);
+    }
+    return isWanted;
+  }
+
   #finish(outcome: FeedOutcome): void {
     if (this.#over) return;
     this.#over = true;
@@ -176,10 +187,7 @@ export class Feed implements PlannedFeed {
       if (reason === undefined) this.#watch.asked();
     };
     const answer = await this.source.open({ start, end, optional, urgency, waiting }, this.#abort.signal);
-    if (this.#over || !this.#listener.opened(this, answer)) {
-      this.stop();
-      return void discard(answer);
-    }
+    if (!this.#isWanted(answer)) return this.stop();
     this.#position = answer.start;
     if (answer.start < this.start || answer.isWhole === true) {
       // What comes is the whole blob, and any more of it would cost the same way again.

@@ -10,6 +10,8 @@ export interface FillingOptions extends FeedOptions {
   /** Of these, how many may share the work of a large blob, at most. */
   readonly maxSplit: number;
   readonly split: SplitLimits;
+  /** So long may a reader be kept waiting for its first byte before it is told why there is none. */
+  readonly headerPatienceMs: number;
 }
 
 /** What readers wait for: the first byte one misses, and where its part ends (undefined: with the blob). */
@@ -31,8 +33,8 @@ export interface FillingHost {
   completed(): void;
   /** No source can bring what is missing. Said once. */
   gaveUp(error: AppError): void;
-  /** A source has another size than the body was opened for, or has already; the filling has ended. */
-  contradicted(error: AppError, sizeBytes: number | undefined): void;
+  /** The body has another size than it was opened for, or less than it has already; the filling has ended. */
+  contradicted(error: AppError): void;
   /** Bytes came from a source, wanted or not. */
   received(bytes: number): void;
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;

@@ -8,9 +8,19 @@ import { type PlannedRange, planRange } from './range-planner.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { RetryPause } from './retry-pause.ts';
 import { Setbacks } from './setbacks.ts';
+import type { SizeBelief } from './size-belief.ts';
 import type { RetryPolicy, Source, SourceBody, Urgency } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
 import { Splitting } from './splitting.ts';
+
+export interface FillingDeps {
+  readonly body: FillBody;
+  readonly size: SizeBelief;
+  readonly roster: SourceRoster;
+  readonly host: FillingHost;
+  readonly clock: Clock;
+  readonly retry: RetryPolicy;
+}
 
 const replanAfterMs = 250;
 
@@ -26,6 +36,7 @@ const replanAfterMs = 250;
  */
 export class Filling implements FeedListener {
   readonly #body: FillBody;
+  readonly #size: SizeBelief;
   readonly #roster: SourceRoster;
   readonly #host: FillingHost;
   readonly #clock: Clock;
@@ -39,23 +50,22 @@ export class Filling implements FeedListener {
   readonly #contributors = new Set<Source>();
   #splitting: Splitting | undefined;
   #over = false;
-  #servesRanges = true;
   #plannedAtMs = 0;
   #attempts = 0;
 
-  constructor(
-    deps: { body: FillBody; roster: SourceRoster; host: FillingHost; clock: Clock; retry: RetryPolicy },
-    options: FillingOptions,
-  ) {
-    const { body, roster, host, clock, retry } = deps;
+  constructor(deps: FillingDeps, options: FillingOptions) {
+    const { body, size, roster, host, clock, retry } = deps;
     this.#body = body;
+    this.#size = size;
     this.#roster = roster;
     this.#host = host;
     this.#clock = clock;
     this.#options = options;
     this.#records = new RecordKeeper(body, clock);
     const patienceMs = () => host.patienceMs;
-    this.#pause = new RetryPause({ clock, roster, retry, patienceMs, proceed: () => this.#look() });
+    const { headerPatienceMs } = options;
+    const proceed = () => this.#look();
+    this.#pause = new RetryPause({ clock, roster, retry, patienceMs, headerPatienceMs, proceed });
     const noted = (source: Source, error: AppError) => host.noted('source-failed', source, error);
     this.#setbacks = new Setbacks(
       { roster, pause: this.#pause, feeds: this.#feeds, splitting: () => this.#splitting, noted },
@@ -137,7 +147,8 @@ export class Filling implements FeedListener {
   opened(feed: Feed, answer: SourceBody): boolean {
     if (this.#over) return false;
     const isRange = answer.start === feed.start && (answer.isWhole !== true || feed.end === undefined);
-    return (isRange || this.#takesWhole(feed)) && this.#agreesOnSize(feed, answer.blobSizeBytes);
+    this.#checkSize(feed, answer.blobSizeBytes);
+    return !this.#over && (isRange || this.#takesWhole(feed));
   }
 
   began(feed: Feed): void {
@@ -180,10 +191,9 @@ export class Filling implements FeedListener {
     return undefined;
   }
 
-  /** It does not serve ranges: one feed from now on, and only if no other brings bytes that it would bring again. */
+  /** It does not serve ranges: it brings everything alone, unless others bring already what it would bring again. */
   #takesWhole(feed: Feed): boolean {
-    this.#setbacks.onlyOne();
-    this.#servesRanges = false;
+    this.#roster.ignoredRange(feed.source);
     this.#splitting = undefined;
     const others = [...this.#feeds].filter((other) => other !== feed);
     if (others.some((other) => !other.asking)) return false;
@@ -191,20 +201,21 @@ export class Filling implements FeedListener {
     return true;
   }
 
-  #agreesOnSize(feed: Feed, saidBytes: number | undefined): boolean {
+  /** Throws where the source is at fault. Where it may be right the filling ends: the body is of a wrong size. */
+  #checkSize(feed: Feed, saidBytes: number | undefined): void {
+    if (saidBytes === undefined) return;
     const knownBytes = this.#body.sizeBytes;
-    if (saidBytes === undefined) return true;
     if (this.#body.acceptSize(saidBytes)) {
+      this.#size.agreed(saidBytes);
       if (knownBytes === undefined) this.#host.progressed();
-      return true;
+      return;
     }
     const expected = knownBytes ?? `at least ${this.#body.filled.end}`;
     const message = `${feed.source.origin} has ${saidBytes} bytes where ${expected} were expected`;
     const error = new AppError('CONTENT_MISMATCH', message);
-    this.#setbacks.fault(feed.source, error);
-    // One word against another: whoever was not asked yet may have what is expected.
-    if (knownBytes === undefined || this.#roster.unfailed() === undefined) this.#contradict(error, saidBytes);
-    return false;
+    if (!this.#size.disputed(saidBytes, this.#body)) throw error;
+    this.#host.noted('source-failed', feed.source, error);
+    this.#contradict(error);
   }
 
   // --- what comes next -----------------------------------------------------------------------------------------------
@@ -243,12 +254,15 @@ export class Filling implements FeedListener {
       const failure = this.#setbacks.take();
       if (failure !== undefined) this.#host.retried(source, failure.source, failure.error);
       const deps = { body: this.#body, listener: this, clock: this.#clock };
-      const asked = this.#servesRanges ? range : { start: range.start, end: undefined, optional: false };
+      const isWhole = this.#roster.ignoresRanges(source);
+      const asked = isWhole ? { start: range.start, end: undefined, optional: false } : range;
       this.#run(new Feed(deps, source, asked, this.#options));
     }
   }
 
   #nextRange(): PlannedRange | undefined {
+    // One that sends the whole blob brings all that is missing, and whatever else came would come again.
+    for (const feed of this.#feeds) if (this.#roster.ignoresRanges(feed.source)) return undefined;
     const { sizeBytes, filled } = this.#body;
     const { maxFeeds } = this.#setbacks;
     const { plan: limits } = this.#options;
@@ -260,16 +274,20 @@ export class Filling implements FeedListener {
 
   /** The source for a range; undefined: none, for now or (then it has given up) at all. */
   #whomToAsk(range: PlannedRange): Source | undefined {
-    const source = this.#roster.next();
     const isAlone = this.#feeds.size === 0;
-    if (source !== undefined) {
-      if (range.optional && !source.standing().hasRoom) return undefined;
-      if (this.#roster.restMs(source) === 0) return source;
-      // All rest. One that has not told us why is asked: it says so at once.
-      if (isAlone && !this.#roster.hasFailed(source)) return source;
+    for (;;) {
+      const source = this.#roster.next();
+      if (source !== undefined) {
+        if (range.optional && !source.standing().hasRoom) return undefined;
+        if (!isAlone && this.#roster.ignoresRanges(source)) return undefined;
+        if (this.#roster.restMs(source) === 0) return source;
+        // All rest. One that has not told us why is asked: it says so at once.
+        if (isAlone && !this.#roster.hasFailed(source)) return source;
+      }
+      const next = isAlone ? this.#pause.rest() : 'later';
+      if (next === 'never') this.#giveUp();
+      if (next !== 'now') return undefined;
     }
-    if (isAlone && this.#pause.rest() === 'never') this.#giveUp();
-    return undefined;
   }
 
   #run(feed: Feed): void {
@@ -303,24 +321,40 @@ export class Filling implements FeedListener {
     const { sizeBytes, filled } = this.#body;
     if (sizeBytes === undefined || filled.end <= sizeBytes) return;
     const message = `${feed.source.origin} ended after ${sizeBytes} bytes where ${filled.end} had come before`;
-    this.#contradict(new AppError('CONTENT_MISMATCH', message), undefined);
+    this.#contradict(new AppError('CONTENT_MISMATCH', message));
   }
 
   #failed(feed: Feed, error: AppError): void {
-    if (error.code === 'UPSTREAM_INVALID' && feed.start > 0 && this.#body.sizeBytes === undefined) {
-      // There may be nothing at this start (416): what is there is all of it, or too much. Only the whole can tell.
-      const message = `${feed.source.origin} has no more after ${feed.start} bytes, or does not say so`;
-      this.#host.noted('source-failed', feed.source, error);
-      return this.#contradict(new AppError('CONTENT_MISMATCH', message, { cause: error }), undefined);
-    }
+    if (error.code === 'UPSTREAM_INVALID' && feed.start > 0) return this.#hasNoMore(feed, error);
     if (error.code === 'STORAGE_FULL' || error.code === 'STORAGE_FAILED') return this.#giveUp(error);
+    this.#suffered(feed, error);
+  }
+
+  #suffered(feed: Feed, error: AppError): void {
     if (!this.#setbacks.failed(feed, error)) this.#giveUp();
   }
 
-  #contradict(error: AppError, sizeBytes: number | undefined): void {
+  /**
+   * There may be nothing at this start (416). Then what is there may be all of it, which only the digest can tell; where a
+   * manifest claims more, it is one source's word.
+   */
+  #hasNoMore(feed: Feed, cause: AppError): void {
+    const { filled, sizeBytes } = this.#body;
+    const isAllThere = this.#feeds.size === 0 && filled.bytes === feed.start && filled.endFrom(0) === feed.start;
+    const isClaimed = sizeBytes !== undefined && sizeBytes === this.#size.claimedBytes;
+    if (isClaimed && !isAllThere) return this.#suffered(feed, cause);
+    const message = `${feed.source.origin} has no more after ${feed.start} bytes, or does not say so`;
+    const error = new AppError('CONTENT_MISMATCH', message, { cause });
+    if (isClaimed && !this.#size.disputed(feed.start, this.#body)) return this.#suffered(feed, error);
+    this.#host.noted('source-failed', feed.source, cause);
+    if (isAllThere && !isClaimed) this.#body.setSize(feed.start);
+    else this.#contradict(error);
+  }
+
+  #contradict(error: AppError): void {
     this.#over = true;
     for (const source of this.#contributors) this.#roster.failed(source, error);
-    this.#host.contradicted(error, sizeBytes);
+    this.#host.contradicted(error);
   }
 
   #giveUp(error?: AppError): void {

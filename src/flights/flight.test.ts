@@ -275,20 +275,6 @@ describe('a flight', () => {
     assert.equal(reader.received.length, size);
   });
 
-  it('begins again with the right size when a manifest lied about it', async () => {
-    const misled = await world.join(source, 9000);
-    misled.read(all);
-    await world.quiet();
-    attempt(0).answer();
-    await world.quiet();
-    const next = await world.join(source, 9000);
-    next.read(all);
-    await deliverAll(source);
-    assert.equal(code(misled.outcome), 'CONTENT_MISMATCH');
-    assert.equal(next.outcome, 'complete');
-    assert.equal(await store.sizeOf(digest), size);
-  });
-
   it('goes on after a kill with what was on disk', async () => {
     await answered();
     await deliver(attempt(0), 4000);

@@ -13,6 +13,7 @@ import { type FlightSnapshot, shownState } from './flight-snapshot.ts';
 import { type FlightEvent, type FlightState, isFinal, isOpenEnded, nextState } from './flight-state.ts';
 import { type OpenBodyOptions, openBody } from './open-body.ts';
 import { RateMeter } from './rate-meter.ts';
+import { SizeBelief } from './size-belief.ts';
 import type { RetryPolicy, Source } from './source.ts';
 import { SourceRoster } from './source-roster.ts';
 
@@ -26,8 +27,6 @@ export interface FlightDeps {
 export interface FlightOptions extends FillingOptions, OpenBodyOptions {
   /** A whole fill may take so long. */
   readonly deadlineMs: number;
-  /** So long may a reader be kept waiting for its first byte before it is told why there is none. */
-  readonly headerPatienceMs: number;
   /** Bodies with a wrong digest or size that are thrown away before the flight gives up. */
   readonly maxBadBodies: number;
   /** What happens when the last reader leaves: go on, or stop and keep or discard what is there. */
@@ -56,8 +55,7 @@ export class Flight implements FillingHost, ReaderHost {
   readonly failed: Promise<AppError>;
   readonly #deps: FlightDeps;
   readonly #options: FlightOptions;
-  /** What a manifest says; forgotten once a body of that size was wrong and no source had said the same. */
-  #claimedSizeBytes: number | undefined;
+  readonly #size: SizeBelief;
   readonly #startedAtMs: number;
   readonly #startedMs: number;
   readonly #roster: SourceRoster;
@@ -71,8 +69,6 @@ export class Flight implements FillingHost, ReaderHost {
   #filling: Filling | undefined;
   /** The opening under way, with the closing of the body before it. */
   #opening: Promise<void> | undefined;
-  /** The size that a source gave where it contradicts what was claimed. */
-  #correctedSizeBytes: number | undefined;
   #badBodies = 0;
   #receivedBytes = 0;
   #earlierAttempts = 0;
@@ -82,7 +78,7 @@ export class Flight implements FillingHost, ReaderHost {
     this.#deps = deps;
     this.#options = options;
     this.digest = digest;
-    this.#claimedSizeBytes = claimedSizeBytes;
+    this.#size = new SizeBelief(deps.clock, claimedSizeBytes);
     this.#startedAtMs = deps.clock.now();
     this.#startedMs = deps.clock.monotonic();
     this.#meter = new RateMeter(deps.clock);
@@ -118,7 +114,7 @@ export class Flight implements FillingHost, ReaderHost {
   join(sources: readonly Source[], range: Interval | undefined): FlightReader {
     for (const source of sources) this.#roster.add(source);
     const nowMs = this.#deps.clock.monotonic();
-    const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#expectedSizeBytes, range, nowMs);
+    const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#size.sizeBytes, range, nowMs);
     this.#readers.add(reader);
     this.#readersEver++;
     if (this.body?.verified === true) reader.readOf(this.body);
@@ -159,7 +155,7 @@ export class Flight implements FillingHost, ReaderHost {
   #open(before: Promise<void> = Promise.resolve()): void {
     this.#opening = before
       .then(() =>
-        this.over ? undefined : openBody(this.#deps.store, this.digest, this.#expectedSizeBytes, this.#options),
+        this.over ? undefined : openBody(this.#deps.store, this.digest, this.#size.sizeBytes, this.#options),
       )
       .then(
         (body) => (body === undefined ? undefined : this.#opened(body)),
@@ -176,13 +172,12 @@ export class Flight implements FillingHost, ReaderHost {
     if (body.filled.bytes > 0) this.#publish('resumed');
     const { clock, retry } = this.#deps;
     this.#earlierAttempts += this.#filling?.attempts ?? 0;
-    this.#filling = new Filling({ body, roster: this.#roster, host: this, clock, retry }, this.#options);
+    this.#filling = new Filling(
+      { body, size: this.#size, roster: this.#roster, host: this, clock, retry },
+      this.#options,
+    );
     this.#move({ type: 'opened', body });
     this.#filling.start();
-  }
-
-  get #expectedSizeBytes(): number | undefined {
-    return this.#correctedSizeBytes ?? this.#claimedSizeBytes;
   }
 
   /** Moves the state and lets the readers look at it. */
@@ -231,7 +226,7 @@ export class Flight implements FillingHost, ReaderHost {
       (digest) => {
         if (this.#state.phase !== 'verifying') return;
         if (digest === this.digest) return this.#matched(body);
-        if (!body.sizeIsConfirmed) this.#claimedSizeBytes = undefined;
+        this.#size.discarded(body.sizeIsConfirmed);
         const error = new AppError('CONTENT_MISMATCH', `what ${this.#roster.origins} sent hashes to ${digest}`);
         this.#filling?.discredit(error);
         this.#startOver(body, error);
@@ -244,9 +239,9 @@ export class Flight implements FillingHost, ReaderHost {
     this.#fail(error);
   }
 
-  contradicted(error: AppError, sizeBytes: number | undefined): void {
+  contradicted(error: AppError): void {
     const body = this.body;
-    if (body !== undefined && this.#state.phase === 'filling') this.#startOver(body, error, sizeBytes);
+    if (body !== undefined && this.#state.phase === 'filling') this.#startOver(body, error);
   }
 
   received(bytes: number): void {
@@ -290,8 +285,7 @@ export class Flight implements FillingHost, ReaderHost {
   }
 
   /** The body is wrong: cut who has read of it, throw it away, and begin again while the budget lasts. */
-  #startOver(body: FillBody, error: AppError, sizeBytes?: number): void {
-    this.#correctedSizeBytes = sizeBytes;
+  #startOver(body: FillBody, error: AppError): void {
     body.markBroken(error);
     this.#publish('discarded-body', undefined, error);
     if (++this.#badBodies > this.#options.maxBadBodies) return this.#fail(error, true);
@@ -342,7 +336,7 @@ export class Flight implements FillingHost, ReaderHost {
       digest: this.digest,
       state: waitingFor === undefined ? shownState(this.#state) : 'waiting',
       waitingFor,
-      sizeBytes: body?.sizeBytes ?? this.#expectedSizeBytes,
+      sizeBytes: body?.sizeBytes ?? this.#size.sizeBytes,
       filledBytes: body?.filled.bytes ?? 0,
       ranges: feeds.map(({ source, start, nextOffset }) => ({ source: source.name, start, nextOffset })),
       waiters: this.#readers.size,
@@ -365,7 +359,7 @@ export class Flight implements FillingHost, ReaderHost {
     this.#deps.channels.flight.publish({
       digest: this.digest,
       event,
-      sizeBytes: this.body?.sizeBytes ?? this.#expectedSizeBytes,
+      sizeBytes: this.body?.sizeBytes ?? this.#size.sizeBytes,
       filledBytes: this.body?.filled.bytes ?? 0,
       waiters: this.#readers.size,
       readers: this.#readersEver,

@@ -14,7 +14,8 @@ export interface OpenBodyOptions {
 
 /**
  * The body that a flight goes on with: the content itself where the store has it by now, else what an earlier fill left, else
- * an empty one. `sizeBytes` is what is known of the size beforehand. Rejects with STORAGE_FAILED, or with STORAGE_FULL; their
+ * an empty one. `sizeBytes` is what is known of the size beforehand: what a fill that failed believed of it counts for
+ * nothing, since no digest ever proved it. Rejects with STORAGE_FAILED, or with STORAGE_FULL; their
  * detail `reason` is the store's word (`Room`) where there was no room before anything was fetched.
  */
 export async function openBody(
@@ -31,7 +32,7 @@ export async function openBody(
   }
   const storage = await openStorage(store, digest, sizeBytes, options);
   const { holdBackBytes } = options;
-  return new FillBody(storage, { digest, sizeBytes: sizeBytes ?? storage.resumed.sizeBytes, holdBackBytes });
+  return new FillBody(storage, { digest, sizeBytes, holdBackBytes });
 }
 
 /** What a flight finds is served as it is: so it has to be right first. */
@@ -71,13 +72,11 @@ function noRoom(reason: Exclude<Room, 'enough'>, sizeBytes: number): AppError {
   return new AppError(code, messages[reason], { details: { reason } });
 }
 
-/** The partial file, emptied first where it was left by a fill of another size. */
+/** The partial file, emptied first where more was left in it than the blob has. */
 async function openPartial(store: ContentStore, digest: Digest, sizeBytes: number | undefined): Promise<FillStorage> {
   const partial = await store.openPartial(digest);
-  const left = partial.resumed;
-  const end = left.filled.at(-1)?.end ?? 0;
-  const fits = sizeBytes === undefined || (end <= sizeBytes && (left.sizeBytes ?? sizeBytes) === sizeBytes);
-  if (fits) return partialFill(partial);
+  const end = partial.resumed.filled.at(-1)?.end ?? 0;
+  if (sizeBytes === undefined || end <= sizeBytes) return partialFill(partial);
   await partial.discard();
   await partial.close();
   return partialFill(await store.openPartial(digest));

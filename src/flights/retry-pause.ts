@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { AppError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
+import { persistMs } from '../routing/persistence.ts';
 import type { RetryPolicy, Source } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
 
@@ -10,6 +11,8 @@ export interface RetryPauseDeps {
   readonly retry: RetryPolicy;
   /** The longest that those who wait for the flight can be made to wait now, in ms. */
   readonly patienceMs: () => number;
+  /** The longest that anybody can be made to wait for a first byte, in ms. */
+  readonly headerPatienceMs: number;
   /** The pause is over. Never called in the turn in which it began. */
   readonly proceed: () => void;
 }
@@ -19,7 +22,8 @@ const lookAgainMs = 250;
 
 /**
  * When a flight may ask again after a failure. A source that has not failed and does not rest is asked at once: the retry
- * budget is for coming back to one that failed already, and a byte of progress fills it up again.
+ * budget is for coming back to one that failed already, and a byte of progress fills it up again. The budget is attempts and
+ * time (`persistMs`): a few quick failures end nothing as long as those who wait can wait.
  *
  * Invariants: there is at most one pause and one timer; a pause ends by time, by somebody who may be asked at once, or by
  * `clear`; a rest is never waited for longer than those who wait at its beginning can.
@@ -27,6 +31,8 @@ const lookAgainMs = 250;
 export class RetryPause {
   readonly #deps: RetryPauseDeps;
   #failuresInRow = 0;
+  /** Since when there has been no progress; undefined while there was no failure since. */
+  #failingSinceMs: number | undefined;
   #timer: Timer | undefined;
   #untilMs = 0;
   #restUntilMs = 0;
@@ -54,12 +60,14 @@ export class RetryPause {
   /** A byte came. */
   progressed(): void {
     this.#failuresInRow = 0;
+    this.#failingSinceMs = undefined;
   }
 
   /** After a failure: whether to ask again now, or later (there is a pause now), or never. */
   after(error: AppError): 'now' | 'later' | 'never' {
     this.#lastError = error;
-    const { roster } = this.#deps;
+    const { roster, clock } = this.#deps;
+    this.#failingSinceMs ??= clock.monotonic();
     if (roster.unfailed() !== undefined) {
       this.clear();
       return 'now';
@@ -70,16 +78,21 @@ export class RetryPause {
   }
 
   /** Before asking somebody who rests, or failed: whether there is a pause now, or those who wait cannot wait so long. */
-  rest(): 'later' | 'never' {
+  rest(): 'now' | 'later' | 'never' {
     const { roster, retry, patienceMs } = this.#deps;
     const next = roster.next();
     if (next === undefined) return 'never';
-    const restMs = roster.restMs(next);
-    const attempt = Math.max(1, this.#failuresInRow);
-    const patience = Math.max(0, patienceMs());
-    const delayMs = retry({ retryable: true, attempt, retryAfterMs: restMs || undefined, patienceMs: patience });
-    if (delayMs === undefined || (restMs > 0 && delayMs > patience)) return 'never';
     const nowMs = this.#deps.clock.monotonic();
+    const restMs = roster.restMs(next);
+    const patience = Math.max(0, patienceMs());
+    const delayMs = retry({
+      retryable: true,
+      attempt: Math.max(1, this.#failuresInRow),
+      retryAfterMs: restMs || undefined,
+      patienceMs: patience,
+      persistMs: this.#persistMs(patience, nowMs),
+    });
+    if (delayMs === undefined || (restMs > 0 && delayMs > patience)) return this.#lastResort();
     this.#resting = restMs > 0 ? next : undefined;
     this.#restUntilMs = nowMs + restMs;
     this.#untilMs = nowMs + delayMs;
@@ -95,12 +108,24 @@ export class RetryPause {
     }
     if (this.#resting === undefined || this.#leftMs <= this.#deps.patienceMs()) return 'later';
     this.clear();
-    return 'never';
+    return this.#lastResort();
   }
 
   clear(): void {
     this.#timer?.clear();
     this.#timer = undefined;
+  }
+
+  #lastResort(): 'now' | 'never' {
+    if (!this.#deps.roster.resort()) return 'never';
+    this.clear();
+    return 'now';
+  }
+
+  #persistMs(leftMs: number, nowMs: number): number {
+    const { roster, headerPatienceMs: boundMs } = this.#deps;
+    const triedMs = nowMs - (this.#failingSinceMs ?? nowMs);
+    return persistMs({ boundMs, leftMs, triedMs, isAway: roster.isAway });
   }
 
   get #leftMs(): number {

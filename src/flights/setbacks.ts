@@ -60,11 +60,6 @@ export class Setbacks {
     this.#rangeFailures = 0;
   }
 
-  /** Ranges are not served. */
-  onlyOne(): void {
-    this.#maxFeeds = 1;
-  }
-
   /** The source did wrong, whatever else it does; the next attempt may be made now. */
   fault(source: Source, error: AppError): void {
     this.#deps.noted(source, error);

@@ -76,6 +76,44 @@ describe('a roster of sources', () => {
     assert.equal(roster.next(), b);
   });
 
+  it('sets one aside that brought a wrong body, until the others are not worth waiting for', () => {
+    roster.broughtWrong(new Set([a]), new AppError('CONTENT_MISMATCH', 'wrong'), true);
+    for (const source of [b, c]) roster.rests(source, limited(60_000));
+    assert.equal(roster.next(), b);
+    assert.equal(roster.alternativeTo(b), undefined);
+    assert.equal(roster.resort(), true);
+    assert.equal(roster.next(), a);
+    assert.equal(roster.resort(), false);
+    roster.add(new ScriptedSource('d', new Uint8Array()));
+    assert.equal(roster.next()?.name, 'd');
+  });
+
+  it('asks one that brought a wrong body where all others refuse', () => {
+    roster.broughtWrong(new Set([a]), new AppError('CONTENT_MISMATCH', 'wrong'), true);
+    for (const source of [b, c]) roster.failed(source, missing());
+    assert.equal(roster.next(), a);
+    assert.equal(roster.resort(), false);
+  });
+
+  it('does not let those rest for the sake of one that is set aside', () => {
+    stands(b, { restMs: 30_000 });
+    stands(c, { restMs: 20_000 });
+    assert.equal(roster.restMs(b), 30_000);
+    roster.broughtWrong(new Set([a]), new AppError('CONTENT_MISMATCH', 'wrong'), true);
+    assert.deepEqual([roster.restMs(b), roster.restMs(c)], [0, 0]);
+    roster.rests(b, limited(700));
+    assert.equal(roster.restMs(b), 700, 'its own word counts');
+    stands(c, { restMs: 0 });
+    assert.equal(roster.restMs(b), 30_000);
+  });
+
+  it('asks one that serves ranges rather than one that does not', () => {
+    roster.ignoredRange(a);
+    assert.equal(roster.next(), b);
+    for (const source of [b, c]) roster.failed(source, failed());
+    assert.equal(roster.next(), a);
+  });
+
   it('cannot tell who was wrong where several brought a body', () => {
     roster.broughtWrong(new Set([a, b]), new AppError('CONTENT_MISMATCH', 'wrong'), true);
     roster.failed(c, failed());

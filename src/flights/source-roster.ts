@@ -4,8 +4,12 @@ import type { Source } from './source.ts';
 
 interface Entry {
   readonly source: Source;
-  /** Failures in this flight; wrong content that can only be its own weighs more than others. */
+  /** Failures in this flight. */
   faults: number;
+  /** It brought a whole body that was wrong. */
+  isSetAside: boolean;
+  /** It sends the whole blob, whatever range is asked for. */
+  ignoresRanges: boolean;
   /** Windows in a row in which it was too slow. */
   slowWindows: number;
   refusal: AppError | undefined;
@@ -14,19 +18,21 @@ interface Entry {
   restsUntilMs: number;
 }
 
-const provenWrongFaults = 9;
-
 /**
  * The sources that a flight may read from, and which to ask next.
  *
  * A source that refused for good is not asked again in this flight, and its refusal ends nothing but itself. Of the others
  * the one is asked that rests least (by its own word to this flight, or as whoever watches it judges), then the one with
- * the fewest faults in this flight, then the cheapest, then the one that came first.
+ * the fewest faults in this flight, then one that serves ranges, then the cheapest, then the one that came first.
+ *
+ * One that brought a wrong body is set aside: all others are waited for as long as anybody can wait, and only then is it the
+ * last resort (`resort`), or where there is no other.
  */
 export class SourceRoster {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   #failures = 0;
+  #isLastResort = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,8 +41,17 @@ export class SourceRoster {
   /** Returns whether it is a new one. */
   add(source: Source): boolean {
     if (this.#entries.has(source.name)) return false;
-    const untried = { faults: 0, slowWindows: 0, refusal: undefined, lastFailure: undefined, restsUntilMs: 0 };
-    this.#entries.set(source.name, { source, ...untried });
+    this.#entries.set(source.name, {
+      source,
+      faults: 0,
+      isSetAside: false,
+      ignoresRanges: false,
+      slowWindows: 0,
+      refusal: undefined,
+      lastFailure: undefined,
+      restsUntilMs: 0,
+    });
+    this.#isLastResort = false;
     return true;
   }
 
@@ -54,9 +69,34 @@ export class SourceRoster {
     return [...new Set([...this.#entries.values()].map(({ source }) => source.origin))].join(', ');
   }
 
-  /** The one to ask. Undefined where all have refused. It may rest: then all do. */
+  /** The one to ask. Undefined where all have refused. It may rest: then all do that are not set aside. */
   next(): Source | undefined {
     return this.#best(() => true);
+  }
+
+  /** The others are not worth waiting for any more. Returns whether there is somebody else to ask now. */
+  resort(): boolean {
+    if (this.#isLastResort || !this.#hasHonest()) return false;
+    this.#isLastResort = [...this.#entries.values()].some((entry) => entry.isSetAside && entry.refusal === undefined);
+    return this.#isLastResort;
+  }
+
+  /** Nobody is there to answer, as far as they were asked: connections are refused, names unknown. */
+  get isAway(): boolean {
+    const entries = [...this.#entries.values()];
+    return entries.every(
+      ({ lastFailure, refusal }) => refusal !== undefined || lastFailure?.error.code === 'UPSTREAM_UNREACHABLE',
+    );
+  }
+
+  ignoresRanges(source: Source): boolean {
+    return this.#entries.get(source.name)?.ignoresRanges === true;
+  }
+
+  /** It answered with the whole blob where a range was asked for. */
+  ignoredRange(source: Source): void {
+    const entry = this.#entries.get(source.name);
+    if (entry !== undefined) entry.ignoresRanges = true;
   }
 
   /** One that may be asked now instead of `source`. */
@@ -72,7 +112,8 @@ export class SourceRoster {
   /** How long the source is still to be left alone, in ms. */
   restMs(source: Source): number {
     const askedForMs = (this.#entries.get(source.name)?.restsUntilMs ?? 0) - this.#clock.monotonic();
-    return Math.max(0, askedForMs, source.standing().restMs);
+    const judgedMs = source.standing().restMs;
+    return Math.max(0, askedForMs, judgedMs > 0 && this.#isChoiceGone() ? 0 : judgedMs);
   }
 
   /** Whether it has told this flight why it brings nothing. */
@@ -101,7 +142,7 @@ export class SourceRoster {
     for (const source of sources) {
       this.failed(source, error);
       const entry = this.#entries.get(source.name);
-      if (entry !== undefined && isAllTheirs && sources.size === 1) entry.faults += provenWrongFaults;
+      if (entry !== undefined && isAllTheirs && sources.size === 1) entry.isSetAside = true;
     }
   }
 
@@ -143,10 +184,27 @@ export class SourceRoster {
     return entry.slowWindows === 0 && this.restMs(entry.source) === 0;
   }
 
+  /** Those that may rest because there are others: but here the others are set aside. */
+  #isChoiceGone(): boolean {
+    if (this.#isLastResort) return false;
+    let isAnySetAside = false;
+    for (const { source, refusal, isSetAside } of this.#entries.values()) {
+      isAnySetAside ||= isSetAside;
+      if (refusal === undefined && !isSetAside && source.standing().restMs === 0) return false;
+    }
+    return isAnySetAside;
+  }
+
+  #hasHonest(): boolean {
+    for (const { refusal, isSetAside } of this.#entries.values()) if (refusal === undefined && !isSetAside) return true;
+    return false;
+  }
+
   #best(isEligible: (entry: Entry) => boolean): Source | undefined {
     let best: Entry | undefined;
+    const isLastResort = this.#isLastResort || !this.#hasHonest();
     for (const entry of this.#entries.values()) {
-      if (entry.refusal !== undefined || !isEligible(entry)) continue;
+      if (entry.refusal !== undefined || entry.isSetAside !== isLastResort || !isEligible(entry)) continue;
       if (best === undefined || this.#isBetter(entry, best)) best = entry;
     }
     return best?.source;
@@ -156,6 +214,7 @@ export class SourceRoster {
     const [restMs, thanRestMs] = [this.restMs(entry.source), this.restMs(than.source)];
     if (restMs !== thanRestMs) return restMs < thanRestMs;
     if (entry.faults !== than.faults) return entry.faults < than.faults;
+    if (entry.ignoresRanges !== than.ignoresRanges) return than.ignoresRanges;
     return entry.source.standing().cost < than.source.standing().cost;
   }
 }

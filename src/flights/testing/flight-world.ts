@@ -5,6 +5,7 @@ import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { Channels, type FlightEvent, type RetryEvent } from '../../telemetry/channels.ts';
 import { FlightTable, type FlightTableOptions } from '../flight-table.ts';
+import type { RetryPolicy } from '../source.ts';
 import { FollowingReader } from './following-reader.ts';
 import { MortalStore, untilQuiet } from './mortal-store.ts';
 import type { ScriptedSource } from './scripted-source.ts';
@@ -41,12 +42,17 @@ export class FlightWorld {
   readonly readers: FollowingReader[] = [];
   readonly digest: Digest;
 
-  constructor(store: ContentStore, digest: Digest, options: Partial<FlightTableOptions> = {}) {
+  constructor(
+    store: ContentStore,
+    digest: Digest,
+    options: Partial<FlightTableOptions> = {},
+    retry: RetryPolicy = patient,
+  ) {
     this.store = new MortalStore(store);
     this.digest = digest;
     this.channels.flight.subscribe((event) => this.events.push(event));
     this.channels.retry.subscribe((event) => this.retries.push(event));
-    const deps = { store: this.store, clock: this.clock, channels: this.channels, retry: patient };
+    const deps = { store: this.store, clock: this.clock, channels: this.channels, retry };
     this.table = new FlightTable(deps, { ...testOptions, ...options });
   }
 
