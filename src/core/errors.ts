@@ -81,6 +81,17 @@ export class AppError extends Error {
   }
 }
 
+/** Somebody who could be asked has answered: what was asked for is not there, or not ours to have. */
+export function isRefusal({ status }: AppError): boolean {
+  return status === 401 || status === 403 || status === 404;
+}
+
+/** The same failure, told with another rest. */
+export function withRetryAfter(error: AppError, retryAfterMs: number): AppError {
+  const { code, message, status, details } = error;
+  return new AppError(code, message, { cause: error, status, details, retryAfterMs });
+}
+
 /** Every code with its row, for the reference page and the tests that hold it to the code. */
 export function errorTable(): Readonly<Record<ErrorCode, { status: number; oci: string; retryable: boolean }>> {
   return table;

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Digest, hexOf } from '../core/digest.ts';
-import { AppError, asAppError } from '../core/errors.ts';
+import { AppError, asAppError, isRefusal } from '../core/errors.ts';
 import { maxManifestBytes } from '../core/manifest-references.ts';
 import { ociIndex } from '../core/media-types.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
@@ -88,8 +88,7 @@ export class Discovery {
       return await Promise.race([answer, stale]);
     } catch (thrown) {
       const error = asAppError(thrown);
-      const isAnswer = error.status === 401 || error.status === 403 || error.status === 404;
-      if (signal.aborted || known === undefined || isAnswer) throw error;
+      if (signal.aborted || known === undefined || isRefusal(error)) throw error;
       return { ...known.list, served: 'stale' };
     }
   }

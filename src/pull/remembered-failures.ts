@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
-import { AppError, asAppError } from '../core/errors.ts';
+import { type AppError, asAppError, withRetryAfter } from '../core/errors.ts';
 
 /** What upstream said "no" to is asked again after this. */
 const refusalMs = 5000;
@@ -64,10 +64,9 @@ export class RememberedFailures {
   #laterTold(error: AppError): AppError {
     const nowMs = this.#clock.monotonic();
     const { firstMs, toldMs } = this.#told.get(error) ?? { firstMs: nowMs, toldMs: nowMs };
-    const { code, message, status, details, retryAfterMs } = error;
+    const { retryAfterMs } = error;
     if (retryAfterMs === undefined || toldMs === nowMs) return error;
-    const leftMs = Math.max(0, retryAfterMs - (nowMs - toldMs));
-    const told = new AppError(code, message, { cause: error, status, details, retryAfterMs: leftMs });
+    const told = withRetryAfter(error, Math.max(0, retryAfterMs - (nowMs - toldMs)));
     this.#told.set(told, { firstMs, toldMs: nowMs });
     return told;
   }

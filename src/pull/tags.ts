@@ -1,5 +1,5 @@
 import { algorithmOf, type Digest, digestOf } from '../core/digest.ts';
-import { AppError, asAppError } from '../core/errors.ts';
+import { AppError, asAppError, isRefusal } from '../core/errors.ts';
 import { maxManifestBytes } from '../core/manifest-references.ts';
 import type { Tag } from '../core/reference.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
@@ -239,11 +239,7 @@ export class Tags {
   }
 }
 
-/** What upstream says of the tag itself. Anything else leaves a known tag good enough to serve: it did not answer. */
-function isRefusal({ status }: AppError): boolean {
-  return status === 401 || status === 403 || status === 404;
-}
-
+/** A refusal is upstream's word on the tag. Anything else leaves a known tag good enough to serve: it did not answer. */
 function staleOrThrow(known: TagRecord, error: AppError): Resolution {
   if (isRefusal(error)) throw error;
   return resolution(known.digest, 'stale');

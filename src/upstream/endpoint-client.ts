@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { AppError, asAppError } from '../core/errors.ts';
+import { AppError, asAppError, isRefusal, withRetryAfter } from '../core/errors.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
 import type { SourceBody, SourceRequest } from '../flights/source.ts';
 import type { Channels, UpstreamRequestKind } from '../telemetry/channels.ts';
@@ -10,7 +10,6 @@ import type { EndpointGate, GatePass, GateWhat } from './endpoint-gate.ts';
 import { type EndpointWatch, isEndpointsFault } from './endpoint-watch.ts';
 import { publishRateLimit, readRateLimit } from './rate-limit.ts';
 import type { BodyEnd } from './response-body.ts';
-import { isAnswer } from './told-failure.ts';
 import type { Transport, TransportResponse } from './transport.ts';
 import { cancelled, isDescriptorLack, readRetryAfter } from './upstream-errors.ts';
 
@@ -215,16 +214,15 @@ export class EndpointClient {
     else if (latencyMs !== undefined && error.code !== 'UPSTREAM_RATE_LIMITED') {
       this.watch.answered(latencyMs, sentMs ?? enteredMs);
     }
-    pass.ended(isAnswer(error) ? 'refused' : 'failed');
+    pass.ended(isRefusal(error) ? 'refused' : 'failed');
     return this.#withRest(error, what);
   }
 
   /** A refusal that says too little of how long it lasts is told with what the gate makes of it. */
   #withRest(error: AppError, what: Ask['what']): AppError {
-    const { code, message, status, details, retryAfterMs } = error;
+    const { status, retryAfterMs = 0 } = error;
     const restMs = this.gate.restMs(what);
-    if ((status !== 429 && status !== 503) || restMs <= (retryAfterMs ?? 0)) return error;
-    return new AppError(code, message, { cause: error, status, details, retryAfterMs: restMs });
+    return (status === 429 || status === 503) && restMs > retryAfterMs ? withRetryAfter(error, restMs) : error;
   }
 
   #leftWaiting({ enteredMs, sentMs }: Course): void {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
-import { isAnswer, toldFailure } from './told-failure.ts';
+import { AppError, asAppError, type ErrorCode, isRefusal } from '../core/errors.ts';
+import { toldFailure } from './told-failure.ts';
 import { cancelled } from './upstream-errors.ts';
 
 /** One endpoint that may be asked. */
@@ -109,7 +109,7 @@ export class EndpointRace<T> {
       const candidate = this.#candidates[this.#next];
       if (candidate === undefined) return undefined;
       this.#next++;
-      if (!candidate.isShut() || !this.#failures.some(isAnswer)) return candidate;
+      if (!candidate.isShut() || !this.#failures.some(isRefusal)) return candidate;
       this.#failures.push(candidate.shutError());
     }
   }

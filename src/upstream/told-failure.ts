@@ -1,12 +1,7 @@
-import { AppError, type ErrorCode } from '../core/errors.ts';
+import { AppError, type ErrorCode, isRefusal, withRetryAfter } from '../core/errors.ts';
 
 /** So soon it is worth asking again where one endpoint asked for a longer rest and another only failed. */
 const soonMs = 1000;
-
-/** An endpoint that could be asked has answered: it is not there, or not ours to have. */
-export function isAnswer(error: AppError): boolean {
-  return error.status === 404 || error.status === 401 || error.status === 403;
-}
 
 /**
  * What to tell of a request that failed at every endpoint, in order of preference. That one of them lacks something says
@@ -21,9 +16,7 @@ export function toldFailure(failures: readonly AppError[]): AppError {
   const rests = failures.filter(({ retryable }) => retryable).map(({ retryAfterMs }) => retryAfterMs);
   if (rests.every((ms) => ms === undefined)) return told;
   const retryAfterMs = Math.min(...rests.map((ms) => ms ?? soonMs));
-  if (retryAfterMs === told.retryAfterMs) return told;
-  const { code, message, status, details } = told;
-  return new AppError(code, message, { cause: told, status, details, retryAfterMs });
+  return retryAfterMs === told.retryAfterMs ? told : withRetryAfter(told, retryAfterMs);
 }
 
 const first: Partial<Record<ErrorCode, number>> = {
@@ -37,6 +30,6 @@ const first: Partial<Record<ErrorCode, number>> = {
 
 function rank(error: AppError): number {
   if (error.status === 404) return 6;
-  if (isAnswer(error)) return 5;
+  if (isRefusal(error)) return 5;
   return first[error.code] ?? (error.retryable ? 3 : 4);
 }
