@@ -196,6 +196,27 @@ describe('a token', () => {
     });
   }
 
+  it('that was revoked before it was used gives way to another, where the registry says that this is so', async () => {
+    await using setup = await TokenRegistry.start();
+    const { client } = makeClient(setup.registry.url);
+    const challenge = setup.challenge;
+    setup.challenge = (request) => `${challenge(request)},error="invalid_token"`;
+    setup.answerToken = (self, _, response) => {
+      const token = self.issue();
+      if (self.issued === 1) self.good.clear();
+      answer(response, 200, {}, JSON.stringify({ token }));
+    };
+    await getManifest(client);
+    assert.equal(setup.issued, 2);
+    assert.equal(setup.statuses, 3);
+    setup.answerToken = (self, _, response) =>
+      answer(response, 200, {}, JSON.stringify({ token: `no-${self.issued++}` }));
+    setup.good.clear();
+    await failure(getManifest(client), 'UPSTREAM_UNAUTHORIZED');
+    assert.equal(setup.issued, 4, 'not for ever');
+    await client[Symbol.asyncDispose]();
+  });
+
   it('that was refused is dropped, and the request tried once more', async () => {
     await using server = await TokenRegistry.start();
     const { client } = makeClient(server.registry.url);

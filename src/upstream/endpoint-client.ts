@@ -4,6 +4,7 @@ import type { RepositoryName } from '../core/repository-name.ts';
 import type { SourceBody, SourceRequest } from '../flights/source.ts';
 import type { Channels, UpstreamRequestKind } from '../telemetry/channels.ts';
 import type { Authorizer } from './authorizer.ts';
+import { parseChallenges } from './challenge.ts';
 import type { Lane } from './connections.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { EndpointGate, GatePass, GateWhat } from './endpoint-gate.ts';
@@ -11,7 +12,7 @@ import { type EndpointWatch, isEndpointsFault } from './endpoint-watch.ts';
 import { publishRateLimit, readRateLimit } from './rate-limit.ts';
 import type { BodyEnd } from './response-body.ts';
 import type { Transport, TransportResponse } from './transport.ts';
-import { cancelled, isDescriptorLack, readRetryAfter } from './upstream-errors.ts';
+import { cancelled, isDescriptorLack, type ResponseHeaders, readRetryAfter } from './upstream-errors.ts';
 
 /** What is asked of an endpoint, by the distribution API. */
 export interface Ask {
@@ -59,6 +60,9 @@ interface Course {
   /** The answer that counts is there: a challenge is not, nor is a token. */
   isAnswered: boolean;
 }
+
+/** How often one request gets a new token: once because it had none or an old one, once more if that was revoked at once. */
+const maxRenewals = 2;
 
 /**
  * One endpoint, asked by its rules: through its gate, authorised as it wants, and each request told to its watch.
@@ -135,7 +139,7 @@ export class EndpointClient {
     return { enteredMs: this.#deps.clock.monotonic(), sentMs: undefined, latencyMs: undefined, isAnswered: false };
   }
 
-  /** Sends, authorised as the repository last asked for, and once more if the endpoint wants it otherwise. */
+  /** Sends, authorised as the repository last asked for, and again if the endpoint wants it otherwise. */
   async #send(
     ask: Ask,
     lane: Lane,
@@ -158,21 +162,25 @@ export class EndpointClient {
       this.#told(response, pass);
       return response;
     };
-    const authorization = await this.#token(pass, authorizer.remembered(endpoint, ask.repository, signal));
-    const response = await send(authorization?.header);
-    if (response.status !== 401 || !response.own) return response;
-    authorization?.refused();
-    try {
-      const better = await this.#token(pass, authorizer.answer(endpoint, ask.repository, response.headers, signal));
-      if (better === undefined) return response;
-      response.body.discard();
-      const second = await send(better.header);
-      if (second.status === 401) better.refused();
-      return second;
-    } catch (error) {
-      response.body.discard();
-      throw error;
+    let authorization = await this.#token(pass, authorizer.remembered(endpoint, ask.repository, signal));
+    let response = await send(authorization?.header);
+    for (let renewals = 0; renewals < maxRenewals && response.status === 401 && response.own; renewals++) {
+      authorization?.refused();
+      // A token that is new and refused all the same is no news, unless it was revoked since (RFC 6750 section 3.1).
+      if (renewals > 0 && !saysInvalidToken(response.headers)) return response;
+      try {
+        const { headers } = response;
+        authorization = await this.#token(pass, authorizer.answer(endpoint, ask.repository, headers, signal));
+        if (authorization === undefined) return response;
+        response.body.discard();
+        response = await send(authorization.header);
+      } catch (error) {
+        response.body.discard();
+        throw error;
+      }
     }
+    if (response.status === 401) authorization?.refused();
+    return response;
   }
 
   /** A token server that limits us, or asks for a rest, does so for all that need tokens. */
@@ -261,4 +269,9 @@ export class EndpointClient {
     const message = `upstream ${this.#options.upstream} (${this.endpoint.name}) was silent for ${Math.round(waitedMs)} ms`;
     return new AppError(code, message, { details: { upstream: this.#options.upstream } });
   }
+}
+
+function saysInvalidToken(headers: ResponseHeaders): boolean {
+  const challenges = parseChallenges(headers['www-authenticate']);
+  return challenges.some(({ params }) => params.get('error') === 'invalid_token');
 }
