@@ -200,7 +200,7 @@ export class Blobs {
       pass: (cause, sizeBytes, part, handed) =>
         this.#pass(request, cause, sizeBytes ?? link.sizeBytes, part, handed).leg,
       condemn: (storage, reason) => this.#condemn(digest, storage, reason),
-      handedHash: (storage, start, end) => this.#handed.over(storage, digest, start, end),
+      handedHash: (storage, start, end, signal) => this.#handed.over(storage, digest, { start, end }, signal),
     };
     return new LastingBody(ways, leg, range, board.reading(digest, client));
   }

@@ -89,11 +89,14 @@ describe('a blob that the disk cannot take', () => {
   });
 
   it('is passed in parts also where only upstream knows its size', async () => {
-    world.catalog.link(world.scope(), [{ digest, sizeBytes: undefined, mediaType: undefined }]);
+    const scope = world.scope('library/sizeless');
+    world.catalog.link(scope, [{ digest, sizeBytes: undefined, mediaType: undefined }]);
+    world.hub.pushBlob('library/sizeless', digest, bytes);
     world.store.openPartial = async () => {
       throw full;
     };
-    assert.ok((await pull({ range: 'bytes=100-199' })).equals(bytes.subarray(100, 200)));
+    const answer = await world.soon(world.blob(digest, { scope, range: 'bytes=100-199' }));
+    assert.ok((await world.bytesOf(answer)).equals(bytes.subarray(100, 200)));
     assert.deepEqual(passed, ['disk-full']);
     await assertGone();
   });
@@ -391,6 +394,66 @@ describe('a blob in the store', () => {
     await disprove();
     assert.ok((await world.bytesOf(await world.soon(wrong))).equals(bytes));
     assert.equal(fetches(), 1);
+  });
+
+  it('that is proven wrong is not continued with content of another size than was told', async () => {
+    const scope = world.scope('library/sizeless');
+    world.catalog.link(scope, [{ digest, sizeBytes: undefined, mediaType: undefined }]);
+    world.hub.pushBlob('library/sizeless', digest, bytes);
+    const open = world.store.open.bind(world.store);
+    world.store.open = async (wanted) => {
+      const blob = await open(wanted);
+      return blob && { ...blob, sizeBytes: 5000 };
+    };
+    proof = Promise.withResolvers();
+    const answer = await world.soon(world.blob(digest, { scope }));
+    assert.ok(answer.kind === 'body' && answer.sizeBytes === 5000);
+    await disprove();
+    world.store.open = open;
+    // Another one fetches it anew, and has not come far.
+    const gate = Promise.withResolvers<void>();
+    world.hub.beforeChunk = (offset) => (offset === 2000 ? gate.promise : undefined);
+    const next = await world.soon(world.blob(digest));
+    await world.quiet();
+    await assert.rejects(world.bytesOf(answer), { code: 'CONTENT_MISMATCH' });
+    gate.resolve();
+    assert.ok((await world.bytesOf(next)).equals(bytes));
+  });
+
+  it('is hashed in haste for whom waits for its end, and for nobody before that', async () => {
+    proof = Promise.withResolvers();
+    const open = world.store.open.bind(world.store);
+    let hurried = 0;
+    world.store.open = async (wanted) => {
+      const blob = await open(wanted);
+      return blob && { ...blob, hurry: () => void hurried++ };
+    };
+    assert.ok((await pull({ range: 'bytes=0-999' })).equals(bytes.subarray(0, 1000)));
+    assert.equal(hurried, 0);
+    const whole = await world.soon(world.blob(digest));
+    const all = world.bytesOf(whole);
+    await world.quiet();
+    assert.equal(hurried, 1);
+    proof.resolve();
+    assert.ok((await all).equals(bytes));
+    world.catalog.link(world.scope(), [{ digest, sizeBytes: size + 1, mediaType: undefined }]);
+    proof = Promise.withResolvers();
+    const doubted = world.blob(digest);
+    await world.quiet();
+    assert.equal(hurried, 2);
+    proof.resolve();
+    assert.ok((await world.bytesOf(await world.soon(doubted))).equals(bytes));
+  });
+
+  it('of another size than the manifest says is held by nobody who has left before it is proven', async () => {
+    world.catalog.link(world.scope(), [{ digest, sizeBytes: size + 1, mediaType: undefined }]);
+    proof = Promise.withResolvers();
+    const leaving = new AbortController();
+    const answer = world.blob(digest, { signal: leaving.signal });
+    await world.quiet();
+    leaving.abort(new AppError('CANCELLED', 'left'));
+    await assert.rejects(world.soon(answer), { code: 'CANCELLED' });
+    assert.equal(world.store.openBlobs, 0);
   });
 
   it('that is proven wrong starts over for whom has none of it', async () => {

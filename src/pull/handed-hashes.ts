@@ -1,3 +1,4 @@
+import type { Interval } from '../core/byte-range.ts';
 import { type Digest, DigestVerifier } from '../core/digest.ts';
 import { readAt } from '../flights/read-at.ts';
 import type { BlobStorage } from './depot.ts';
@@ -15,22 +16,28 @@ const checkpointEveryBytes = 64 * 1024 * 1024;
 /**
  * Hashes what responses have handed out, from where they read it: for those that have to go on from elsewhere.
  *
- * Invariants: when a fill fails all who follow it come at once, each at another offset; they take turns, and who comes later
- * goes on from the nearest offset that is hashed already, so that the file is read about once. Whoever asks keeps the
- * storage open until it is answered. What was hashed is forgotten with the storage.
+ * Invariants: when a fill fails, or a file cannot be read, all who follow it come at once, each at another offset; they take
+ * turns, and who comes later goes on from the nearest offset that is hashed already, so that the file is read about once.
+ * Whoever asks keeps the storage open until it is answered; whose signal aborts is read for no more. What was hashed is
+ * forgotten with the storage.
  */
 export class HandedHashes {
   readonly #prefixes = new WeakMap<ReadableStorage, { turn: Promise<unknown>; readonly checkpoints: Checkpoint[] }>();
 
-  /** The hash over [start, end). Rejects with STORAGE_FAILED where that cannot be read any more. */
-  over(storage: ReadableStorage, digest: Digest, start: number, end: number): Promise<DigestVerifier> {
-    if (start > 0) return this.#hash(storage, { offset: start, hash: new DigestVerifier(digest) }, end, []);
+  /** The hash over a range. Rejects with STORAGE_FAILED where that cannot be read any more, or with the signal's reason. */
+  over(
+    storage: ReadableStorage,
+    digest: Digest,
+    { start, end }: Interval,
+    signal: AbortSignal,
+  ): Promise<DigestVerifier> {
+    if (start > 0) return this.#hash(storage, { offset: start, hash: new DigestVerifier(digest) }, end, [], signal);
     const known = this.#prefixes.get(storage) ?? { turn: Promise.resolve(), checkpoints: [] };
     this.#prefixes.set(storage, known);
     const hashed = known.turn.then(() => {
       const from = known.checkpoints.findLast(({ offset }) => offset <= end);
       const begin = from ?? { offset: 0, hash: new DigestVerifier(digest) };
-      return this.#hash(storage, begin, end, known.checkpoints);
+      return this.#hash(storage, begin, end, known.checkpoints, signal);
     });
     known.turn = hashed.catch(() => {});
     return hashed;
@@ -41,11 +48,14 @@ export class HandedHashes {
     from: Checkpoint,
     end: number,
     checkpoints: Checkpoint[],
+    signal: AbortSignal,
   ): Promise<DigestVerifier> {
     const hash = from.hash.copy();
     const buffer = Buffer.allocUnsafe(Math.min(blockBytes, end - from.offset));
     let lastKept = from.offset;
     for (let offset = from.offset; offset < end; ) {
+      if (signal.aborted) keep(checkpoints, { offset, hash: hash.copy() });
+      signal.throwIfAborted();
       const block = buffer.subarray(0, Math.min(buffer.length, end - offset));
       await readAt(storage, block, offset);
       hash.update(block);

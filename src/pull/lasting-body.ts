@@ -24,7 +24,12 @@ export interface BodyWays {
   /** What is read here is damaged: it has to leave the store, if it is what the store has. */
   condemn(storage: BlobStorage, reason: string): Promise<void>;
   /** The hash over what was handed out. */
-  handedHash(storage: Exclude<BlobStorage, { kind: 'window' }>, start: number, end: number): Promise<DigestVerifier>;
+  handedHash(
+    storage: Exclude<BlobStorage, { kind: 'window' }>,
+    start: number,
+    end: number,
+    signal: AbortSignal,
+  ): Promise<DigestVerifier>;
 }
 
 /**
@@ -36,7 +41,8 @@ export interface BodyWays {
  * - It reads of one leg at a time, and leaves it only inside `whenReadable`, `unreadable` and `whenSized`: nobody reads of
  *   it then. The leg that is left stays open until what was handed out of it is hashed.
  * - stored ─► flight ─► pass, or any of these skipped: it never goes back, so it ends.
- * - What was handed out is [start, offset of the latest call); a body of which nothing was is free to start over.
+ * - What was handed out is [start, offset of the latest call); a body of which nothing was is free to start over, with
+ *   content of the size that the client was told.
  * - `close` may come at any time, also while it changes legs: then the new one is closed as soon as it is there.
  */
 export class LastingBody implements BlobBody {
@@ -44,6 +50,8 @@ export class LastingBody implements BlobBody {
   readonly #onClose: () => void;
   #leg: Leg;
   #range: Interval | undefined;
+  /** The blob's size, as it became known first: the client may have been told. */
+  #sizeBytes: number | undefined;
   /** What the leg last said was readable: that much of a fill is there also when it has failed. */
   #readable = 0;
   #isChanging = false;
@@ -53,6 +61,7 @@ export class LastingBody implements BlobBody {
     this.#ways = ways;
     this.#leg = leg;
     this.#range = range;
+    this.#sizeBytes = leg.reader.sizeBytes;
     this.#onClose = onClose;
   }
 
@@ -65,7 +74,8 @@ export class LastingBody implements BlobBody {
   }
 
   get sizeBytes(): number | undefined {
-    return this.#leg.reader.sizeBytes;
+    this.#sizeBytes ??= this.#leg.reader.sizeBytes;
+    return this.#sizeBytes;
   }
 
   get storage(): BlobStorage {
@@ -75,11 +85,12 @@ export class LastingBody implements BlobBody {
   /** The blob's size as soon as a source says it; undefined when one delivers without saying. */
   async whenSized(signal: AbortSignal): Promise<number | undefined> {
     try {
-      return await this.#leg.reader.whenSized(signal);
+      await this.#leg.reader.whenSized(signal);
     } catch (error) {
       await this.#goOn(this.start, asAppError(error), signal);
-      return this.#leg.reader.whenSized(signal);
+      await this.#leg.reader.whenSized(signal);
     }
+    return this.sizeBytes;
   }
 
   /** Takes only a part. Before anything is read. */
@@ -100,19 +111,19 @@ export class LastingBody implements BlobBody {
   }
 
   whenReadable(offset: number, signal: AbortSignal): Promise<number> {
-    return this.#leg.reader.whenReadable(offset, signal).then(
-      (readable) => {
-        this.#readable = readable;
-        return readable;
-      },
-      async (thrown) => {
-        const error = asAppError(thrown);
-        if (this.#leg.kind === 'flight' && offset < this.#readable && this.#canGoOn(offset, error))
-          return this.#readable;
-        await this.#goOn(offset, error, signal);
-        return this.whenReadable(offset, signal);
-      },
-    );
+    const waiting = this.#leg.reader.whenReadable(offset, signal);
+    return waiting.then(this.#onReadable, (error) => this.#readableLater(offset, asAppError(error), signal));
+  }
+
+  readonly #onReadable = (readable: number): number => {
+    this.#readable = readable;
+    return readable;
+  };
+
+  async #readableLater(offset: number, error: AppError, signal: AbortSignal): Promise<number> {
+    if (this.#leg.kind === 'flight' && offset < this.#readable && this.#canGoOn(offset, error)) return this.#readable;
+    await this.#goOn(offset, error, signal);
+    return this.whenReadable(offset, signal);
   }
 
   async unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void> {
@@ -170,28 +181,32 @@ export class LastingBody implements BlobBody {
     error: AppError,
     signal: AbortSignal,
   ): Promise<Leg> {
-    const { reader } = left;
-    const { start, sizeBytes } = reader;
-    if (offset === start) {
-      if (left.kind === 'stored') return this.#ways.miss(sizeBytes, this.#range, signal);
-      return this.#ways.pass(cause, sizeBytes, this.#range, undefined);
+    const { sizeBytes } = this;
+    if (offset > this.start) {
+      const handed = await this.#handed(left, offset, error, signal);
+      return this.#ways.pass(cause, sizeBytes, this.#range, handed);
     }
-    const handed = await this.#handed(reader.storage, start, offset, sizeBytes, error);
-    return this.#ways.pass(cause, sizeBytes, this.#range, handed);
+    if (left.kind !== 'stored') return this.#ways.pass(cause, sizeBytes, this.#range, undefined);
+    return this.#fitting(await this.#ways.miss(sizeBytes, this.#range, signal), left.reader.sizeBytes, signal);
   }
 
-  async #handed(
-    storage: BlobStorage,
-    start: number,
-    offset: number,
-    sizeBytes: number | undefined,
-    error: AppError,
-  ): Promise<HandedOut> {
-    const { holdBackBytes } = this.#ways;
+  /** Content of another size than the client was told would be no answer to what it was told. */
+  async #fitting(leg: Leg, toldBytes: number, signal: AbortSignal): Promise<Leg> {
+    // One that fails says so when it is read, and is gone on from then.
+    const sizeBytes = await leg.reader.whenSized(signal).catch(() => toldBytes);
+    if (sizeBytes === toldBytes) return leg;
+    leg.reader.close();
+    throw new AppError('CONTENT_MISMATCH', `the blob has ${sizeBytes} bytes, not ${toldBytes} as announced`);
+  }
+
+  async #handed({ reader }: Leg, offset: number, error: AppError, signal: AbortSignal): Promise<HandedOut> {
+    const { storage, start } = reader;
     // Nobody can verify a part by itself: only that its end is not the blob's.
-    if (!reachesHeldBack(this.#range, sizeBytes, holdBackBytes)) return { toOffset: offset, hash: undefined };
+    if (!reachesHeldBack(this.#range, this.sizeBytes, this.#ways.holdBackBytes))
+      return { toOffset: offset, hash: undefined };
     if (storage.kind === 'window') throw error;
-    const hash = await this.#ways.handedHash(storage, start, offset).catch(() => {
+    const hash = await this.#ways.handedHash(storage, start, offset, signal).catch(() => {
+      signal.throwIfAborted();
       throw error;
     });
     return { toOffset: offset, hash };
