@@ -124,6 +124,7 @@ export class FlightReader {
 
   /** The byte that it waits for, or will ask for first, if `body` cannot give it now. */
   missing(body: FillBody): number | undefined {
+    if (this.#isMisled(body)) return undefined;
     const from = this.#position;
     const waits = this.#sleeper !== undefined || this.#body === undefined;
     return waits && body.filled.endFrom(from) === from ? from : undefined;
@@ -156,12 +157,16 @@ export class FlightReader {
   #currentBody(): FillBody | undefined {
     const body = this.#body ?? this.#host.body;
     if (this.failure !== undefined) throw this.failure;
-    const sizeBytes = body?.sizeBytes;
-    if (sizeBytes !== undefined && this.#announcedBytes !== undefined && sizeBytes !== this.#announcedBytes) {
-      const message = `the blob has ${sizeBytes} bytes, not ${this.#announcedBytes} as announced`;
+    if (body !== undefined && this.#isMisled(body)) {
+      const message = `the blob has ${body.sizeBytes} bytes, not ${this.#announcedBytes} as announced`;
       throw new AppError('CONTENT_MISMATCH', message);
     }
     return body;
+  }
+
+  /** Its client may have been told another size. */
+  #isMisled({ sizeBytes }: FillBody): boolean {
+    return sizeBytes !== undefined && this.#announcedBytes !== undefined && sizeBytes !== this.#announcedBytes;
   }
 
   /** Where it may read to. Of a body of unknown size, the end that the client was told is no end yet: not all of it goes out. */

@@ -117,7 +117,6 @@ describe('a size', () => {
       const next = await joined(9000);
       assert.equal(next.reader.sizeBytes, size);
       await delivered(await answered(index));
-      await delivered(await answered(index + 1));
       await completes(next);
       assert.equal(await store.sizeOf(digest), size);
     });

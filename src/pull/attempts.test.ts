@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
+import { retryDefaults, retryPolicy } from '../routing/retry-policy.ts';
 import { Channels, type RetryEvent } from '../telemetry/channels.ts';
 import { type AttemptDeps, withAttempts, withinBound } from './attempts.ts';
 
@@ -127,6 +128,51 @@ describe('attempts', () => {
     }
     await assert.rejects(outcome);
     assert.deepEqual(told, [20_000, 19_000, 18_000]);
+  });
+
+  describe('that fail at once, each time', () => {
+    /** Until it fails: how long it was tried, and how often. */
+    async function tried(code: 'UPSTREAM_FAILED' | 'UPSTREAM_UNREACHABLE' | 'UPSTREAM_DENIED', failures = 1000) {
+      const clock = new VirtualClock();
+      let attempts = 0;
+      let isOver = false;
+      const retry = retryPolicy(retryDefaults, () => 0.5);
+      const outcome = withAttempts({ ...deps(clock), retry }, options, async () => {
+        if (attempts++ < failures) throw new AppError(code, 'broken');
+      }).finally(() => {
+        isOver = true;
+      });
+      outcome.catch(() => {});
+      for (let turn = 0; turn < 1000 && !isOver; turn++) {
+        await settle();
+        if (!isOver) clock.advance(clock.nextDueInMs ?? 0);
+      }
+      return { outcome, attempts, tookMs: clock.monotonic() };
+    }
+
+    it('do not end as long as there is patience, and are few', async () => {
+      const { outcome, attempts, tookMs } = await tried('UPSTREAM_FAILED');
+      await assert.rejects(outcome, { code: 'UPSTREAM_FAILED' });
+      assert.ok(tookMs >= 15_000 && tookMs < boundMs, `given up after ${tookMs} ms`);
+      assert.ok(attempts > 5 && attempts < 12, `${attempts} attempts`);
+    });
+
+    it('are worth it where five of them fail within two seconds', async () => {
+      const { outcome } = await tried('UPSTREAM_FAILED', 5);
+      await outcome;
+    });
+
+    it('end within seconds where nobody is there', async () => {
+      const { outcome, tookMs } = await tried('UPSTREAM_UNREACHABLE');
+      await assert.rejects(outcome, { code: 'UPSTREAM_UNREACHABLE' });
+      assert.ok(tookMs >= 4000 && tookMs < 6000, `given up after ${tookMs} ms`);
+    });
+
+    it('end at once where another attempt makes no sense', async () => {
+      const { outcome, attempts } = await tried('UPSTREAM_DENIED');
+      await assert.rejects(outcome, { code: 'UPSTREAM_DENIED' });
+      assert.equal(attempts, 1);
+    });
   });
 
   it('are published as they begin, with what led to them; the first is none', async () => {

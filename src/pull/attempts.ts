@@ -2,6 +2,7 @@ import { type Clock, sleep } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { abandonable } from '../core/shared-calls.ts';
 import type { RetryPolicy } from '../flights/source.ts';
+import { persistMs } from '../routing/persistence.ts';
 import type { Channels, RetryEvent } from '../telemetry/channels.ts';
 
 export interface AttemptDeps {
@@ -20,9 +21,10 @@ export interface AttemptOptions {
 }
 
 /**
- * Runs `attempt` until it succeeds, the policy gives up, or `boundMs` have passed (UPSTREAM_TIMEOUT, where no attempt has
- * ended by then). Where the pause before the next attempt is longer than what is left, the failure is told at once: to wait
- * in vain helps nobody. For requests whose answer is small; bodies of blobs have a flight, which retries by itself.
+ * Runs `attempt` until it succeeds, the policy gives up (not before `persistMs`), or `boundMs` have passed (UPSTREAM_TIMEOUT,
+ * where no attempt has ended by then). Where the pause before the next attempt is longer than what is left, the failure is
+ * told at once: to wait in vain helps nobody. For requests whose answer is small; bodies of blobs have a flight, which retries
+ * by itself.
  */
 export async function withAttempts<T>(
   deps: AttemptDeps,
@@ -49,7 +51,10 @@ export async function withAttempts<T>(
         last = error;
         const { retryable, retryAfterMs } = error;
         const leftMs = endMs - clock.monotonic();
-        const delayMs = retry({ retryable, attempt: failed, retryAfterMs, patienceMs: leftMs });
+        const isAway = error.code === 'UPSTREAM_UNREACHABLE';
+        const persisting = persistMs({ boundMs, leftMs, triedMs: boundMs - leftMs, isAway });
+        const situation = { retryable, attempt: failed, retryAfterMs, patienceMs: leftMs, persistMs: persisting };
+        const delayMs = retry(situation);
         if (delayMs === undefined || delayMs >= leftMs) throw error;
         if (retryAfterMs !== undefined) onRest?.();
         await sleep(clock, delayMs, abort.signal);

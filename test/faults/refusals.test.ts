@@ -17,13 +17,14 @@ interface Refusal {
   readonly told: string;
   /** What upstream may be asked for all waiters together. */
   readonly requests: number;
+  readonly mostRequests?: number;
 }
 
 const refusals: readonly Refusal[] = [
   { status: 401, told: '401 UNAUTHORIZED', requests: 1 },
   { status: 403, told: '403 DENIED', requests: 1 },
   { status: 429, told: '429 TOOMANYREQUESTS', requests: 1 },
-  { status: 500, told: '500 UNAVAILABLE', requests: 5 },
+  { status: 500, told: '500 UNAVAILABLE', requests: 5, mostRequests: 9 }, // it may pass: as long as there is patience
   { status: 503, told: '503 UNAVAILABLE', requests: 1 }, // its Retry-After is longer than anybody is held
 ];
 const unknownBlob: Refusal = { status: 404, told: '404 BLOB_UNKNOWN', requests: 1 };
@@ -31,6 +32,13 @@ const unknownManifest: Refusal = { status: 404, told: '404 MANIFEST_UNKNOWN', re
 
 function faultOf({ status }: Refusal): faults.Fault {
   return faults.status(status, status === 429 || status === 503 ? { 'retry-after': retryAfter } : {});
+}
+
+/** What may pass is tried for as long as clients can wait: here that is not long. */
+const impatient = { pull: { headerTimeout: '5s' } } as const;
+
+function assertFew(asked: number, { requests, mostRequests = requests }: Refusal): void {
+  assert.ok(asked >= requests && asked <= mostRequests, `${asked} requests`);
 }
 
 type Ask = (world: World, repository: string) => Promise<Download[]>;
@@ -75,25 +83,25 @@ for (const place of places) {
   // A world for each: what an upstream asks for by 429 or 503 it is given for all its repositories.
   for (const refusal of place.refusals) {
     test(`${refusal.status} for a ${place.name} reaches all ${waiters} waiters as what it is, after as few requests as that takes`, () =>
-      inWorld({}, async (world) => {
+      inWorld(impatient, async (world) => {
         const repository = `org/app-${refusal.status}`;
         world.registry.content.add(repository, imageOf(repository), 'v1');
         world.registry.always({ ...place.match, repository }, faultOf(refusal));
         assertTold(await place.ask(world, repository), refusal);
         const asked = world.registry.tally.count({ ...place.match, repository });
-        assert.equal(asked, refusal.requests, `${asked} requests`);
+        assertFew(asked, refusal);
       }));
   }
 }
 
 for (const refusal of refusals) {
   test(`${refusal.status} for a token reaches all waiters as what it is`, () =>
-    inWorld({ registry: { auth: { kind: 'token' } } }, async (world) => {
+    inWorld({ ...impatient, registry: { auth: { kind: 'token' } } }, async (world) => {
       const { registry } = world;
       registry.content.add('org/app', image, 'v1');
       registry.script = ({ kind }) => (kind === 'token' ? faultOf(refusal) : undefined);
       assertTold(await askManifest(world, 'org/app'), refusal);
-      assert.equal(registry.tally.count({ kind: 'token' }), refusal.requests);
+      assertFew(registry.tally.count({ kind: 'token' }), refusal);
       if (refusal.status !== 401) return;
       registry.behave();
       await untilUp(async () => (await world.client.manifest('org/app', 'v1')).status === 200, 'the manifest');
