@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { ftruncateSync, readSync, writeSync } from 'node:fs';
 import { it } from 'node:test';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { testOptions } from '../flights/testing/flight-world.ts';
@@ -134,7 +135,9 @@ class History {
       this.#pushBlob(this.#image.layer.bytes);
       for (let step = 0; step < stepsPerHistory; step++) {
         this.#step();
-        await this.#world.quiet();
+        // Often the next thing happens in the middle of what follows from this one.
+        if (this.#random.chance(0.5)) await this.#world.quiet();
+        else for (let turn = this.#random.below(4); turn > 0; turn--) await nextTick();
         this.#check();
       }
       await this.#comeRight();
