@@ -190,9 +190,14 @@ export class Blobs {
   }
 
   #body(leg: Leg, range: Interval | undefined, request: BlobRequest, link: LinkRecord): LastingBody {
-    const { passing, board } = this.#deps;
-    const { digest, client } = request;
-    const ways: BodyWays = {
+    const onClose = this.#deps.board.reading(request.digest, request.client);
+    return new LastingBody(() => this.#ways(request, link), leg, range, onClose);
+  }
+
+  #ways(request: BlobRequest, link: LinkRecord): BodyWays {
+    const { passing } = this.#deps;
+    const { digest } = request;
+    return {
       holdBackBytes: passing.holdBackBytes,
       canPass: passing.isOn,
       miss: async (sizeBytes, part, signal) =>
@@ -202,7 +207,6 @@ export class Blobs {
       condemn: (storage, reason) => this.#condemn(digest, storage, reason),
       handedHash: (storage, start, end, signal) => this.#handed.over(storage, digest, { start, end }, signal),
     };
-    return new LastingBody(ways, leg, range, board.reading(digest, client));
   }
 
   /** Of many who find it damaged one is the first; when the others say so, it may have been fetched anew. */

@@ -46,7 +46,7 @@ export interface BodyWays {
  * - `close` may come at any time, also while it changes legs: then the new one is closed as soon as it is there.
  */
 export class LastingBody implements BlobBody {
-  readonly #ways: BodyWays;
+  readonly #waysOn: () => BodyWays;
   readonly #onClose: () => void;
   #leg: Leg;
   #range: Interval | undefined;
@@ -57,8 +57,9 @@ export class LastingBody implements BlobBody {
   #isChanging = false;
   #closed = false;
 
-  constructor(ways: BodyWays, leg: Leg, range: Interval | undefined, onClose: () => void) {
-    this.#ways = ways;
+  /** `waysOn`: asked when something has failed, which is seldom. */
+  constructor(waysOn: () => BodyWays, leg: Leg, range: Interval | undefined, onClose: () => void) {
+    this.#waysOn = waysOn;
     this.#leg = leg;
     this.#range = range;
     this.#sizeBytes = leg.reader.sizeBytes;
@@ -127,7 +128,7 @@ export class LastingBody implements BlobBody {
   }
 
   async unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void> {
-    const condemned = this.#leg.kind === 'pass' ? undefined : this.#ways.condemn(this.storage, error.message);
+    const condemned = this.#leg.kind === 'pass' ? undefined : this.#waysOn().condemn(this.storage, error.message);
     // Who starts over must not find it again.
     if (offset === this.start) await condemned;
     await this.#goOn(offset, error, signal, true);
@@ -142,7 +143,7 @@ export class LastingBody implements BlobBody {
 
   /** Whether the rest can be had from elsewhere. `isLocal`: it is this reader that could not read what it should have. */
   #canGoOn(offset: number, error: AppError, isLocal = false): boolean {
-    const { canPass } = this.#ways;
+    const { canPass } = this.#waysOn();
     const hasNothing = offset === this.start;
     switch (this.#leg.kind) {
       case 'pass':
@@ -184,10 +185,10 @@ export class LastingBody implements BlobBody {
     const { sizeBytes } = this;
     if (offset > this.start) {
       const handed = await this.#handed(left, offset, error, signal);
-      return this.#ways.pass(cause, sizeBytes, this.#range, handed);
+      return this.#waysOn().pass(cause, sizeBytes, this.#range, handed);
     }
-    if (left.kind !== 'stored') return this.#ways.pass(cause, sizeBytes, this.#range, undefined);
-    return this.#fitting(await this.#ways.miss(sizeBytes, this.#range, signal), left.reader.sizeBytes, signal);
+    if (left.kind !== 'stored') return this.#waysOn().pass(cause, sizeBytes, this.#range, undefined);
+    return this.#fitting(await this.#waysOn().miss(sizeBytes, this.#range, signal), left.reader.sizeBytes, signal);
   }
 
   /** Content of another size than the client was told would be no answer to what it was told. */
@@ -202,13 +203,15 @@ export class LastingBody implements BlobBody {
   async #handed({ reader }: Leg, offset: number, error: AppError, signal: AbortSignal): Promise<HandedOut> {
     const { storage, start } = reader;
     // Nobody can verify a part by itself: only that its end is not the blob's.
-    if (!reachesHeldBack(this.#range, this.sizeBytes, this.#ways.holdBackBytes))
+    if (!reachesHeldBack(this.#range, this.sizeBytes, this.#waysOn().holdBackBytes))
       return { toOffset: offset, hash: undefined };
     if (storage.kind === 'window') throw error;
-    const hash = await this.#ways.handedHash(storage, start, offset, signal).catch(() => {
-      signal.throwIfAborted();
-      throw error;
-    });
+    const hash = await this.#waysOn()
+      .handedHash(storage, start, offset, signal)
+      .catch(() => {
+        signal.throwIfAborted();
+        throw error;
+      });
     return { toOffset: offset, hash };
   }
 }
