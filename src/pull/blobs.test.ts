@@ -87,6 +87,29 @@ describe('a blob', () => {
     assert.equal(world.flights.size, 0);
   });
 
+  it('has the size that a manifest claims, whatever a HEAD says that ends later', async () => {
+    const { promise: headEnds, resolve } = Promise.withResolvers<void>();
+    world.hub.headSizeBytes = 7;
+    world.hub.before = (call) => (call.startsWith('HEAD blob') ? headEnds : undefined);
+    const asked = world.blob(digest, { method: 'HEAD' });
+    await pulledManifest();
+    resolve();
+    await world.soon(asked);
+    const answer = await blob();
+    assert.ok(answer.kind === 'body');
+    assert.equal(answer.sizeBytes, bytes.length);
+    assert.ok((await world.bytesOf(answer)).equals(bytes));
+  });
+
+  it('has the size of its bytes once they are right, whatever a HEAD said', async () => {
+    world.hub.headSizeBytes = 7;
+    await blob({ method: 'HEAD' });
+    assert.equal(world.catalog.linked(world.scope(), digest)?.sizeBytes, 7);
+    await world.store.put(digest, bytes);
+    assert.ok((await world.bytesOf(await blob())).equals(bytes));
+    assert.equal(world.catalog.linked(world.scope(), digest)?.sizeBytes, bytes.length);
+  });
+
   it('is never revealed to a repository that does not have it', async () => {
     await cached();
     for (const scope of [world.scope('library/stranger'), world.scope('library/app', 'ghcr.io')]) {

@@ -67,6 +67,9 @@ export class Blobs {
     const stored = await this.#openStored(digest, link.sizeBytes, signal);
     if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
+    // What its bytes are known to be counts from now on, whoever said otherwise.
+    const isLie = link.sizeBytes !== undefined && link.sizeBytes !== stored.sizeBytes;
+    if (isLie) this.#deps.catalog.link(scope, [{ ...link, sizeBytes: stored.sizeBytes }]);
     const decision = decideRange(request.range, stored.sizeBytes);
     if (decision.kind === 'unsatisfiable') {
       stored.close();
@@ -232,7 +235,10 @@ export class Blobs {
       const answer = await withAttempts(this.#deps, options, (bounded) =>
         registry.headBlob(scope.repository, digest, bounded),
       );
-      const link = { digest, sizeBytes: answer.sizeBytes, mediaType: answer.mediaType };
+      // A manifest that came meanwhile knows better.
+      const known = this.#deps.catalog.linked(scope, digest);
+      const sizeBytes = known?.sizeBytes ?? answer.sizeBytes;
+      const link = { digest, sizeBytes, mediaType: known?.mediaType ?? answer.mediaType };
       this.#deps.catalog.link(scope, [link], 'confirmed');
       return link;
     };

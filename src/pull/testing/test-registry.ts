@@ -28,6 +28,8 @@ export class TestRegistry implements Registry {
   saysDigest = true;
   /** Whether anything says sizes. */
   saysSize = true;
+  /** What HEAD says of a blob's size; the truth, unless told. */
+  headSizeBytes: number | undefined;
   referrersAnswer: ReferrersAnswer;
   tagsAnswer: UpstreamList = {
     body: Buffer.from('{"name":"app","tags":["latest"]}'),
@@ -75,7 +77,8 @@ export class TestRegistry implements Registry {
 
   async headBlob(repository: RepositoryName, digest: Digest, signal: AbortSignal) {
     await this.#asked('HEAD blob', repository, digest, signal);
-    return { sizeBytes: this.saysSize ? this.#blob(repository, digest).length : undefined, mediaType: undefined };
+    const sizeBytes = this.headSizeBytes ?? this.#blob(repository, digest).length;
+    return { sizeBytes: this.saysSize ? sizeBytes : undefined, mediaType: undefined };
   }
 
   blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[] {
