@@ -33,6 +33,8 @@ export interface FeedListener {
   /** It was waited for through a whole stall window, and was too slow or not. Returns true to have the feed end ('slow'). */
   paced(feed: Feed, isSlow: boolean): boolean;
   urgency(): Urgency;
+  /** Whether another source could be asked instead now. */
+  hasAlternative(feed: Feed): boolean;
   /** Resolves when another feed has written what it is writing between `start` and `end`; undefined where none is. */
   writtenByOthers(feed: Feed, start: number, end: number): Promise<void> | undefined;
 }
@@ -182,11 +184,13 @@ export class Feed implements PlannedFeed {
   async #read(): Promise<void> {
     const { start, end, optional } = this;
     const urgency = () => this.#listener.urgency();
+    const hasAlternative = () => this.#listener.hasAlternative(this);
     const waiting = (reason: string | undefined) => {
       this.#waitingFor = reason;
       if (reason === undefined) this.#watch.asked();
     };
-    const answer = await this.source.open({ start, end, optional, urgency, waiting }, this.#abort.signal);
+    const request = { start, end, optional, urgency, hasAlternative, waiting };
+    const answer = await this.source.open(request, this.#abort.signal);
     if (!this.#isWanted(answer)) return this.stop();
     this.#position = answer.start;
     if (answer.start < this.start || answer.isWhole === true) {

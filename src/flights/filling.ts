@@ -178,6 +178,10 @@ export class Filling implements FeedListener {
     return this.#roster.paced(feed.source, isSlow);
   }
 
+  hasAlternative({ source }: Feed): boolean {
+    return this.#roster.alternativeTo(source) !== undefined;
+  }
+
   urgency(): Urgency {
     const missingBytes = this.#body.sizeBytes === undefined ? undefined : this.#missingBytes;
     return { waiters: this.#host.waiters, missingBytes };

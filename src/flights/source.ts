@@ -39,6 +39,8 @@ export interface SourceRequest {
   readonly optional: boolean;
   /** For a fair turn among requests that wait: looked at whenever one is let in. */
   readonly urgency: () => Urgency;
+  /** Whether another source could bring these bytes now: then one that turns out to be down is not waited for. */
+  readonly hasAlternative: () => boolean;
   /** Told what the request waits for, in words, before it is sent; undefined: for the answer. */
   readonly waiting: (reason: string | undefined) => void;
 }

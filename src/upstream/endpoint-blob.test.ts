@@ -15,9 +15,10 @@ const cut: Handler = (_, response) => {
   response.write('012', () => response.destroy());
 };
 
-function open({ open }: BlobSource, signal = never): Promise<SourceBody> {
+function open({ open }: BlobSource, signal = never, hasAlternative = true): Promise<SourceBody> {
   const urgency = () => ({ waiters: 1, missingBytes: undefined });
-  return open({ start: 0, end: undefined, optional: false, urgency, waiting: () => {} }, signal);
+  const request = { start: 0, end: undefined, optional: false, urgency, waiting: () => {} };
+  return open({ ...request, hasAlternative: () => hasAlternative }, signal);
 }
 
 async function read(source: BlobSource): Promise<Buffer> {
@@ -100,6 +101,23 @@ describe('a blob at two endpoints', () => {
     const before = limit();
     for (let n = 0; n < 3; n++) await failure(read(sourceA), 'UPSTREAM_UNAUTHORIZED');
     assert.equal(limit(), before);
+  });
+
+  it('is waited for by who cannot have it anywhere else, although others have found its endpoint dead', async () => {
+    const waiting: ServerResponse[] = [];
+    const { sourceA, clock, events, stack } = await twoSources((_, response) => void waiting.push(response));
+    await using _ = stack;
+    const lost = [1, 2].map(() => failure(open(sourceA), 'UPSTREAM_UNREACHABLE'));
+    const patient = open(sourceA, never, false);
+    while (waiting.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    for (const response of waiting.slice(0, 2)) response.destroy();
+    await Promise.all(lost);
+    assert.equal(events.breakers.at(-1)?.state, 'open');
+    clock.advance(10_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    const last = waiting[2];
+    if (last !== undefined) answer(last, 200, {}, blob);
+    assert.deepEqual(await readAll((await patient).chunks), blob);
   });
 
   it('is not waited for any more by anybody once two have found its endpoint dead', async () => {

@@ -8,7 +8,7 @@ import type { Ask, EndpointClient } from './endpoint-client.ts';
 
 /**
  * A blob at one endpoint. Whoever still waits for the endpoint's headers when it turns out to be down is told so at once,
- * where another endpoint is sound: a dead one is found out once, not by each flight for itself.
+ * where another endpoint is sound and can bring the blob: a dead one is found out once, not by each flight for itself.
  */
 export function endpointBlob(
   { choice, reader }: { choice: EndpointChoice; reader: AnswerReader },
@@ -25,10 +25,10 @@ export function endpointBlob(
       const ask = { ...rangeAsk(request), repository, path: `blobs/${digest}` };
       const moveOn = new AbortController();
       const stopListening = client.watch.onOpened(() => {
-        if (choice.isShut(client, ask.what)) moveOn.abort(choice.shutError(client));
+        if (request.hasAlternative() && choice.isShut(client, ask.what)) moveOn.abort(choice.shutError(client));
       });
       const { headersTimeoutMs, patienceMs } = options;
-      const isPatient = !choice.hasSoundOther(client, ask.what);
+      const isPatient = !request.hasAlternative() || !choice.hasSoundOther(client, ask.what);
       const turn = { ...request, headersTimeoutMs: isPatient ? headersTimeoutMs : patienceMs };
       try {
         return await client.bulk(ask, turn, AbortSignal.any([signal, moveOn.signal]), async (answer) =>

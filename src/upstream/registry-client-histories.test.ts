@@ -187,7 +187,7 @@ async function readBlob(client: RegistryClient, random: Random, abort: AbortCont
   const end = random.chance(0.5) ? undefined : Math.min(blob.length, start + 1 + random.below(100_000));
   const urgency = () => ({ waiters: 1, missingBytes: undefined });
   const body = await source?.open(
-    { start, end, optional: random.chance(0.2), urgency, waiting: () => {} },
+    { start, end, optional: random.chance(0.2), urgency, hasAlternative: () => random.chance(0.5), waiting: () => {} },
     abort.signal,
   );
   const isLeft = random.chance(0.2);

@@ -314,6 +314,10 @@ export class Pass implements TransferSink {
     this.#deps.host.received(bytes);
   }
 
+  hasAlternative(source: Source): boolean {
+    return this.#deps.roster.alternativeTo(source) !== undefined;
+  }
+
   urgency(): Urgency {
     const rest = this.#restBytes;
     return { waiters: this.#followers.size, missingBytes: rest === Number.POSITIVE_INFINITY ? undefined : rest };

@@ -33,6 +33,7 @@ export interface TransferSink {
   ended(source: Source, answer: SourceBody, offset: number): void;
   received(bytes: number): void;
   urgency(): Urgency;
+  hasAlternative(source: Source): boolean;
   waiting(reason: string | undefined): void;
 }
 
@@ -127,6 +128,7 @@ export class Transfer {
       end: this.#end,
       optional: false,
       urgency: () => this.#sink.urgency(),
+      hasAlternative: () => this.#sink.hasAlternative(this.source),
       waiting: (reason: string | undefined) => {
         if (!this.#over) this.#sink.waiting(reason);
       },

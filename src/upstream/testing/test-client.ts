@@ -113,6 +113,6 @@ export function openBlob(
 ): Promise<SourceBody> {
   const [source] = client.blobSources(repository, digest);
   const urgency = () => ({ waiters: 1, missingBytes: undefined });
-  const request = { start, end, optional: false, urgency, waiting: () => {} };
+  const request = { start, end, optional: false, urgency, hasAlternative: () => true, waiting: () => {} };
   return source === undefined ? assert.fail('no source') : source.open(request, signal);
 }
