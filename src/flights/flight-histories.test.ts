@@ -346,8 +346,9 @@ class History {
     const well = this.#random.pick(this.#sources.filter(({ name }) => names.includes(name)));
     const others = this.#sources.filter((source) => source !== well);
     const fates = new Map(others.map((source) => [source, this.#random.pick(['fails', 'hangs', 'cuts', 'rests'])]));
-    // One that lied is asked last, and one that refused not at all, however well it is now.
-    if (well === undefined || this.#weather.corrupts || this.#weather.refuses) return;
+    // One that brought a wrong body is asked last, and one that refused not at all, however well it is now.
+    const hasLied = this.#world.events.some(({ event }) => event === 'discarded-body');
+    if (well === undefined || hasLied || this.#weather.corrupts || this.#weather.refuses) return;
     this.#log.push(`${well.name} is well, ${others.map((source) => `${source.name} ${fates.get(source)}`)}`);
     well.standsAt = { restMs: 0, restReason: undefined, cost: 5, hasRoom: true };
     for (const [source, fate] of fates) {

@@ -15,8 +15,8 @@ export interface OpenBodyOptions {
 /**
  * The body that a flight goes on with: the content itself where the store has it by now, else what an earlier fill left, else
  * an empty one. `sizeBytes` is what is known of the size beforehand: what a fill that failed believed of it counts for
- * nothing, since no digest ever proved it. Rejects with STORAGE_FAILED, or with STORAGE_FULL; their
- * detail `reason` is the store's word (`Room`) where there was no room before anything was fetched.
+ * nothing, since no digest ever proved it. Rejects with STORAGE_FAILED, or with STORAGE_FULL; their detail `reason` is the
+ * store's word (`Room`) where there was no room before anything was fetched.
  */
 export async function openBody(
   store: ContentStore,
