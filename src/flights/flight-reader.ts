@@ -2,6 +2,7 @@ import type { Interval } from '../core/byte-range.ts';
 import { AppError } from '../core/errors.ts';
 import type { FillBody } from './fill-body.ts';
 import type { StorageView } from './fill-storage.ts';
+import { ReaderSleep } from './reader-sleep.ts';
 
 /** What a reader needs of its flight. */
 export interface ReaderHost {
@@ -31,8 +32,7 @@ export class FlightReader {
   #position: number;
   #body: FillBody | undefined;
   #release: (() => void) | undefined;
-  #sleeper: { ready: () => boolean; resolve: () => void; reject: (reason: unknown) => void } | undefined;
-  #signal: AbortSignal | undefined;
+  readonly #sleep = new ReaderSleep();
   #closed = false;
 
   constructor(host: ReaderHost, announcedBytes: number | undefined, range: Interval | undefined, joinedAtMs: number) {
@@ -88,7 +88,7 @@ export class FlightReader {
       const body = this.#host.body;
       return body !== undefined && (body.sizeBytes !== undefined || body.filled.bytes > 0);
     };
-    if (this.sizeBytes === undefined && !isKnown()) await this.#sleep(isKnown, signal);
+    if (this.sizeBytes === undefined && !isKnown()) await this.#sleep.until(isKnown, signal);
     return this.sizeBytes;
   }
 
@@ -115,7 +115,7 @@ export class FlightReader {
     const isReady = () => this.readableTo(offset) > offset || this.#isAtEnd(offset);
     if (!isReady()) {
       this.#position = offset;
-      const awake = this.#sleep(isReady, signal);
+      const awake = this.#sleep.until(isReady, signal);
       this.#host.wanted(offset);
       await awake;
     }
@@ -126,29 +126,19 @@ export class FlightReader {
   missing(body: FillBody): number | undefined {
     if (this.#isMisled(body)) return undefined;
     const from = this.#position;
-    const waits = this.#sleeper !== undefined || this.#body === undefined;
+    const waits = this.#sleep.isAsleep || this.#body === undefined;
     return waits && body.filled.endFrom(from) === from ? from : undefined;
   }
 
   /** Something changed: looks whether that is what it sleeps for. */
   wake(): void {
-    const sleeper = this.#sleeper;
-    if (sleeper === undefined) return;
-    try {
-      if (!sleeper.ready()) return;
-      this.#sleeper = undefined;
-      sleeper.resolve();
-    } catch (error) {
-      this.#sleeper = undefined;
-      sleeper.reject(error);
-    }
+    this.#sleep.wake();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#stopWaiting(new AppError('CANCELLED', 'the reader was closed'));
-    this.#watch(undefined);
+    this.#sleep.close();
     this.#release?.();
     this.#host.leave(this);
   }
@@ -181,29 +171,4 @@ export class FlightReader {
     if (body === undefined || end === undefined || offset < end) return false;
     return body.verified || (body.sizeBytes !== undefined && end < body.sizeBytes);
   }
-
-  #sleep(ready: () => boolean, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted || this.#closed)
-        return reject(signal.reason ?? new AppError('CANCELLED', 'the reader was closed'));
-      this.#watch(signal);
-      this.#sleeper = { ready, resolve, reject };
-    });
-  }
-
-  #stopWaiting(reason: unknown): void {
-    const sleeper = this.#sleeper;
-    this.#sleeper = undefined;
-    sleeper?.reject(reason);
-  }
-
-  /** Listens to one signal at a time; a response uses the same one for all its waits. */
-  #watch(signal: AbortSignal | undefined): void {
-    if (signal === this.#signal) return;
-    this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort);
-  }
-
-  readonly #onAbort = (): void => this.#stopWaiting(this.#signal?.reason);
 }

@@ -1,6 +1,7 @@
 import type { Interval } from '../../core/byte-range.ts';
 import { type Digest, DigestVerifier } from '../../core/digest.ts';
 import { AppError, asAppError } from '../../core/errors.ts';
+import { ReaderSleep } from '../reader-sleep.ts';
 import type { Pass, PassFollower } from './pass.ts';
 
 /** What a reader needs of the blob that is passed. */
@@ -74,8 +75,7 @@ export class PassReader implements PassFollower {
   /** Those that it read of, to be blamed together. */
   readonly passes: Set<Pass> = new Set();
   #failure: AppError | undefined;
-  #sleeper: { ready: () => boolean; resolve: () => void; reject: (reason: unknown) => void } | undefined;
-  #signal: AbortSignal | undefined;
+  readonly #sleep = new ReaderSleep();
   #closed = false;
 
   constructor(host: PassReaderHost, options: PassReaderOptions) {
@@ -135,7 +135,7 @@ export class PassReader implements PassFollower {
       if (this.#failure !== undefined) throw this.#failure;
       return this.sizeBytes !== undefined || (this.#pass !== undefined && this.#pass.window.end > this.#pass.start);
     };
-    if (!isKnown()) await this.#sleep(isKnown, signal);
+    if (!isKnown()) await this.#sleep.until(isKnown, signal);
     return this.sizeBytes;
   }
 
@@ -151,7 +151,7 @@ export class PassReader implements PassFollower {
     // Between the waking and now the byte may have gone out of the window again.
     while (!isReady()) {
       if (this.#pass === undefined) this.#host.place(this, false);
-      if (!isReady()) await this.#sleep(isReady, signal);
+      if (!isReady()) await this.#sleep.until(isReady, signal);
     }
     return this.readableTo(offset);
   }
@@ -179,8 +179,7 @@ export class PassReader implements PassFollower {
     if (this.#closed) return;
     this.#closed = true;
     this.#leavePass();
-    this.#stopWaiting(new AppError('CANCELLED', 'the reader was closed'));
-    this.#watch(undefined);
+    this.#sleep.close();
     this.#host.leave(this);
   }
 
@@ -198,16 +197,13 @@ export class PassReader implements PassFollower {
   // --- PassFollower ------------------------------------------------------------------------------------------------
 
   wake(): void {
-    const sleeper = this.#sleeper;
+    const { isAsleep } = this.#sleep;
     try {
-      if (sleeper === undefined) return this.#advance();
-      if (!sleeper.ready()) return this.#replace();
-      this.#sleeper = undefined;
-      sleeper.resolve();
+      if (!isAsleep) this.#advance();
+      else if (this.#sleep.wake()) this.#replace();
     } catch (error) {
-      this.#sleeper = undefined;
-      if (sleeper === undefined) this.#failure ??= asAppError(error);
-      else sleeper.reject(error);
+      if (isAsleep) this.#sleep.fail(error);
+      else this.#failure ??= asAppError(error);
     }
   }
 
@@ -347,29 +343,4 @@ export class PassReader implements PassFollower {
     this.#pass = undefined;
     pass?.leave(this);
   }
-
-  #sleep(ready: () => boolean, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted || this.#closed)
-        return reject(signal.reason ?? new AppError('CANCELLED', 'the reader was closed'));
-      this.#watch(signal);
-      this.#sleeper = { ready, resolve, reject };
-    });
-  }
-
-  #stopWaiting(reason: unknown): void {
-    const sleeper = this.#sleeper;
-    this.#sleeper = undefined;
-    sleeper?.reject(reason);
-  }
-
-  /** Listens to one signal at a time; a response uses the same one for all its waits. */
-  #watch(signal: AbortSignal | undefined): void {
-    if (signal === this.#signal) return;
-    this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort);
-  }
-
-  readonly #onAbort = (): void => this.#stopWaiting(this.#signal?.reason);
 }
