@@ -232,6 +232,28 @@ describe('a flight with two sources', () => {
     await completes(reader);
   });
 
+  it('goes on with ranges of the other where one ignores them', async () => {
+    const reader = await joined();
+    (await brought(a, 0, 4000)).cut();
+    await world.quiet();
+    asked(b, 0).answer({ ignoreRange: true });
+    await world.quiet();
+    (await brought(b, 0, 1000)).cut();
+    await world.quiet();
+    await later(200);
+    assert.equal(asked(a, 1).start, 4000);
+    asked(a, 1).answer();
+    await world.quiet();
+    const ahead = await world.join([a, b], size, { start: 8000, end: 8500 });
+    ahead.read(all);
+    await world.quiet();
+    assert.equal(asked(a, 2).start, 8000, 'a range beside it');
+    await brought(a, 2, 500);
+    assert.equal(ahead.received.length, 500);
+    reader.leave();
+    ahead.leave();
+  });
+
   it('says what a source that is asked waits for', async () => {
     const reader = await joined();
     assert.equal(waitingFor(), 'an answer from a');
