@@ -61,8 +61,8 @@ interface Course {
   isAnswered: boolean;
 }
 
-/** How often one request gets a new token: once because it had none or an old one, once more if that was revoked at once. */
-const maxRenewals = 2;
+/** How often one request gets a new token: once because it had none or an old one, more if that was revoked at once. */
+const maxRenewals = 3;
 
 /**
  * One endpoint, asked by its rules: through its gate, authorised as it wants, and each request told to its watch.

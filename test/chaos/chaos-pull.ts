@@ -99,7 +99,7 @@ class ChaosPull {
   async run(): Promise<PullReport> {
     const startedAt = Date.now();
     let failure: RequestFailure | undefined;
-    await using client = new PullClient(this.#target.origin, { ns: this.#placed.upstream });
+    await using client = new PullClient(this.#target.origin, { ns: this.#placed.upstream, isForgiving: true });
     try {
       await this.#pull(client);
     } catch (error) {

@@ -13,6 +13,8 @@ export interface PullClientOptions {
   readonly ns?: string;
   readonly credentials?: Credentials;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Asks again where a kept connection closes before the answer begins, as Go's client does. */
+  readonly isForgiving?: boolean;
   /** Sockets this client opens at most. */
   readonly maxSockets?: number;
 }
@@ -64,7 +66,7 @@ export class PullClient implements AsyncDisposable {
   /** `origin` as `http://host:port`. */
   constructor(origin: string, options: PullClientOptions = {}) {
     this.#agent = new Agent({ keepAlive: true, maxSockets: options.maxSockets ?? Number.POSITIVE_INFINITY });
-    this.#session = new RegistrySession({ agent: this.#agent }, origin, options.credentials);
+    this.#session = new RegistrySession({ agent: this.#agent }, origin, options);
     this.#options = options;
   }
 

@@ -14,7 +14,7 @@ export async function push(
 ): Promise<void> {
   const agent = new Agent({ keepAlive: true });
   try {
-    const session = new RegistrySession({ agent }, origin, credentials);
+    const session = new RegistrySession({ agent }, origin, { credentials });
     const parts = 'index' in what ? what.images : [what];
     for (const { config, layers, manifest } of parts) {
       for (const blob of [config, ...layers]) await pushBlob(session, repository, blob);
