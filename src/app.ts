@@ -132,14 +132,19 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 
 function flightOptions({ pull }: Config): FlightTableOptions {
   const { stallTimeoutMs, minProgressBytes, deadlineMs, abandon, maxRanges, maxSplit, maxFlights } = pull;
-  const headerPatienceMs = pull.headerTimeoutMs * 0.9;
-  const limits = { stallTimeoutMs, minProgressBytes, headerPatienceMs, deadlineMs, maxRanges, maxSplit, maxFlights };
-  return { ...flightDefaults, ...limits, abandon };
+  const limits = { stallTimeoutMs, minProgressBytes, deadlineMs, maxRanges, maxSplit, maxFlights };
+  return { ...flightDefaults, ...limits, headerPatienceMs: headerPatienceMs(pull), abandon };
 }
 
 function passingOptions({ pull }: Config): PassingTableOptions {
   const { stallTimeoutMs, minProgressBytes, deadlineMs, passThroughBytes: totalBytes } = pull;
-  return { ...flightDefaults, ...passingDefaults, stallTimeoutMs, minProgressBytes, deadlineMs, totalBytes };
+  const limits = { stallTimeoutMs, minProgressBytes, deadlineMs, totalBytes };
+  return { ...flightDefaults, ...passingDefaults, ...limits, headerPatienceMs: headerPatienceMs(pull) };
+}
+
+/** Work that is shared gives up a little before those who wait for it do, so that they hear its reason. */
+function headerPatienceMs({ headerTimeoutMs }: Config['pull']): number {
+  return headerTimeoutMs * 0.9;
 }
 
 function gatewayOptions({ listen, pull, server }: Config) {

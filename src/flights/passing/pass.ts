@@ -1,5 +1,6 @@
 import { type Clock, sleep, type Timer } from '../../core/clock.ts';
 import { AppError, asAppError } from '../../core/errors.ts';
+import { persistMs } from '../../routing/persistence.ts';
 import { RateMeter } from '../rate-meter.ts';
 import type { RetryPolicy, Source, SourceBody, Urgency } from '../source.ts';
 import type { SourceRoster } from '../source-roster.ts';
@@ -8,6 +9,8 @@ import { Transfer, type TransferOptions, type TransferSink } from './transfer.ts
 import { Window } from './window.ts';
 
 export interface PassOptions extends TransferOptions {
+  /** So long can whoever waits for a first byte be made to wait. */
+  readonly headerPatienceMs: number;
   /** So long may sources be waited for altogether. */
   readonly deadlineMs: number;
   /** A connection whose bytes nobody has room for is let go after this. */
@@ -78,6 +81,8 @@ export class Pass implements TransferSink {
   #broken = false;
   #waitingFor: string | undefined;
   #failuresInRow = 0;
+  /** Since when there has been no progress; undefined while nothing failed since. */
+  #failingSinceMs: number | undefined;
   #attempts = 0;
   /** For how long sources were waited for, but for the present transfer. */
   #waitedMs = 0;
@@ -256,12 +261,17 @@ export class Pass implements TransferSink {
     roster.failed(source, error);
     const next = error.code === 'PULL_DEADLINE' ? undefined : roster.next();
     this.#failuresInRow++;
+    const nowMs = clock.monotonic();
+    this.#failingSinceMs ??= nowMs;
+    const boundMs = this.#options.headerPatienceMs;
+    const tried = { boundMs, leftMs: boundMs, triedMs: nowMs - this.#failingSinceMs, isAway: roster.isAway };
     const delayMs =
       next &&
       retry({
         retryable: error.retryable || next !== source,
         attempt: this.#failuresInRow,
         retryAfterMs: roster.restMs(next) || undefined,
+        persistMs: persistMs(tried),
       });
     host.attemptFailed(source, error, delayMs === undefined ? undefined : next);
     if (delayMs === undefined) throw error;
@@ -282,6 +292,7 @@ export class Pass implements TransferSink {
     const taken = Math.min(bytes.length, this.#roomBytes());
     if (taken === 0) return 0;
     this.#failuresInRow = 0;
+    this.#failingSinceMs = undefined;
     this.#meter.add(taken);
     const dropped = this.#window.append(taken === bytes.length ? bytes : bytes.subarray(0, taken));
     for (const follower of this.#followers) follower.wake();

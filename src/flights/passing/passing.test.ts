@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
+import { retryDefaults, retryPolicy } from '../../routing/retry-policy.ts';
 import { sampleBytes } from '../../store/testing/sample-content.ts';
 import { ScriptedSource } from '../testing/scripted-source.ts';
-import { type PassedClient, PassingWorld } from './testing/passing-world.ts';
+import { type PassedClient, PassingWorld, testOptions } from './testing/passing-world.ts';
 
 const content = sampleBytes(1, 40_000);
 const digest = digestOf(content);
@@ -86,6 +87,23 @@ describe('a blob that is passed', () => {
     assert.equal(bytesSent(source), 3200);
     assert.equal(world.table.snapshot(digest)?.waitingFor, 'its readers');
     client.leave();
+    world.assertNothingLeft();
+  });
+
+  it('goes on although its source fails some times within seconds: those who wait can wait', async () => {
+    const retry = retryPolicy(retryDefaults, () => 0.5);
+    const [world, source] = [new PassingWorld(digest, {}, retry), upstream()];
+    const client = world.join(source);
+    await world.quiet();
+    for (let failed = 0; failed < 8; failed++) {
+      source.asking[0]?.refuse(new AppError('UPSTREAM_FAILED', 'out of order'));
+      await world.quiet();
+      world.clock.advance(world.clock.nextDueInMs ?? 0);
+      await world.quiet();
+    }
+    assert.ok(world.clock.monotonic() < testOptions.headerPatienceMs);
+    await world.flow(source);
+    assertWhole(client);
     world.assertNothingLeft();
   });
 

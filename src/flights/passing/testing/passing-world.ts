@@ -19,6 +19,7 @@ export const testOptions: PassingTableOptions = {
   stallTimeoutMs: 10_000,
   minProgressBytes: 0,
   askTimeoutMs: 20_000,
+  headerPatienceMs: 20_000,
   deadlineMs: 3_600_000,
   idleConnectionMs: 5000,
 };
