@@ -14,6 +14,7 @@ const options = { holdBackBytes: 100, smallBlobBytes: 500 };
 class DoubtfulStore extends MemoryContentStore {
   room: Room = 'enough';
   proof: Promise<void> | undefined;
+  hurried = 0;
 
   override async makeRoom(): Promise<Room> {
     return this.room;
@@ -21,7 +22,7 @@ class DoubtfulStore extends MemoryContentStore {
 
   override async open(wanted: typeof digest) {
     const blob = await super.open(wanted);
-    return blob && { ...blob, proof: this.proof };
+    return blob && { ...blob, proof: this.proof, hurry: () => void this.hurried++ };
   }
 }
 
@@ -57,6 +58,7 @@ describe('the body of a flight', () => {
     });
     await new Promise(setImmediate);
     assert.equal(isOpen, false);
+    assert.equal(store.hurried, 1, 'all who follow wait for it');
     proof.resolve();
     const body = await opening;
     assert.equal(body.verified, true);

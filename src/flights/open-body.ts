@@ -38,6 +38,7 @@ export async function openBody(
 /** What a flight finds is served as it is: so it has to be right first. */
 async function proven(stored: StoredBlob | undefined): Promise<StoredBlob | undefined> {
   try {
+    stored?.hurry();
     await stored?.proof;
     return stored;
   } catch {
