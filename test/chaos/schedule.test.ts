@@ -40,6 +40,14 @@ describe('the schedule of faults', () => {
     alone(faults.filter(({ kind }) => kind === 'corrupt'));
   });
 
+  test('lets an endpoint suffer two things at a time at most', () => {
+    const faults = first(1000, 6).filter(({ target }) => target === 'a2');
+    const atOnce = faults.map(
+      ({ fromMs }) => faults.filter((other) => other.fromMs <= fromMs && fromMs < other.fromMs + other.lengthMs).length,
+    );
+    assert.equal(Math.max(...atOnce), 2);
+  });
+
   test('is empty where nothing comes and goes', () => {
     assert.deepEqual(first(1, 5, ['leave', 'no-dns']), []);
   });
