@@ -49,7 +49,8 @@ export class Gatekeeper {
     if (isAlive && (scope === '' || token.scope.split(' ').includes(scope))) return undefined;
     const realm = auth.realm ?? `http://${request.headers.host}/token`;
     const asked = scope === '' ? '' : `,scope="${scope}"`;
-    const reason = token === undefined ? '' : ',error="invalid_token"';
+    const known = isAlive ? 'insufficient_scope' : 'invalid_token'; // RFC 6750 section 3.1
+    const reason = authorization === '' ? '' : `,error="${known}"`;
     const challenge = `Bearer realm="${realm}",service="${service}"${asked}${reason}`;
     return errorAnswer(401, 'UNAUTHORIZED', { 'www-authenticate': challenge });
   }

@@ -80,7 +80,8 @@ export class CatalogDatabase implements Disposable {
     this.#db = new DatabaseSync(path, { timeout: 5000 });
     try {
       this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL');
-      this.#db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
+      // Temporary tables stay in memory: a file elsewhere would be one more disk that may be full.
+      this.#db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY');
       this.#migrate();
       this.#assertWhole();
     } catch (error) {
