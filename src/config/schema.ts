@@ -79,6 +79,24 @@ const input = z
       .prefault({}),
     server: z
       .strictObject({
+        threads: integer(0, 256)
+          .optional()
+          .describe(
+            'Threads that answer clients. Left out: one for each core that the process may use. `0`: none of their own.',
+          ),
+        memory: size({ min: '32MiB', max: '1024GiB' })
+          .optional()
+          .describe(
+            'What hot content, buffers and small blobs may take together. Left out: a quarter of what the process may use, at most 256MiB.',
+          ),
+        tls: z
+          .strictObject({
+            cert: text()
+              .optional()
+              .describe('PEM file with the certificate and its chain. It is read again when it changes.'),
+            key: text().optional().describe('PEM file with its private key.'),
+          })
+          .prefault({}),
         maxConnections: integer(1, 1_000_000)
           .prefault(10_000)
           .describe('Connections of clients at most. An idle one makes room for a new one.'),
@@ -164,6 +182,9 @@ function toConfig({ listen, admin, storage, upstreams, pull, server, log }: z.ou
       maxFlights: pull.maxFlights,
     },
     server: {
+      threads: server.threads,
+      memoryBytes: server.memory,
+      tls: { certFile: server.tls.cert, keyFile: server.tls.key },
       maxConnections: server.maxConnections,
       maxResponses: server.maxResponses,
       maxQueuedBytes: server.maxQueued,

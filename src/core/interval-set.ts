@@ -73,6 +73,11 @@ export class IntervalSet {
     return gaps;
   }
 
+  /** As they are now: to be looked at in this turn. */
+  get intervals(): readonly Interval[] {
+    return this.#intervals;
+  }
+
   toArray(): readonly Interval[] {
     return [...this.#intervals];
   }

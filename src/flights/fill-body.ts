@@ -1,5 +1,6 @@
 import { type Digest, DigestVerifier } from '../core/digest.ts';
 import type { AppError } from '../core/errors.ts';
+import { FillMark } from '../core/fill-mark.ts';
 import { IntervalSet } from '../core/interval-set.ts';
 import type { FillStorage, StorageView } from './fill-storage.ts';
 import { readAt } from './read-at.ts';
@@ -40,6 +41,8 @@ export class FillBody {
   #hashed: PromiseWithResolvers<Digest> | undefined;
   #hashFailure: unknown;
   #finished: Digest | undefined;
+  #mark: FillMark | undefined;
+  #isOver = false;
 
   constructor(storage: FillStorage, options: FillBodyOptions) {
     this.storage = storage;
@@ -69,6 +72,7 @@ export class FillBody {
   setSize(sizeBytes: number): void {
     this.#sizeBytes = sizeBytes;
     this.#sizeIsConfirmed = true;
+    this.#writeMark();
   }
 
   /** A source says the size. Returns false where it cannot be: another is known, or more is there. */
@@ -89,6 +93,7 @@ export class FillBody {
 
   markVerified(): void {
     this.#verified = true;
+    this.#writeMark();
   }
 
   /** Why readers of this body must be cut, or undefined while it is sound as far as anyone knows. */
@@ -98,20 +103,44 @@ export class FillBody {
 
   markBroken(error: AppError): void {
     this.#broken = error;
+    this.markOver();
+  }
+
+  /** It will not become more: who follows it elsewhere has to ask what to do. */
+  markOver(): void {
+    this.#isOver = true;
+    this.#mark?.end();
+  }
+
+  /** How far it may be read, for readers in other threads. Kept up from the first look at it. */
+  get mark(): FillMark {
+    if (this.#mark === undefined) {
+      this.#mark = new FillMark();
+      this.#writeMark();
+      if (this.#isOver) this.#mark.end();
+    }
+    return this.#mark;
   }
 
   /** Readers may read from `offset` up to here; `offset` itself when its byte is missing or held back. */
   readableTo(offset: number): number {
     const there = this.filled.endFrom(offset);
-    if (this.#verified) return there;
-    // Of a body whose size is unknown, any byte may be the last one.
-    const heldFrom = (this.#sizeBytes ?? this.filled.endFrom(0)) - this.#holdBackBytes;
-    return Math.max(offset, Math.min(there, heldFrom));
+    return this.#verified ? there : Math.max(offset, Math.min(there, this.#heldFrom));
+  }
+
+  /** Of a body whose size is unknown, any byte may be the last one. */
+  get #heldFrom(): number {
+    return (this.#sizeBytes ?? this.filled.endFrom(0)) - this.#holdBackBytes;
+  }
+
+  #writeMark(): void {
+    this.#mark?.write({ filled: this.filled.intervals, heldFrom: this.#heldFrom, verified: this.#verified });
   }
 
   /** `bytes` are now in the storage at `offset`. Returns how many were new. */
   wrote(offset: number, bytes: Uint8Array): number {
     const added = this.filled.add(offset, offset + bytes.length);
+    this.#writeMark();
     if (offset === this.#hashedTo && !this.#readingBack) {
       this.#verifier.update(bytes);
       this.#hashedTo += bytes.length;

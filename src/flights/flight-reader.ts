@@ -1,5 +1,6 @@
 import type { Interval } from '../core/byte-range.ts';
 import { AppError } from '../core/errors.ts';
+import type { FillMark } from '../core/fill-mark.ts';
 import type { FillBody } from './fill-body.ts';
 import type { StorageView } from './fill-storage.ts';
 import { ReaderSleep } from './reader-sleep.ts';
@@ -79,6 +80,15 @@ export class FlightReader {
   get storage(): StorageView {
     if (this.#body === undefined) throw new Error('nothing is readable yet');
     return this.#body.view;
+  }
+
+  /**
+   * How far it may read, for a reader in another thread; undefined where more than that is to be looked at: nothing has been
+   * read, or where it ends is not certain yet.
+   */
+  get mark(): FillMark | undefined {
+    const body = this.#body;
+    return body?.sizeBytes === undefined || this.#isMisled(body) ? undefined : body.mark;
   }
 
   /** The blob's size as soon as a source says it; undefined when one delivers without saying. */

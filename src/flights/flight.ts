@@ -182,7 +182,9 @@ export class Flight implements FillingHost, ReaderHost {
 
   /** Moves the state and lets the readers look at it. */
   #move(event: FlightEvent): void {
+    const { body } = this;
     this.#state = nextState(this.#state, event);
+    if (this.error !== undefined) body?.markOver();
     this.#keepOpen();
     this.progressed();
   }

@@ -1,6 +1,7 @@
 import type { Interval } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
 import type { AppError } from '../core/errors.ts';
+import type { FillMark } from '../core/fill-mark.ts';
 import type { Reference } from '../core/reference.ts';
 import type { Scope } from '../core/scope.ts';
 
@@ -41,6 +42,17 @@ export interface ManifestRequest {
   readonly client: string;
 }
 
+/**
+ * For how long an answer may be given again without asking: until then, as long as nothing has changed (`ChangeCount`) since
+ * it was asked for.
+ */
+export interface Keep {
+  /** The count before the answer was looked for. */
+  readonly change: number;
+  /** Milliseconds since the epoch. */
+  readonly untilMs: number;
+}
+
 export interface ManifestAnswer {
   readonly digest: Digest;
   readonly mediaType: string;
@@ -48,6 +60,8 @@ export interface ManifestAnswer {
   /** The exact bytes that upstream sent. Always there for GET. */
   readonly bytes: Uint8Array | undefined;
   readonly served: Served;
+  /** Undefined where the next one has to ask again. */
+  readonly keep?: Keep | undefined;
 }
 
 export interface BlobRequest {
@@ -58,6 +72,23 @@ export interface BlobRequest {
   /** The Range header as it came; decided once the size is known. */
   readonly range: string | undefined;
   readonly client: string;
+  /** Which gateway asks, if it can serve from a lease what it is given one for: a number from 0. */
+  readonly gateway?: number | undefined;
+}
+
+/**
+ * A right to read committed content without asking, for one gateway: each answer enters `use`, reads the file, and leaves.
+ * While nobody uses it the depot takes it back when it likes; then the descriptor means nothing any more.
+ */
+export interface BlobLease {
+  readonly fd: number;
+  /** Names the open file: no other one in this process ever has the same number. */
+  readonly fileId: number;
+  readonly sizeBytes: number;
+  /** The word of a `SharedUse`. */
+  readonly words: SharedArrayBuffer;
+  readonly index: number;
+  readonly keep: Keep;
 }
 
 export type BlobAnswer =
@@ -71,6 +102,8 @@ export type BlobAnswer =
       readonly part: Interval | undefined;
       readonly body: BlobBody;
       readonly served: Served;
+      /** For the gateway that asked, to serve the same digest in the same scope from. */
+      readonly lease?: BlobLease | undefined;
     };
 
 /**
@@ -84,6 +117,11 @@ export interface BlobBody {
   readonly end: number | undefined;
   /** Where to read. Valid once `readableTo` or `whenReadable` has said that there is something to read. */
   readonly storage: BlobStorage;
+  /**
+   * Where it follows a fill whose size is known: what `readableTo` would say, up to `end`, for a gateway in another thread.
+   * Valid with `storage`. Once the mark is over and not verified only `whenReadable` tells how it goes on.
+   */
+  readonly mark?: FillMark | undefined;
   /** Bytes between `offset` and the returned position can be read now; returns `offset` where none can. Throws the
    *  flight's error once the body cannot be completed. */
   readableTo(offset: number): number;
@@ -102,7 +140,8 @@ export interface BlobBody {
 }
 
 export type BlobStorage =
-  | { readonly kind: 'file'; readonly fd: number }
+  /** `fileId`: where the bytes of the file never change again, a number that no other file in this process ever has. */
+  | { readonly kind: 'file'; readonly fd: number; readonly fileId?: number }
   | { readonly kind: 'memory'; readonly bytes: Uint8Array }
   | { readonly kind: 'window'; readonly window: BlobWindow };
 

@@ -1,6 +1,7 @@
 import type { Interval } from '../core/byte-range.ts';
 import type { DigestVerifier } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
+import type { FillMark } from '../core/fill-mark.ts';
 import { type HandedOut, reachesHeldBack } from '../flights/passing/pass-reader.ts';
 import type { PassThroughEvent } from '../telemetry/channels.ts';
 import type { Leg } from './blob-bodies.ts';
@@ -81,6 +82,10 @@ export class LastingBody implements BlobBody {
 
   get storage(): BlobStorage {
     return this.#leg.reader.storage;
+  }
+
+  get mark(): FillMark | undefined {
+    return this.#leg.kind === 'flight' ? this.#leg.reader.mark : undefined;
   }
 
   /** The blob's size as soon as a source says it; undefined when one delivers without saying. */
