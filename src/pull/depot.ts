@@ -19,6 +19,20 @@ export interface Depot {
   repositories(after: string | undefined, limit: number): Promise<{ names: readonly string[]; more: boolean }>;
 }
 
+/** Told, now and then, what gateways answered from what they remember: for access times, and for the view of pulls. */
+export interface HitLog {
+  noteHits(notes: readonly HitNote[]): void;
+}
+
+export interface HitNote {
+  readonly scope: Scope;
+  readonly digest: Digest;
+  readonly method: 'GET' | 'HEAD';
+  /** What a manifest was asked by; undefined for a blob. */
+  readonly reference: Reference | undefined;
+  readonly count: number;
+}
+
 /** Finds the scope that a request's names mean (design: names, scopes, privacy). Pure: gateways have their own. */
 export interface NameResolver {
   /**

@@ -8,6 +8,11 @@ import type { ErrorCode } from '../core/errors.ts';
 export class Channel<T> {
   readonly #subscribers: ((event: T) => void)[] = [];
 
+  /** Whether anybody listens: an event that is costly to put together is not made for nobody. */
+  get isHeard(): boolean {
+    return this.#subscribers.length > 0;
+  }
+
   subscribe(subscriber: (event: T) => void): void {
     this.#subscribers.push(subscriber);
   }
@@ -121,6 +126,29 @@ export interface RequestEvent {
   readonly complete: boolean;
   readonly firstByteMs: number | undefined;
   readonly durationMs: number;
+}
+
+/**
+ * Counts answered requests by what they were. Cells are found once and added to often, so that counting costs no more than a
+ * few additions.
+ */
+export interface RequestTally {
+  cell(labels: RequestLabels): RequestCell;
+}
+
+export interface RequestLabels {
+  readonly route: RequestEvent['route'];
+  readonly method: string;
+  readonly status: number;
+  readonly served: RequestEvent['served'];
+}
+
+export interface RequestCell {
+  add(answer: {
+    readonly firstByteMs: number | undefined;
+    readonly durationMs: number;
+    readonly complete: boolean;
+  }): void;
 }
 
 /** More body bytes were sent to a client: every mebibyte or so, and at the end of each response. */
