@@ -7,6 +7,7 @@ import { defaultUpstreams } from '../src/config/upstream-schema.ts';
 import { type ErrorCode, errorTable } from '../src/core/errors.ts';
 import { Channels } from '../src/telemetry/channels.ts';
 import { type MetricDescription, Metrics } from '../src/telemetry/metrics.ts';
+import { RequestCounts } from '../src/telemetry/request-tally.ts';
 import { type LabelDescription, labelDescriptions } from './metric-labels.ts';
 
 /**
@@ -55,8 +56,10 @@ data directory nor at the network. Unknown keys and unknown \`ONEPULL_\` variabl
 function metricsPage(): string {
   const load = () => ({ responses: 0, queuedBytes: 0 });
   const cache = () => ({ sizeBytes: 0, maxBytes: 0 });
+  const channels = new Channels();
   const deps = {
-    channels: new Channels(),
+    channels,
+    requests: new RequestCounts(channels),
     flights: () => [],
     upstreams: () => [],
     load,

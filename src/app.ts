@@ -16,6 +16,7 @@ import { retryDefaults, retryPolicy } from './routing/retry-policy.ts';
 import { openFsStore } from './store/fs/open-fs-store.ts';
 import type { Channels } from './telemetry/channels.ts';
 import { Metrics } from './telemetry/metrics.ts';
+import { RequestCounts } from './telemetry/request-tally.ts';
 import { CredentialHelper } from './upstream/credential-helper.ts';
 import { type CredentialProvider, FixedCredentials, PasswordFileCredentials } from './upstream/credentials.ts';
 import { DockerConfigCredentials } from './upstream/docker-config.ts';
@@ -83,8 +84,12 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     config.upstreams.find(({ isDefault }) => isDefault)?.name,
   );
   const bounds = connectionBounds(config, deps);
+  const requests = new RequestCounts(channels);
   const gateway = opening.use(
-    new GatewayServer({ depot, names, channels, clock, random: Math.random }, { ...gatewayOptions(config), ...bounds }),
+    new GatewayServer(
+      { depot, names, channels, tally: requests, clock, random: Math.random },
+      { ...gatewayOptions(config), ...bounds },
+    ),
   );
 
   const version = productVersion();
@@ -92,6 +97,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const metrics = new Metrics(
     {
       channels,
+      requests,
       cache,
       diskFreeBytes: () => store.diskFreeBytes(),
       flights: () => fetches.snapshots(),

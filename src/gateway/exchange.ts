@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
-import type { Channels, RequestEvent } from '../telemetry/channels.ts';
+import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
 import type { QueuedBytes } from './queued-bytes.ts';
 import { discardBody, hasBody } from './request-body.ts';
 import { originFormOf } from './route.ts';
@@ -13,6 +13,7 @@ import { wireErrorOf } from './wire-errors.ts';
 export interface ExchangeDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly tally: RequestTally;
   readonly queued: QueuedBytes;
   /** Whether connections are to be closed after the response. */
   closing(): boolean;
@@ -235,25 +236,32 @@ export class Exchange {
   }
 
   #publish(): void {
-    const { channels } = this.#deps;
+    const { channels, tally } = this.#deps;
+    const { route, served } = this;
+    const method = this.request.method ?? '';
+    const status = this.#status ?? clientLeftStatus;
+    const durationMs = this.#elapsedMs();
+    const [firstByteMs, complete, errorCode] = [this.#firstByteMs, this.#complete, this.#errorCode];
+    tally.cell({ route, method, status, served }).add({ firstByteMs, durationMs, complete, errorCode });
+    this.#countServed();
+    if (!channels.request.isHeard) return;
     channels.request.publish({
       id: this.id,
       client: this.client,
-      method: this.request.method ?? '',
+      method,
       path: originFormOf(this.request.url ?? ''),
-      route: this.route,
+      route,
       registry: this.scope?.registry,
       repository: this.scope?.repository,
       reference: this.reference,
       userAgent: this.request.headers['user-agent'],
-      status: this.#status ?? clientLeftStatus,
-      errorCode: this.#errorCode,
-      served: this.served,
+      status,
+      errorCode,
+      served,
       bytes: this.#bytes,
-      complete: this.#complete,
-      firstByteMs: this.#firstByteMs,
-      durationMs: this.#elapsedMs(),
+      complete,
+      firstByteMs,
+      durationMs,
     });
-    this.#countServed();
   }
 }

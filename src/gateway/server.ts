@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { listenFailure } from '../core/listen-failure.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
-import type { Channels } from '../telemetry/channels.ts';
+import type { Channels, RequestTally } from '../telemetry/channels.ts';
 import { Admission, type Burden, type ResponseBound } from './admission.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Connection } from './connection.ts';
@@ -21,6 +21,7 @@ export interface GatewayDeps {
   readonly depot: Depot;
   readonly names: NameResolver;
   readonly channels: Channels;
+  readonly tally: RequestTally;
   readonly clock: Clock;
   /** Between 0 and 1, as `Math.random`. */
   random(): number;
@@ -110,6 +111,7 @@ export class GatewayServer implements AsyncDisposable {
     this.#exchangeDeps = {
       clock: deps.clock,
       channels: deps.channels,
+      tally: deps.tally,
       queued: this.#queued,
       closing: () => this.#drained !== undefined,
     };

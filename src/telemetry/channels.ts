@@ -148,6 +148,8 @@ export interface RequestCell {
     readonly firstByteMs: number | undefined;
     readonly durationMs: number;
     readonly complete: boolean;
+    /** What it failed of, if it did. */
+    readonly errorCode?: ErrorCode | undefined;
   }): void;
 }
 

@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseDigest } from '../core/digest.ts';
-import { Channels, type FlightEvent, type RequestEvent } from './channels.ts';
+import { Channels, type FlightEvent } from './channels.ts';
 import { Metrics, type MetricsDeps } from './metrics.ts';
+import { RequestCounts } from './request-tally.ts';
 
 function setUp(
   flights: MetricsDeps['flights'] = () => [],
   upstreams: MetricsDeps['upstreams'] = () => [],
-): { channels: Channels; metrics: Metrics } {
+): { channels: Channels; requests: RequestCounts; metrics: Metrics } {
   const channels = new Channels();
+  const requests = new RequestCounts(channels);
   const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
   const load = () => ({ responses: 7, queuedBytes: 9 });
-  const deps = { channels, flights, load, cache, upstreams, diskFreeBytes: async () => 3 };
-  return { channels, metrics: new Metrics(deps, { version: '1.2.3', processMetrics: false }) };
+  const deps = { channels, requests, flights, load, cache, upstreams, diskFreeBytes: async () => 3 };
+  return { channels, requests, metrics: new Metrics(deps, { version: '1.2.3', processMetrics: false }) };
 }
 
 async function has(metrics: Metrics, ...lines: readonly string[]): Promise<void> {
@@ -20,24 +22,8 @@ async function has(metrics: Metrics, ...lines: readonly string[]): Promise<void>
   for (const line of lines) assert(text.split('\n').includes(line), `${line} is not in\n${text}`);
 }
 
-const request: RequestEvent = {
-  id: 'r1',
-  client: '10.0.0.9',
-  method: 'GET',
-  path: '/v2/secret-repository/blobs/x',
-  route: 'blob',
-  registry: 'docker.io',
-  repository: 'secret-repository',
-  reference: 'secret-reference',
-  userAgent: 'secret-agent',
-  status: 200,
-  errorCode: undefined,
-  served: 'joined',
-  bytes: 512,
-  complete: true,
-  firstByteMs: 20,
-  durationMs: 2000,
-};
+const labels = { route: 'blob', method: 'GET', status: 200, served: 'joined' } as const;
+const answer = { firstByteMs: 20, durationMs: 2000, complete: true };
 
 const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
 assert(digest !== undefined);
@@ -75,15 +61,11 @@ test('counts what upstream costs', async () => {
 });
 
 test('counts and times what clients get', async () => {
-  const { channels, metrics } = setUp();
-  channels.request.publish(request);
-  channels.request.publish({
-    ...request,
-    status: 404,
-    errorCode: 'BLOB_UNKNOWN',
-    complete: false,
-    firstByteMs: undefined,
-  });
+  const { channels, requests, metrics } = setUp();
+  requests.cell(labels).add(answer);
+  requests
+    .cell({ ...labels, status: 404 })
+    .add({ ...answer, errorCode: 'BLOB_UNKNOWN', complete: false, firstByteMs: undefined });
   channels.servedBytes.publish({ from: 'flight', bytes: 512 });
   await has(
     metrics,
@@ -93,7 +75,12 @@ test('counts and times what clients get', async () => {
     'onepull_served_bytes_total{from="flight"} 512',
     'onepull_first_byte_seconds_count{route="blob",served="joined"} 1',
     'onepull_first_byte_seconds_sum{route="blob",served="joined"} 0.02',
+    'onepull_first_byte_seconds_bucket{le="0.01",route="blob",served="joined"} 0',
+    'onepull_first_byte_seconds_bucket{le="0.025",route="blob",served="joined"} 1',
+    'onepull_first_byte_seconds_bucket{le="+Inf",route="blob",served="joined"} 1',
     'onepull_request_seconds_count{route="blob"} 2',
+    'onepull_request_seconds_sum{route="blob"} 4',
+    '# TYPE onepull_request_seconds histogram',
   );
 });
 
@@ -140,8 +127,8 @@ test('counts the ends of flights and evictions', async () => {
 });
 
 test("a client's text never becomes a label", async () => {
-  const { channels, metrics } = setUp();
-  channels.request.publish({ ...request, method: 'SECRET-METHOD', status: 99999 });
+  const { channels, requests, metrics } = setUp();
+  requests.cell({ ...labels, method: 'SECRET-METHOD', status: 99999 }).add(answer);
   channels.flight.publish({ ...flight, event: 'failed' });
   const text = await metrics.text();
   assert.doesNotMatch(text, /secret/i);

@@ -1,10 +1,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Channels, FlightEvent, RequestEvent, UpstreamRequestEvent } from './channels.ts';
+import type { Channels, FlightEvent, UpstreamRequestEvent } from './channels.ts';
+import { addRequestMetrics } from './request-metrics.ts';
+import { type RequestCounts, requestBounds } from './request-tally.ts';
 import { addUpstreamGauges, type UpstreamFigures } from './upstream-gauges.ts';
 
 /** What the gauges read when they are asked. */
 export interface MetricsDeps {
   readonly channels: Channels;
+  /** What clients were answered, in all threads. */
+  readonly requests: RequestCounts;
   flights(): readonly { readonly state: FlightState; readonly waiters: number }[];
   /** What the clients' listener has to carry now. */
   load(): { readonly responses: number; readonly queuedBytes: number };
@@ -24,8 +28,6 @@ const flightStates = ['waiting', 'pulling', 'verifying', 'done', 'failed'] as co
 type FlightState = (typeof flightStates)[number];
 
 const knownMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-const latencyBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
-const transferBuckets = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1800];
 
 /**
  * The Prometheus metrics, in a registry of their own. Labels are bounded: upstreams come from the configuration, all
@@ -37,7 +39,7 @@ export class Metrics {
   constructor(deps: MetricsDeps, options: MetricsOptions) {
     this.#countUpstream(deps.channels);
     this.#countFaults(deps.channels);
-    this.#countRequests(deps.channels);
+    addRequestMetrics(this.#registry, deps.requests);
     this.#countFlights(deps.channels);
     this.#countEvictions(deps.channels);
     this.#readGauges(deps);
@@ -94,7 +96,7 @@ export class Metrics {
   }
 
   /** What a person would be woken for, or would look at when woken. */
-  #countFaults({ breaker, pause, retry, hedge, refused, quarantine, passThrough, passedBytes }: Channels): void {
+  #countFaults({ breaker, pause, retry, hedge, quarantine, passThrough, passedBytes }: Channels): void {
     const opens = this.#counter('breaker_opens_total', 'Times that an endpoint was taken out of use.', [
       'upstream',
       'endpoint',
@@ -122,8 +124,6 @@ export class Metrics {
       'outcome',
     ]);
     hedge.subscribe(({ upstream, outcome }) => hedges.inc({ upstream, outcome }));
-    const refusals = this.#counter('refused_total', 'New work refused because a bound was reached.', ['bound']);
-    refused.subscribe(({ bound }) => refusals.inc({ bound }));
     const quarantined = this.#counter('quarantined_blobs_total', 'Damaged blobs taken out of the store.', ['found_by']);
     for (const found_by of ['scrub', 'serving']) quarantined.inc({ found_by }, 0);
     quarantine.subscribe(({ foundBy }) => quarantined.inc({ found_by: foundBy }));
@@ -135,53 +135,13 @@ export class Metrics {
     passedBytes.subscribe((event) => bytes.inc(event.bytes));
   }
 
-  #countRequests({ request, servedBytes }: Channels): void {
-    const requests = this.#counter('requests_total', 'Requests of clients, by how they were served.', [
-      'route',
-      'method',
-      'status',
-      'served',
-    ]);
-    const errors = this.#counter('request_errors_total', 'Requests of clients that failed, by error code.', ['code']);
-    const broken = this.#counter(
-      'requests_incomplete_total',
-      'Requests whose answer broke off: the client left, or the content failed.',
-      ['route'],
-    );
-    const bytes = this.#counter('served_bytes_total', 'Body bytes sent to clients, by where they came from.', ['from']);
-    const firstByte = this.#histogram(
-      'first_byte_seconds',
-      "From a request's arrival to the first byte of its answer's body.",
-      ['route', 'served'],
-      latencyBuckets,
-    );
-    const duration = this.#histogram(
-      'request_seconds',
-      "From a request's arrival to the end of its answer.",
-      ['route'],
-      transferBuckets,
-    );
-    request.subscribe((event: RequestEvent) => {
-      const { route } = event;
-      const served = event.served ?? 'none';
-      requests.inc({ route, method: methodLabel(event.method), status: statusLabel(event.status), served });
-      if (event.errorCode !== undefined) errors.inc({ code: event.errorCode });
-      if (!event.complete) broken.inc({ route });
-      if (event.firstByteMs !== undefined) {
-        firstByte.observe({ route, served }, event.firstByteMs / 1000);
-      }
-      duration.observe({ route }, event.durationMs / 1000);
-    });
-    servedBytes.subscribe((event) => bytes.inc({ from: event.from }, event.bytes));
-  }
-
   #countFlights({ flight }: Channels): void {
     const ends = this.#counter('flight_ends_total', 'Pulls that ended, by how.', ['result']);
     const duration = this.#histogram(
       'pull_seconds',
       'What a pull took that was done, from its start to its commit.',
       [],
-      transferBuckets,
+      [...requestBounds],
     );
     for (const result of ['done', 'failed', 'parked']) ends.inc({ result }, 0);
     flight.subscribe(({ event, durationMs }: FlightEvent) => {

@@ -7,6 +7,7 @@ import {
   type RequestEvent,
   type ServedBytesEvent,
 } from '../../telemetry/channels.ts';
+import { RequestCounts } from '../../telemetry/request-tally.ts';
 import { BufferPool } from '../buffer-pool.ts';
 import { type GatewayOptions, GatewayServer, gatewayDefaults } from '../server.ts';
 import { TestContent } from './test-content.ts';
@@ -39,7 +40,7 @@ export class TestGateway implements AsyncDisposable {
     channels.refused.subscribe(({ bound }) => this.refused.push(bound));
     const { depot, clock, pool } = this;
     this.server = new GatewayServer(
-      { depot, names: testNames, channels, clock, pool, random: () => 0.5 },
+      { depot, names: testNames, channels, tally: new RequestCounts(channels), clock, pool, random: () => 0.5 },
       { ...gatewayDefaults, host: '127.0.0.1', port: 0, ...options },
     );
   }
