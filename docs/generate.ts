@@ -60,6 +60,8 @@ function metricsPage(): string {
   const deps = {
     channels,
     requests: new RequestCounts(channels),
+    threads: { refresh: async () => {}, busy: () => [] },
+    droppedLines: () => 0,
     flights: () => [],
     upstreams: () => [],
     load,

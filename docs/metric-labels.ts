@@ -159,6 +159,10 @@ export const labelDescriptions: readonly LabelDescription[] = [
     label: 'status',
     meaning: 'The HTTP status; where none came (from upstream only), an error code of [ERRORS.md](ERRORS.md).',
   },
+  {
+    label: 'thread',
+    meaning: '`main` (the store, upstreams and the admin API), or one that answers clients (`server.threads`).',
+  },
   { label: 'upstream', meaning: "The upstream's name in the configuration." },
   { label: 'version', meaning: 'The version of onepull.' },
   { label: 'what', meaning: 'What is not asked for meanwhile.', values: pauses },

@@ -15,8 +15,10 @@ import { type Upstream, Upstreams } from './pull/upstreams.ts';
 import { retryDefaults, retryPolicy } from './routing/retry-policy.ts';
 import { openFsStore } from './store/fs/open-fs-store.ts';
 import type { Channels } from './telemetry/channels.ts';
+import type { LogLines } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { RequestCounts } from './telemetry/request-tally.ts';
+import { ThreadReports } from './telemetry/thread-reports.ts';
 import { CredentialHelper } from './upstream/credential-helper.ts';
 import { type CredentialProvider, FixedCredentials, PasswordFileCredentials } from './upstream/credentials.ts';
 import { DockerConfigCredentials } from './upstream/docker-config.ts';
@@ -28,6 +30,8 @@ export interface AppDeps {
   readonly env: Environment;
   /** Also report figures of the process (memory, event loop): for the program, not for instances inside a test. */
   readonly processMetrics: boolean;
+  /** Takes the lines of other threads; left out: nobody wants any. */
+  readonly log?: LogLines;
   /** How many files and sockets the process may have open, where that is known. */
   readonly descriptorLimit?: number | undefined;
 }
@@ -85,6 +89,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   );
   const bounds = connectionBounds(config, deps);
   const requests = new RequestCounts(channels);
+  const loopTimes = () => performance.eventLoopUtilization();
+  const threads = new ThreadReports({ clock, counts: requests, log: deps.log, loopTimes });
   const gateway = opening.use(
     new GatewayServer(
       { depot, names, channels, tally: requests, clock, random: Math.random },
@@ -98,6 +104,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     {
       channels,
       requests,
+      threads,
+      droppedLines: () => deps.log?.droppedLines ?? 0,
       cache,
       diskFreeBytes: () => store.diskFreeBytes(),
       flights: () => fetches.snapshots(),

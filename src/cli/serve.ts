@@ -41,7 +41,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   try {
     const limit = await descriptorLimit();
-    app = await startApp(config, { channels, env: process.env, processMetrics: true, descriptorLimit: limit });
+    app = await startApp(config, { channels, log, env: process.env, processMetrics: true, descriptorLimit: limit });
   } catch (error) {
     process.stderr.write(`onepull: ${asAppError(error).message}\n`);
     return exitCodes.failed;

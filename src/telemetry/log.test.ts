@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import { parseDigest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
-import { Channels, type FlightEvent, type RequestEvent } from './channels.ts';
+import { Channels, type FlightEvent } from './channels.ts';
 import { Log, type LogLevel, pathForLog } from './log.ts';
+import { requestEvent as request } from './testing/events.ts';
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -23,25 +24,6 @@ function recorder(
       .map((line) => JSON.parse(line));
   return { channels, clock, lines, text: () => written };
 }
-
-const request: RequestEvent = {
-  id: 'r1',
-  client: '10.0.0.9',
-  method: 'GET',
-  path: '/v2/library/alpine/manifests/latest?ns=docker.io&token=hunter2',
-  route: 'manifest',
-  registry: 'docker.io',
-  repository: 'library/alpine',
-  reference: 'latest',
-  userAgent: 'containerd/2.1',
-  status: 200,
-  errorCode: undefined,
-  served: 'hit',
-  bytes: 512,
-  complete: true,
-  firstByteMs: 1.234,
-  durationMs: 2.345,
-};
 
 const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
 assert(digest !== undefined);

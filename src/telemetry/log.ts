@@ -14,6 +14,16 @@ export interface LogOptions {
   readonly stream?: DestinationStream | undefined;
 }
 
+/** A log that takes what other threads have formatted. */
+export interface LogLines {
+  /** Lines that nobody took in time, of all threads. */
+  readonly droppedLines: number;
+  /** Whole lines, each with its end. */
+  writeLines(lines: string): void;
+  /** So many lines were dropped before they came here. */
+  countDropped(lines: number): void;
+}
+
 /** Characters of one value at most: a client chooses some of them. */
 const maxValueLength = 1024;
 const maxItems = 50;
@@ -26,12 +36,15 @@ const maxFlushMs = 2000;
  * One JSON object per line: `time`, `level`, `event`, then what the event says. A line never holds a credential: values
  * of telling names are replaced, and URLs lose their user and their query.
  */
-export class Log implements AsyncDisposable {
+export class Log implements LogLines, AsyncDisposable {
   readonly #logger: Logger;
+  readonly #stream: DestinationStream;
+  #droppedLines = 0;
 
   constructor(deps: { readonly channels: Channels; readonly clock?: Clock }, options: LogOptions) {
     const { channels, clock = systemClock } = deps;
-    const stream = options.stream ?? destination({ dest: 1, sync: false, maxLength: maxWaitingBytes });
+    const stream = options.stream ?? this.#standardOutput();
+    this.#stream = stream;
     this.#logger = pino(
       {
         level: options.level,
@@ -51,6 +64,18 @@ export class Log implements AsyncDisposable {
     if (options.access) channels.request.subscribe((event) => this.#request(event));
   }
 
+  get droppedLines(): number {
+    return this.#droppedLines;
+  }
+
+  writeLines(lines: string): void {
+    this.#stream.write(lines);
+  }
+
+  countDropped(lines: number): void {
+    this.#droppedLines += lines;
+  }
+
   /** Waits until every line is written; not for ever, for whoever reads standard output may have stopped. */
   [Symbol.asyncDispose](): Promise<void> {
     return new Promise((resolve) => {
@@ -60,6 +85,11 @@ export class Log implements AsyncDisposable {
         resolve();
       });
     });
+  }
+
+  #standardOutput(): DestinationStream {
+    const stream = destination({ dest: 1, sync: false, maxLength: maxWaitingBytes });
+    return stream.on('drop', (dropped: string) => this.countDropped(dropped.split('\n').length - 1));
   }
 
   #notice({ level, message, error, fields }: NoticeEvent): void {

@@ -13,7 +13,18 @@ function setUp(
   const requests = new RequestCounts(channels);
   const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
   const load = () => ({ responses: 7, queuedBytes: 9 });
-  const deps = { channels, requests, flights, load, cache, upstreams, diskFreeBytes: async () => 3 };
+  const threads = { refresh: async () => {}, busy: () => [{ thread: 'main', ratio: 0.25 }] };
+  const deps = {
+    channels,
+    requests,
+    threads,
+    droppedLines: () => 4,
+    flights,
+    load,
+    cache,
+    upstreams,
+    diskFreeBytes: async () => 3,
+  };
   return { channels, requests, metrics: new Metrics(deps, { version: '1.2.3', processMetrics: false }) };
 }
 
@@ -101,6 +112,8 @@ test('gauges read the flights, the load and the cache as they are when asked', a
     'onepull_queued_bytes 9',
     'onepull_cache_size_bytes 5',
     'onepull_disk_free_bytes 3',
+    'onepull_thread_busy_ratio{thread="main"} 0.25',
+    'onepull_log_dropped_lines_total 4',
     'onepull_cache_max_bytes 10',
     'onepull_build_info{version="1.2.3"} 1',
   );

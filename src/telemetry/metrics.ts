@@ -14,6 +14,14 @@ export interface MetricsDeps {
   load(): { readonly responses: number; readonly queuedBytes: number };
   upstreams(): readonly UpstreamFigures[];
   cache(): { readonly sizeBytes: number; readonly maxBytes: number };
+  readonly threads: {
+    /** Has other threads tell what they counted. */
+    refresh(): Promise<void>;
+    /** How busy each of them is, between 0 and 1. */
+    busy(): readonly { readonly thread: string; readonly ratio: number }[];
+  };
+  /** Lines that were left out of the log, as nobody took them. */
+  droppedLines(): number;
   /** What is free on the cache's disk; undefined where the system does not say. */
   diskFreeBytes(): Promise<number | undefined>;
 }
@@ -35,14 +43,17 @@ const knownMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 
  */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #threads: MetricsDeps['threads'];
 
   constructor(deps: MetricsDeps, options: MetricsOptions) {
+    this.#threads = deps.threads;
     this.#countUpstream(deps.channels);
     this.#countFaults(deps.channels);
     addRequestMetrics(this.#registry, deps.requests);
     this.#countFlights(deps.channels);
     this.#countEvictions(deps.channels);
     this.#readGauges(deps);
+    this.#readThreads(deps);
     addUpstreamGauges(this.#registry, deps.upstreams);
     this.#gauge('build_info', 'The running version; always 1.', ['version']).set({ version: options.version }, 1);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });
@@ -54,7 +65,8 @@ export class Metrics {
   }
 
   /** All metrics, in Prometheus's text format. */
-  text(): Promise<string> {
+  async text(): Promise<string> {
+    await this.#threads.refresh();
     return this.#registry.metrics();
   }
 
@@ -194,6 +206,30 @@ export class Metrics {
       registers,
       async collect() {
         this.set((await diskFreeBytes()) ?? Number.NaN);
+      },
+    });
+  }
+
+  #readThreads({ threads, droppedLines }: MetricsDeps): void {
+    const registers = [this.#registry];
+    new Gauge({
+      name: 'onepull_thread_busy_ratio',
+      help: 'Which part of its time a thread was at work since it was last asked, between 0 and 1.',
+      labelNames: ['thread'],
+      registers,
+      collect() {
+        // A thread that is gone is no series any more.
+        this.reset();
+        for (const { thread, ratio } of threads.busy()) this.set({ thread }, ratio);
+      },
+    });
+    new Counter({
+      name: 'onepull_log_dropped_lines_total',
+      help: 'Lines that were left out of the log because nobody took them in time.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(droppedLines());
       },
     });
   }

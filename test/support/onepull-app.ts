@@ -76,10 +76,12 @@ export class OnepullApp implements AsyncDisposable {
     const loaded = await loadConfig({ file: this.#configFile });
     if (loaded.kind === 'problems') throw new Error(loaded.problems.map(problemText).join('\n'));
     const channels = new Channels();
-    const write = (line: string) => void this.#lines.push(JSON.parse(line) as LogLine);
-    new Log({ channels }, { ...loaded.config.log, stream: { write } });
+    const write = (lines: string) => {
+      for (const line of lines.trimEnd().split('\n')) this.#lines.push(JSON.parse(line) as LogLine);
+    };
+    const log = new Log({ channels }, { ...loaded.config.log, stream: { write } });
     const env = this.#options.env ?? { PATH: process.env.PATH };
-    this.#app = await startApp(loaded.config, { channels, env, processMetrics: false });
+    this.#app = await startApp(loaded.config, { channels, log, env, processMetrics: false });
   }
 
   /** Ends it as SIGTERM does. Idempotent. */
