@@ -5,7 +5,7 @@ import type { ContentStore, PartialBlob, StoredBlob } from '../store/content-sto
 
 /** Where readers find the bytes of a fill. */
 export type StorageView =
-  | { readonly kind: 'file'; readonly fd: number }
+  | { readonly kind: 'file'; readonly fd: number; readonly fileId?: number }
   | { readonly kind: 'memory'; readonly bytes: Uint8Array };
 
 /** Where a fill puts its bytes. `PartialBlob` says what each call promises. */
@@ -23,7 +23,7 @@ export interface FillStorage {
 /** The usual case: a sparse file that survives the process. */
 export function partialFill(partial: PartialBlob): FillStorage {
   return {
-    view: { kind: 'file', fd: partial.fd },
+    view: { kind: 'file', fd: partial.fd, fileId: partial.fileId },
     resumed: partial.resumed,
     write: (bytes, offset) => partial.write(bytes, offset),
     record: (filled, sizeBytes) => partial.record(filled, sizeBytes),

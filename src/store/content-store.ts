@@ -31,6 +31,8 @@ export interface ContentStore {
    */
   condemn(digest: Digest, fd: number, reason: string): Promise<void>;
 }
+  /** The gateway's thread is over: what it was reading in a lease it reads no more. Before another one has its number. */
+  gatewayEnded(gateway: number): void;
 
 /**
  * `too-large`: more than the whole cache may hold. `disk-full`: others take too much of the disk. `cache-in-use`: the disk
@@ -54,12 +56,27 @@ export interface StoredBlob {
   /** Somebody waits for `proof` and for nothing else: it comes before what nobody waits for yet. */
   hurry(): void;
   close(): void;
+  /**
+   * Before `close`: a right for the gateway to read the file also later. Undefined where its bytes need a proof, or another
+   * file has its place by now.
+   */
+  readonly lease?: ((gateway: number) => FileLease | undefined) | undefined;
 }
 
 export interface FileView {
   readonly kind: 'file';
   readonly fd: number;
 }
+  /** Names this open file: no other one of the store ever has the number. What can be read at an offset never changes. */
+  readonly fileId: number;
+}
+
+/** One gateway's right to read a file, until it is taken back: `index` is that of a `SharedUse` in `words`. */
+export interface FileLease {
+  readonly words: SharedArrayBuffer;
+  readonly index: number;
+  /** Ms since the epoch: then it is to be asked for again, or its bytes want a new proof. */
+  readonly untilMs: number;
 
 /**
  * A sparse file being filled. Survives the process: what `record` was told, and what was written in order after the
@@ -70,6 +87,8 @@ export interface PartialBlob {
   /** For positional reads; keeps its content after `commit` and `discard`, and is valid until `close` and every `hold` ended. */
   readonly fd: number;
   /** What an earlier process left here, unverified. Empty for a new file. */
+  /** As in `FileView`: each time it is opened it is another one, for what was not recorded may be filled with other bytes. */
+  readonly fileId: number;
   readonly resumed: { readonly filled: readonly Interval[]; readonly sizeBytes: number | undefined };
   /** Writes all of `bytes` at `offset`. Rejects with STORAGE_FULL (ENOSPC, EDQUOT) or STORAGE_FAILED. */
   write(bytes: Uint8Array, offset: number): Promise<void>;

@@ -84,6 +84,10 @@ export class MortalStore implements ContentStore {
   }
 
   async openPartial(digest: Digest): Promise<PartialBlob> {
+  gatewayEnded(gateway: number): void {
+    this.#store.gatewayEnded(gateway);
+  }
+
     const partial = await this.#count(() => this.#store.openPartial(digest));
     this.#partials.add(partial);
     const written = new IntervalSet(partial.resumed.filled);
@@ -91,6 +95,7 @@ export class MortalStore implements ContentStore {
       digest,
       fd: partial.fd,
       resumed: partial.resumed,
+      fileId: partial.fileId,
       write: (bytes, offset) =>
         this.#count(async () => {
           await this.#write(partial, bytes, offset);

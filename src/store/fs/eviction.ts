@@ -22,7 +22,9 @@ export interface EvictionDeps {
   readonly usageBytes: () => number;
   /** Whether the content is open, being filled, or about to be: it may not leave now. */
   readonly isInUse: (digest: Digest) => boolean;
-  /** Removes the file, in the digest's turn; says whether it is gone. Called in the tick in which `isInUse` was false. */
+  /** Sees to it that nobody begins to use it without asking, before the tick ends; says whether nobody uses it. */
+  readonly letGo: (digest: Digest) => boolean;
+  /** Removes the file, in the digest's turn; says whether it is gone. Called in the tick in which it was let go. */
   readonly unlink: (digest: Digest) => Promise<boolean>;
 }
 
@@ -38,7 +40,8 @@ interface Tally {
  *
  * Invariants: one eviction runs at a time. A unit (a root and what only it references) is chosen, taken out of the
  * catalog and queued for unlinking in one tick, after looking at what is in use; so whoever asks for one of its digests
- * later comes after the unlink and finds a miss, and whoever asked before keeps it. A crash in between leaves files
+ * later comes after the unlink and finds a miss, and whoever asked before keeps it. Gateways that read what they have a lease
+ * on come at any moment: in that tick all of the unit is let go, or none of it leaves. A crash in between leaves files
  * without a row, which the next start's walk finds. Only `isInUse`, pins and references protect content; recency is
  * the order. There is nothing to cancel: units are small, and a caller need not wait.
  */
@@ -107,7 +110,7 @@ export class Evictor implements AsyncDisposable {
   }
 
   async #evictUnit(root: BlobRow, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
-    const { accessTimes, blobs, references, removal, isInUse, unlink } = this.#deps;
+    const { accessTimes, blobs, references, removal, isInUse, letGo, unlink } = this.#deps;
     // It was read some ticks ago: since then it may have been used, referenced, pinned, or have gone.
     accessTimes.flush();
     const now = blobs.find(root.digest);
@@ -116,6 +119,8 @@ export class Evictor implements AsyncDisposable {
     const mayLeave = (digest: Digest) => !isInUse(digest) && blobs.find(digest)?.isPinned !== true;
     const { leaves, stays } = planUnit(root.digest, references, mayLeave);
     if (!evenPartlyUsed && stays.some(isInUse)) return;
+    // One that was begun to be read since is recent after all.
+    if (!leaves.every(letGo)) return;
     const stored = leaves.map((digest) => blobs.find(digest)).filter((row) => row !== undefined);
     removal.remove(leaves);
     tally.blobs += stored.length;

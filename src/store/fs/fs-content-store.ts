@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
+import type { Clock } from '../../core/clock.ts';
 import { algorithmOf, type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import type { ContentStore, PartialBlob, Room, StoredBlob } from '../content-store.ts';
+import type { ContentStore, FileLease, PartialBlob, Room, StoredBlob } from '../content-store.ts';
+import type { FileIds } from '../file-ids.ts';
 import type { Condemnation } from './condemnation.ts';
 import type { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
@@ -24,6 +26,7 @@ import type { StoreHealth } from './store-health.ts';
 import type { UseClock } from './use-clock.ts';
 
 export interface FsContentStoreDeps {
+  readonly clock: Pick<Clock, 'now'>;
   readonly disk: Disk;
   readonly useClock: Pick<UseClock, 'now'>;
   readonly channels: Channels;
@@ -31,6 +34,7 @@ export interface FsContentStoreDeps {
   readonly blobs: SteadyBlobs;
   readonly queue: DigestQueue;
   readonly files: OpenFiles;
+  readonly fileIds: FileIds;
   readonly ingest: IngestFolder;
   readonly fillSafety: FillSafety;
   readonly ledger: ProofLedger;
@@ -43,6 +47,12 @@ export interface FsContentStoreDeps {
   /** No content may be larger. */
   readonly maxSizeBytes: number;
 }
+
+/**
+ * So long at most a gateway reads a file without asking. Then it is looked at anew: what others do to our files behind our
+ * back is noticed that soon, and what was read most lately stays open.
+ */
+const leaseMs = 5000;
 
 /**
  * Content on disk. The disk is the truth, the catalog a quick account of it: a file without a row is adopted when it is
@@ -67,7 +77,20 @@ export class FsContentStore implements ContentStore {
     const file = this.#deps.files.share(digest) ?? (await this.hold(digest));
     if (file === undefined) return undefined;
     this.#deps.accessTimes.touch(digest);
-    return this.#deps.proofs.serve(file);
+    const stored = this.#deps.proofs.serve(file);
+    return stored.proof === undefined ? { ...stored, lease: (gateway) => this.#lease(file, gateway) } : stored;
+  }
+
+  /** No longer than the proof of its bytes is believed. */
+  #lease(file: HeldFile, gateway: number): FileLease | undefined {
+    const { clock, ledger } = this.#deps;
+    const forMs = Math.min(leaseMs, ledger.provedForMs(file.digest, file.identity));
+    const word = forMs > 0 ? file.lease(gateway) : undefined;
+    return word && { words: word.words, index: word.index, untilMs: clock.now() + forMs };
+  }
+
+  gatewayEnded(gateway: number): void {
+    this.#deps.files.gatewayEnded(gateway);
   }
 
   /** The content's file, open, which counts as no use of it: for who looks after it. Undefined where it is not here. */
@@ -148,10 +171,11 @@ export class FsContentStore implements ContentStore {
   }
 
   openPartial(digest: Digest): Promise<PartialBlob> {
-    const { disk, fillSafety, layout, queue, ingest } = this.#deps;
+    const { disk, fileIds, fillSafety, layout, queue, ingest } = this.#deps;
     const deps: PartialBlobDeps = {
       ...fillSafety,
       disk,
+      fileIds,
       layout,
       queue,
       ingest,
@@ -202,11 +226,12 @@ export class FsContentStore implements ContentStore {
 
   /** Removes content that the catalog no longer knows; says whether it could. What is still there gets its row back. */
   unlink(digest: Digest): Promise<boolean> {
-    const { blobs, useClock, disk, health, layout, queue } = this.#deps;
+    const { blobs, files, useClock, disk, health, layout, queue } = this.#deps;
     const path = layout.blob(digest);
     return queue.run(digest, async () => {
       try {
         await disk.remove(path);
+        await files.closed();
         return true;
       } catch (error) {
         health.failed('failing', error);

@@ -1,8 +1,10 @@
+import type { ChangeCount } from '../../core/change-count.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Channels } from '../../telemetry/channels.ts';
+import { FileIds } from '../file-ids.ts';
 import { Condemnation } from './condemnation.ts';
 import { DigestQueue } from './digest-queue.ts';
 import type { Disk } from './disk.ts';
@@ -27,6 +29,7 @@ type CatalogParts = Pick<OpenCatalog, 'accessTimes' | 'blobs' | 'references' | '
 export interface OpenContentDeps extends CatalogParts {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly changes: ChangeCount;
   readonly disk: Disk;
   /** `Disk.boot`. */
   readonly boot: string | undefined;
@@ -39,11 +42,13 @@ export interface OpenContentOptions {
   readonly syncEveryBytes?: number;
   readonly verifyAfterMs?: number;
   readonly minFreeBytes?: number;
+  readonly maxIdleFiles?: number;
 }
 
 export type ContentParts = ReturnType<typeof openContent>;
 
 const syncEveryBytes = 64 * 1024 * 1024;
+const maxIdleFiles = 512;
 
 /** The content's parts, on what the catalog knows of it. */
 export function openContent(
@@ -55,7 +60,9 @@ export function openContent(
   const { boot, clock, channels, disk, health, accessTimes, blobs, useClock } = deps;
   const { maxSizeBytes, verifyAfterMs = 0 } = options;
   const queue = new DigestQueue();
-  const files = opening.use(new OpenFiles());
+  const fileIds = new FileIds();
+  const leasesLost = () => deps.changes.bump();
+  const files = opening.use(new OpenFiles({ fileIds, leasesLost }, { maxIdle: options.maxIdleFiles ?? maxIdleFiles }));
   opening.defer(() => queue.idle());
   const syncTurn = new SyncTurn({ clock });
   opening.defer(() => syncTurn.close());
@@ -68,6 +75,8 @@ export function openContent(
   const condemn = (file: HeldFile, reason: string) => condemnation.file(file, reason, 'serving');
   const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
   const content: FsContentStore = new FsContentStore({
+    clock,
+    fileIds,
     useClock,
     channels,
     disk,
@@ -107,6 +116,7 @@ function openRoom(
   const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
   const writtenBytes = (digest: Digest) => ingest.bytesOf(digest);
   const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
+  const letGo = (digest: Digest) => !ingest.isInUse(digest) && !queue.isBusy(digest) && files.letGo(digest);
   const reservations = new Reservations({ clock, writtenBytes });
   const leftovers = {
     // A fill that was promised room goes on with what is left of it.
@@ -114,7 +124,7 @@ function openRoom(
     removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
   };
   const evictor: Evictor = opening.use(
-    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, unlink }),
+    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, letGo, unlink }),
   );
   const space = new DiskSpace({ clock, usageBytes }, layout.root);
   const evictable = () => evictableBytes({ blobs, files, ingest });

@@ -1,8 +1,11 @@
+import { fstatSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../../core/digest.ts';
 import type { FileView } from '../content-store.ts';
+import { FileIds } from '../file-ids.ts';
+import { FileLeases, type LeaseWord, LeaseWords } from '../file-leases.ts';
 import { type FileIdentity, identityOf } from './file-identity.ts';
-import { isMissing } from './storage-error.ts';
+import { errnoOf, isMissing } from './storage-error.ts';
 
 /** One holder's use of an open file. */
 export interface HeldFile {
@@ -18,38 +21,85 @@ export interface HeldFile {
   identify(): Promise<FileIdentity>;
   /** Another hold of it, for as long as this one lasts at least. */
   again(): HeldFile;
+  /** For a gateway to read it after this hold, too. Undefined where it is not what the next reader would get. */
+  lease(gateway: number): LeaseWord | undefined;
   /** Idempotent. */
   close(): void;
 }
 
 interface OpenFile {
+  readonly digest: Digest;
   readonly handle: FileHandle;
-  readonly view: FileView;
+  readonly view: Required<FileView>;
   readonly sizeBytes: number;
   readonly identity: FileIdentity;
+  readonly leases: FileLeases;
   holders: number;
 }
 
+export interface OpenFilesDeps {
+  readonly fileIds: FileIds;
+  /** Called when files that gateways have leases on are forgotten: they are to ask again. */
+  readonly leasesLost: () => void;
+}
+
+export interface OpenFilesOptions {
+  /** So many files that nobody holds stay open, for the next ones who want them. */
+  readonly maxIdle: number;
+}
+
+const idleLooks = 16;
+
 /**
- * The descriptors of committed content being read: one per digest, shared by its readers and counted.
+ * The descriptors of committed content: one per digest, shared by its readers and counted, and kept for a while after the
+ * last of them has left.
  *
- * Invariants: a file is listed from when it was found sound and as long as it has holders, unless it was forgotten; its
- * descriptor is closed when the last holder leaves, listed or not. Only a listed file is shared. `open` runs in the digest's
- * turn (`DigestQueue`), so two descriptors of one digest arise only around a `forget`.
+ * Invariants
+ * - A file is listed from when it was found sound until it is forgotten or let go; only a listed file is shared or leased.
+ *   One that nobody holds is idle (`#idle`, what was used last at the end, at most `maxIdle` of them and those that
+ *   gateways read), or, forgotten, lingers (`#lingering`) as long as gateways read it.
+ * - A descriptor is closed once nobody holds the file and every lease on it was taken back, in that tick; so whoever reads
+ *   under a hold or in a lease never reads another file that got the same number.
+ * - An idle file is looked at before it is shared again: one that was written to, renamed or removed meanwhile is forgotten.
+ *   Leases are not looked at: who gives them bounds them in time.
+ * - Being idle, or having leases that nobody is in, is no use: `letGo` ends both in the tick in which content is to leave.
+ *   Between that tick and the end of the digest's turn nobody opens it.
+ * - `open` runs in the digest's turn (`DigestQueue`), so two descriptors of one digest arise only around a `forget`.
+ * - A gateway's thread that died is written off (`gatewayEnded`); a crash of the process leaves nothing.
  */
 export class OpenFiles implements AsyncDisposable {
+  readonly #deps: OpenFilesDeps;
+  readonly #options: OpenFilesOptions;
+  readonly #words = new LeaseWords();
   readonly #files = new Map<Digest, OpenFile>();
+  readonly #idle = new Set<OpenFile>();
+  readonly #lingering = new Set<OpenFile>();
   /** Being looked at before anybody reads them. */
   readonly #opening = new Set<Digest>();
   readonly #closing = new Set<Promise<void>>();
 
-  isOpen(digest: Digest): boolean {
-    return this.#files.has(digest) || this.#opening.has(digest);
+  constructor(
+    deps: OpenFilesDeps = { fileIds: new FileIds(), leasesLost: () => {} },
+    options: OpenFilesOptions = { maxIdle: 0 },
+  ) {
+    this.#deps = deps;
+    this.#options = options;
   }
 
-  /** What is open now, with its size. */
+  /** Whether somebody reads it now, here or in a gateway, or is about to. */
+  isOpen(digest: Digest): boolean {
+    const file = this.#files.get(digest);
+    return (file !== undefined && isUsed(file)) || this.#opening.has(digest);
+  }
+
+  /** What is read now, with its size. */
   *entries(): Generator<{ readonly digest: Digest; readonly sizeBytes: number }> {
-    for (const [digest, { sizeBytes }] of this.#files) yield { digest, sizeBytes };
+    for (const file of this.#files.values()) if (isUsed(file)) yield file;
+  }
+
+  /** Descriptors that are open now. */
+  get size(): number {
+    return this.#files.size + this.#lingering.size;
   }
 
   /** Whether the next reader of the digest would get this file. */
@@ -60,7 +110,10 @@ export class OpenFiles implements AsyncDisposable {
   /** Another holder of a file that is open already. */
   share(digest: Digest): HeldFile | undefined {
     const file = this.#files.get(digest);
-    return file === undefined ? undefined : this.#hold(digest, file);
+    if (file === undefined) return undefined;
+    if (file.holders > 0 || isAsItWas(file)) return this.#hold(file);
+    this.forget(digest);
+    return undefined;
   }
 
   /**
@@ -74,7 +127,7 @@ export class OpenFiles implements AsyncDisposable {
   ): Promise<HeldFile | undefined> {
     let handle: FileHandle;
     try {
-      handle = await open(path, 'r');
+      handle = await this.#openHandle(path);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -82,9 +135,11 @@ export class OpenFiles implements AsyncDisposable {
     this.#opening.add(digest);
     try {
       const status = await handle.stat({ bigint: true });
-      const view = { kind: 'file', fd: handle.fd } as const;
-      const file = { handle, view, sizeBytes: Number(status.size), identity: identityOf(status), holders: 0 };
-      const held = this.#hold(digest, file);
+      const view = { kind: 'file', fd: handle.fd, fileId: this.#deps.fileIds.next() } as const;
+      const leases = new FileLeases(this.#words);
+      const [sizeBytes, identity] = [Number(status.size), identityOf(status)];
+      const file: OpenFile = { digest, handle, view, sizeBytes, identity, leases, holders: 0 };
+      const held = this.#hold(file);
       const verdict = isSound(held);
       if (verdict === true || (await verdict)) {
         this.#files.set(digest, file);
@@ -102,39 +157,126 @@ export class OpenFiles implements AsyncDisposable {
 
   /** Lets those who read it finish, but shares it with nobody else: the content is bad, or another file has its place. */
   forget(digest: Digest): void {
+    const file = this.#files.get(digest);
+    if (file === undefined) return;
     this.#files.delete(digest);
+    this.#idle.delete(file);
+    if (file.leases.size > 0) this.#deps.leasesLost();
+    this.#closeUnlisted(file);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const [digest, file] of this.#files) this.#close(digest, file);
+  /** Closes what nobody reads; says whether nobody reads it. From then on only `open` lets anybody in. */
+  letGo(digest: Digest): boolean {
+    if (this.#opening.has(digest)) return false;
+    const file = this.#files.get(digest);
+    if (file === undefined) return true;
+    if (file.holders > 0 || !file.leases.takeBack()) return false;
+    this.#files.delete(digest);
+    this.#close(file);
+    return true;
+  }
+
+  /** The gateway's thread is over, whatever it was in the middle of. */
+  gatewayEnded(gateway: number): void {
+    for (const file of [...this.#files.values(), ...this.#lingering]) file.leases.writeOff(gateway);
+    this.#sweep();
+  }
+
+  /** Resolves once what has been closed so far is closed for the system, too: then the disk has its room back. */
+  async closed(): Promise<void> {
     await Promise.all(this.#closing);
   }
 
-  #hold(digest: Digest, file: OpenFile): HeldFile {
+  /** After all who hold files. What a gateway is still in stays open: better that than another file under its number. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const file of [...this.#files.values(), ...this.#lingering]) if (file.leases.takeBack()) this.#close(file);
+    this.#files.clear();
+    await this.closed();
+  }
+
+  async #openHandle(path: string): Promise<FileHandle> {
+    try {
+      return await open(path, 'r');
+    } catch (error) {
+      const areFew = errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE';
+      if (!areFew || this.#idle.size === 0) throw error;
+      this.#boundIdle(Math.floor(this.#idle.size / 2));
+      await this.closed();
+      return await open(path, 'r');
+    }
+  }
+
+  #hold(file: OpenFile): HeldFile {
     file.holders++;
+    this.#idle.delete(file);
+    const { digest, view, sizeBytes, identity } = file;
     let isClosed = false;
     return {
       digest,
-      sizeBytes: file.sizeBytes,
-      fd: file.view.fd,
-      view: file.view,
-      identity: file.identity,
+      sizeBytes,
+      fd: view.fd,
+      view,
+      identity,
       identify: async () => identityOf(await file.handle.stat({ bigint: true })),
-      again: () => this.#hold(digest, file),
+      again: () => this.#hold(file),
+      lease: (gateway) => (this.#files.get(digest) === file ? file.leases.of(gateway) : undefined),
       close: () => {
         if (isClosed) return;
         isClosed = true;
-        if (--file.holders === 0) this.#close(digest, file);
+        if (--file.holders === 0) this.#left(file);
       },
     };
   }
 
-  #close(digest: Digest, file: OpenFile): void {
-    if (this.#files.get(digest) === file) this.#files.delete(digest);
+  #left(file: OpenFile): void {
+    this.#sweep();
+    if (this.#files.get(file.digest) !== file) return this.#closeUnlisted(file);
+    this.#idle.add(file);
+    this.#boundIdle(this.#options.maxIdle);
+  }
+
+  /** What gateways are in is used, after all: it goes to the end of the line. */
+  #boundIdle(most: number): void {
+    for (let looks = Math.max(idleLooks, this.#idle.size - most); looks > 0 && this.#idle.size > most; looks--) {
+      const [oldest] = this.#idle;
+      if (oldest === undefined || this.letGo(oldest.digest)) continue;
+      this.#idle.delete(oldest);
+      this.#idle.add(oldest);
+    }
+  }
+
+  /** At once, or when those who read it are gone. */
+  #closeUnlisted(file: OpenFile): void {
+    const isFree = file.leases.takeBack();
+    if (file.holders > 0) return;
+    if (isFree) this.#close(file);
+    else this.#lingering.add(file);
+  }
+
+  #sweep(): void {
+    for (const file of this.#lingering) if (file.leases.takeBack()) this.#close(file);
+  }
+
+  #close(file: OpenFile): void {
+    this.#idle.delete(file);
+    this.#lingering.delete(file);
     const closing: Promise<void> = file.handle.close().then(
       () => void this.#closing.delete(closing),
       () => void this.#closing.delete(closing),
     );
     this.#closing.add(closing);
+  }
+}
+
+function isUsed({ holders, leases }: OpenFile): boolean {
+  return holders > 0 || leases.isUsed;
+}
+
+/** Whether the file is the one with this name still, and nobody has written to it, as far as the system tells. */
+function isAsItWas({ view, identity }: OpenFile): boolean {
+  try {
+    return identityOf(fstatSync(view.fd, { bigint: true })) === identity;
+  } catch {
+    return false;
   }
 }

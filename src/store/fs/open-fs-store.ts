@@ -1,3 +1,4 @@
+import { ChangeCount } from '../../core/change-count.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
@@ -23,6 +24,8 @@ import { storeProbe } from './store-probe.ts';
 export interface FsStoreDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  /** Counts whatever makes what was told before untrue; one of its own unless told. */
+  readonly changes?: ChangeCount;
   /** This machine's, unless told. */
   readonly disk?: Disk;
 }
@@ -41,6 +44,8 @@ export interface FsStoreOptions {
   readonly verifyAfterMs?: number;
   /** Free space that the disk keeps; none unless told. */
   readonly minFreeBytes?: number;
+  /** So many files stay open that nobody reads just now; 512 unless told. */
+  readonly maxIdleFiles?: number;
 }
 
 export interface FsStoreStats {
@@ -102,7 +107,8 @@ async function openOnce(
   full?: AppError,
 ): Promise<FsStore> {
   const disk = given.disk ?? nodeDisk;
-  const deps = { ...given, disk, boot: await disk.boot() };
+  const { changes = new ChangeCount() } = given;
+  const deps = { ...given, changes, disk, boot: await disk.boot() };
   await using opening = new AsyncDisposableStack();
   const layout = new Layout(options.path);
   await prepareLayout(deps.disk, layout);

@@ -4,6 +4,7 @@ import { AppError } from '../../core/errors.ts';
 import { IntervalSet } from '../../core/interval-set.ts';
 import type { PartialBlob } from '../content-store.ts';
 import type { DigestQueue } from './digest-queue.ts';
+import type { FileIds } from '../file-ids.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { writeFully } from './file-io.ts';
 import type { Layout } from './layout.ts';
@@ -28,6 +29,7 @@ export interface PartialBlobDeps extends FillSafety {
   readonly layout: Layout;
   readonly queue: DigestQueue;
   readonly ingest: {
+  readonly fileIds: FileIds;
     grew(digest: Digest, bytes: number): void;
     emptied(digest: Digest): void;
     /** Returns what stands for the leftover, if there is one. */
@@ -55,6 +57,7 @@ export class FsPartialBlob implements PartialBlob {
   readonly digest: Digest;
   readonly fd: number;
   readonly resumed: PartialRecord;
+  readonly fileId: number;
   readonly #deps: PartialBlobDeps;
   readonly #file: DiskFile;
   readonly #written: IntervalSet;
@@ -81,6 +84,7 @@ export class FsPartialBlob implements PartialBlob {
     this.#file = file;
     this.fd = file.fd;
     this.resumed = { filled, sizeBytes };
+    this.fileId = deps.fileIds.next();
     this.#lastRecord = filled.length > 0 ? this.resumed : undefined;
     const { syncEveryBytes } = deps;
     this.#record = new RecordFile({ ...deps, data: file }, digest, { synced, syncEveryBytes });

@@ -37,9 +37,14 @@ export class ProofLedger {
 
   /** Whether this very file was found right lately enough to be served as it is. */
   isProved(digest: Digest, identity: FileIdentity): boolean {
+    return this.provedForMs(digest, identity) > 0;
+  }
+
+  /** For how long it may still be served as it is; not positive: no longer. */
+  provedForMs(digest: Digest, identity: FileIdentity): number {
     const verdict = this.#verdicts.get(digest);
-    if (verdict === undefined || !verdict.isRight || verdict.identity !== identity) return false;
-    return this.#clock.monotonic() - verdict.atMs < this.#verifyAfterMs;
+    if (verdict === undefined || !verdict.isRight || verdict.identity !== identity) return 0;
+    return this.#verifyAfterMs - (this.#clock.monotonic() - verdict.atMs);
   }
 
   /** Whether this very file was found wrong, and could not be put away. */

@@ -27,6 +27,7 @@ export class RoomyPartial implements PartialBlob {
   readonly digest: Digest;
   readonly fd: number;
   readonly resumed: PartialBlob['resumed'];
+  readonly fileId: number;
   readonly #deps: RoomyPartialDeps;
   readonly #partial: PartialBlob;
   readonly #maxBytes: number;
@@ -40,6 +41,7 @@ export class RoomyPartial implements PartialBlob {
     this.digest = partial.digest;
     this.fd = partial.fd;
     this.resumed = partial.resumed;
+    this.fileId = partial.fileId;
     deps.reservations.opened(partial.digest, partial.resumed.sizeBytes);
   }
 

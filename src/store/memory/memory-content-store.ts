@@ -1,11 +1,21 @@
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ChangeCount } from '../../core/change-count.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ContentStore, FileView, PartialBlob, Room, StoredBlob } from '../content-store.ts';
+import { FileIds } from '../file-ids.ts';
+import { FileLeases, LeaseWords } from '../file-leases.ts';
 import { readFully, writeFully } from '../fs/file-io.ts';
 import { emptyRecord, filledIntervals, type PartialRecord } from '../fs/partial-record.ts';
+
+interface Content {
+  readonly file: FileHandle;
+  readonly view: FileView;
+  readonly sizeBytes: number;
+  readonly leases: FileLeases;
+}
 
 interface Fill {
   readonly file: FileHandle;
@@ -14,13 +24,21 @@ interface Fill {
 
 /**
  * Content that lives as long as the process, for tests. The port promises descriptors, so every blob is a temporary file
- * without a name: open until the store is disposed of, and gone then, however the process ends. No bounds, no eviction.
+ * without a name: open until the store is disposed of, and gone then, however the process ends. No bounds, no eviction; so a
+ * lease is taken back only when its content is condemned, and its descriptor stays valid even then.
  */
 export class MemoryContentStore implements ContentStore, AsyncDisposable {
-  readonly #committed = new Map<Digest, { file: FileHandle; view: FileView; sizeBytes: number }>();
+  readonly #committed = new Map<Digest, Content>();
+  readonly #fileIds = new FileIds();
+  readonly #words = new LeaseWords();
+  readonly #changes: ChangeCount;
   readonly #left = new Map<Digest, Fill>();
   readonly #open = new Set<Digest>();
   readonly #files = new Set<FileHandle>();
+
+  constructor(deps: { readonly changes: ChangeCount } = { changes: new ChangeCount() }) {
+    this.#changes = deps.changes;
+  }
 
   async sizeOf(digest: Digest): Promise<number | undefined> {
     return this.#committed.get(digest)?.sizeBytes;
@@ -29,8 +47,13 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const content = this.#committed.get(digest);
     if (content === undefined) return undefined;
-    const { sizeBytes, view } = content;
-    return { digest, sizeBytes, fd: view.fd, view, proof: undefined, hurry: () => {}, close: () => {} };
+    const { sizeBytes, view, leases } = content;
+    const lease = (gateway: number) => {
+      if (this.#committed.get(digest) !== content) return undefined;
+      const { words, index } = leases.of(gateway);
+      return { words, index, untilMs: Number.MAX_SAFE_INTEGER };
+    };
+    return { digest, sizeBytes, fd: view.fd, view, proof: undefined, hurry: () => {}, lease, close: () => {} };
   }
 
   async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
@@ -67,7 +90,15 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
   }
 
   async condemn(digest: Digest, fd: number): Promise<void> {
-    if (this.#committed.get(digest)?.view.fd === fd) this.#committed.delete(digest);
+    const content = this.#committed.get(digest);
+    if (content?.view.fd !== fd) return;
+    this.#committed.delete(digest);
+    content.leases.takeBack();
+    this.#changes.bump();
+  }
+
+  gatewayEnded(gateway: number): void {
+    for (const { leases } of this.#committed.values()) leases.writeOff(gateway);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,7 +107,8 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
   }
 
   #commit(digest: Digest, file: FileHandle, sizeBytes: number): void {
-    this.#committed.set(digest, { file, view: { kind: 'file', fd: file.fd }, sizeBytes });
+    const view = { kind: 'file', fd: file.fd, fileId: this.#fileIds.next() } as const;
+    this.#committed.set(digest, { file, view, sizeBytes, leases: new FileLeases(this.#words) });
   }
 
   #partial(digest: Digest, fill: Fill, resumed: PartialRecord): PartialBlob {
@@ -89,6 +121,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     return {
       digest,
       fd: fill.file.fd,
+      fileId: this.#fileIds.next(),
       resumed,
       write: (bytes, offset) => writeFully(fill.file, bytes, offset),
       record: async (filled, sizeBytes) => {
