@@ -34,6 +34,8 @@ export class FlightReader {
   #body: FillBody | undefined;
   #release: (() => void) | undefined;
   readonly #sleep = new ReaderSleep();
+  /** It waits in another thread, by the mark. */
+  #sleepsElsewhere = false;
   #closed = false;
 
   constructor(host: ReaderHost, announcedBytes: number | undefined, range: Interval | undefined, joinedAtMs: number) {
@@ -132,11 +134,19 @@ export class FlightReader {
     return this.readableTo(offset);
   }
 
+  /** Its client's thread waits at `offset` for what the mark will tell. */
+  sleepsAt(offset: number): void {
+    if (this.#closed || this.failure !== undefined) return;
+    this.#position = offset;
+    this.#sleepsElsewhere = true;
+    this.#host.wanted(offset);
+  }
+
   /** The byte that it waits for, or will ask for first, if `body` cannot give it now. */
   missing(body: FillBody): number | undefined {
     if (this.#isMisled(body)) return undefined;
     const from = this.#position;
-    const waits = this.#sleep.isAsleep || this.#body === undefined;
+    const waits = this.#sleep.isAsleep || this.#sleepsElsewhere || this.#body === undefined;
     return waits && body.filled.endFrom(from) === from ? from : undefined;
   }
 

@@ -149,6 +149,11 @@ export interface BlobBody {
    * again: they can be had from elsewhere. Rejects with what the client is to be told.
    */
   unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void>;
+  /**
+   * Its reader, in another thread, waits at `offset` for the fill that `mark` tells of: what is missing there is wanted. Not
+   * told each time; what `whenReadable` waits for needs no telling.
+   */
+  sleepsAt?(offset: number): void;
   /** Ends this view. Idempotent. */
   close(): void;
 }

@@ -139,6 +139,10 @@ export class LastingBody implements BlobBody {
     await this.#goOn(offset, error, signal, true);
   }
 
+  sleepsAt(offset: number): void {
+    if (this.#leg.kind === 'flight' && !this.#closed) this.#leg.reader.sleepsAt(offset);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
