@@ -9,6 +9,8 @@ export interface Exit {
 export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** What ends it with its owner; SIGKILL unless told. For programs that have children of their own to end. */
+  readonly endSignal?: NodeJS.Signals;
 }
 
 /** A long-running child process with its lines of output. Disposing ends it, and so does the end of this process. */
@@ -18,11 +20,13 @@ export class Child implements AsyncDisposable {
   /** Resolves when the child is gone and its output read; rejects when it could not be started. */
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
+  readonly #endSignal: NodeJS.Signals;
   readonly #watchers = new Set<(line: string) => void>();
 
-  constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
+  constructor(command: string, args: readonly string[], { endSignal, ...options }: ChildOptions = {}) {
+    this.#endSignal = endSignal ?? 'SIGKILL';
     this.#process = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-    const endWithUs = () => this.#process.kill('SIGKILL');
+    const endWithUs = () => this.#process.kill(this.#endSignal);
     process.once('exit', endWithUs);
     this.exited = new Promise<Exit>((resolve, reject) => {
       this.#process.once('error', reject);
@@ -69,7 +73,7 @@ export class Child implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#process.kill('SIGKILL');
+    this.#process.kill(this.#endSignal);
     await this.exited.catch(() => {});
   }
 

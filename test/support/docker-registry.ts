@@ -16,6 +16,8 @@ export interface DockerRegistryOptions {
   readonly pushAs?: Credentials;
   /** Distribution's own pull-through cache, in front of this URL. It refuses pushes. */
   readonly proxyOf?: { readonly url: string } & Partial<Credentials>;
+  /** Without a line for each request. */
+  readonly quiet?: boolean;
 }
 
 /** Debian's `docker-registry` (Distribution) as a child of its own, with storage of its own. */
@@ -54,6 +56,10 @@ export class DockerRegistry implements AsyncDisposable {
     return `http://${this.host}`;
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** Its lines of log, requests included. */
   get log(): readonly string[] {
     return [...this.#child.stdout, ...this.#child.stderr];
@@ -79,12 +85,12 @@ export class DockerRegistry implements AsyncDisposable {
 }
 
 async function configuration(folder: string, host: string, options: DockerRegistryOptions): Promise<unknown> {
-  const { auth, tokens, proxyOf } = options;
+  const { auth, tokens, proxyOf, quiet = false } = options;
   const rootdirectory = join(folder, 'storage');
   await mkdir(rootdirectory);
   return {
     version: 0.1,
-    log: { accesslog: { disabled: false }, level: 'info' },
+    log: { accesslog: { disabled: quiet }, level: quiet ? 'error' : 'info' },
     storage: { filesystem: { rootdirectory }, cache: { blobdescriptor: 'inmemory' }, delete: { enabled: true } },
     http: { addr: host, secret: 'for-tests-only' },
     ...(auth && { auth: { htpasswd: { realm: 'test', path: await passwordFile(folder, auth) } } }),

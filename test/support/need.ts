@@ -3,6 +3,7 @@ import { delimiter, join } from 'node:path';
 
 const packages: Readonly<Record<string, string>> = {
   htpasswd: 'apache2-utils',
+  nginx: 'nginx-light',
   varnishd: 'varnish',
   'redis-cli': 'redis-tools',
   ctr: 'containerd',
