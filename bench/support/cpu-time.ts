@@ -29,3 +29,11 @@ export async function processUse(pid: number | undefined): Promise<ProcessUse | 
     return undefined;
   }
 }
+
+/** CPU time of the children of this process that have ended, in ms, and of theirs. */
+export async function childrenCpuMs(): Promise<number> {
+  const stat = await readFile('/proc/self/stat', 'utf8').catch(() => '');
+  // cutime and cstime are fields 16 and 17.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) * msPerTick;
+}

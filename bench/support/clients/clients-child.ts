@@ -1,7 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Load, LoadOutcome, LoadRequest } from '../load/load.ts';
 import { monotonicNs } from '../monotonic.ts';
 import { serveCalls } from '../remote-calls.ts';
 import { LeanConnection } from './lean-connection.ts';
+import { leanLoad } from './lean-load.ts';
 import { fetchManifest, leanPull, type PullOutcome, type PullTarget } from './lean-pull.ts';
 
 export interface BurstRequest extends PullTarget {
@@ -45,6 +47,9 @@ const methods = {
     const { user, system } = process.cpuUsage(before);
     return { pulls, cpuMs: (user + system) / 1000 };
   },
+
+  /** The same request all over again. */
+  load: ({ request, load }: { request: LoadRequest; load: Load }): Promise<LoadOutcome> => leanLoad(request, load),
 
   /** Only the manifest, as the beginning of a pull. */
   async manifest(target: PullTarget): Promise<void> {

@@ -8,8 +8,13 @@ export interface Subject {
   start(upstreamUrl: string): Promise<RunningSubject>;
 }
 
+/** Why something cannot take part. */
+export interface Absent {
+  readonly absent: string;
+}
+
 export interface RunningSubject extends AsyncDisposable {
-  /** `http://host:port` that clients pull from. */
+  /** `http://host:port`, or `https://`, that clients pull from. */
   readonly origin: string;
   /** Undefined where it is not a process of its own, or does not say. */
   readonly pid: number | undefined;

@@ -17,6 +17,7 @@ export interface UpstreamImage {
   readonly repository: string;
   readonly tag: string;
   readonly totalBytes: number;
+  readonly manifest: { readonly digest: Digest; readonly sizeBytes: number; readonly mediaType: string };
   /** Config first, then layers in order. */
   readonly blobs: readonly { readonly digest: Digest; readonly sizeBytes: number }[];
 }
@@ -38,6 +39,11 @@ const methods = {
       repository,
       tag,
       totalBytes: image.totalBytes,
+      manifest: {
+        digest: image.manifest.digest,
+        sizeBytes: image.manifest.bytes.length,
+        mediaType: image.manifest.mediaType,
+      },
       blobs: contents.map(({ digest, bytes }) => ({ digest, sizeBytes: bytes.length })),
     };
   },
