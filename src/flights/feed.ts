@@ -1,3 +1,4 @@
+import { giveBack, piecesLength, slicePieces } from '../core/byte-pieces.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import type { FillBody } from './fill-body.ts';
@@ -41,6 +42,9 @@ export interface FeedListener {
 
 /** What follows a range is asked for so much earlier than its first byte will take to come. */
 const followMarginMs = 50;
+/** What is gathered while a write is under way: more waits in the connection. Of TLS a record brings 16 KiB at most. */
+const gatheredBytes = 1024 * 1024;
+const gatheredChunks = 64;
 
 /**
  * One request to one source, filling one range of one body.
@@ -48,6 +52,8 @@ const followMarginMs = 50;
  * Invariants
  * - Bytes that are already there are never written again, nor those that another feed is just writing: of each chunk only
  *   what is missing goes to the storage. So what was hashed stays as it is, whatever a second source says it should be.
+ * - What comes is written at once where no write is under way; what comes meanwhile is gathered, within a bound, and written
+ *   together by the next one. So one write is under way at most, in the order of the bytes.
  * - When `run` has resolved nothing of this feed writes any more: a write under way at a stop is waited for, whatever the
  *   source still does is ignored.
  * - A source that never settles cannot hold `run`: a stop or a stall ends it.
@@ -70,6 +76,15 @@ export class Feed implements PlannedFeed {
   #waitingFor: string | undefined;
   #servesRanges = true;
   #over = false;
+  /** Where what came ends; `#position` follows it. */
+  #cameTo = 0;
+  /** Came, and is neither written nor being written. */
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
+  /** Resolves when what is gathered is about to be written, or never will be. */
+  #room: PromiseWithResolvers<void> | undefined;
+  /** Writes what is gathered, until nothing is. */
+  #drain: Promise<void> | undefined;
   #writing: Promise<void> | undefined;
   #writeStart = 0;
   /** `#writeStart` while nothing is being written. */
@@ -177,6 +192,7 @@ export class Feed implements PlannedFeed {
     if (this.#over) return;
     this.#over = true;
     this.#watch.stop();
+    this.#room?.resolve();
     this.#abort.abort(new AppError('CANCELLED', 'the fill does not need this transfer any more'));
     this.#ended.resolve(outcome);
   }
@@ -193,6 +209,7 @@ export class Feed implements PlannedFeed {
     const answer = await this.source.open(request, this.#abort.signal);
     if (!this.#isWanted(answer)) return this.stop();
     this.#position = answer.start;
+    this.#cameTo = answer.start;
     if (answer.start < this.start || answer.isWhole === true) {
       // What comes is the whole blob, and any more of it would cost the same way again.
       this.#servesRanges = false;
@@ -203,12 +220,13 @@ export class Feed implements PlannedFeed {
     for await (const chunk of answer.chunks) {
       if (this.#over) return;
       this.#took(chunk.length);
-      await this.#take(chunk);
-      if (this.#hasMet()) this.#finish({ kind: 'met' });
+      this.#gather(chunk);
+      if (this.#isAllHere) await this.#drain;
+      else if (this.#isFull) await this.#untilRoom();
       if (this.#over) return;
-      this.#watch.waits();
     }
-    this.#checkEnd(answer);
+    await this.#drain;
+    if (!this.#over) this.#checkEnd(answer);
   }
 
   #took(bytes: number): void {
@@ -224,26 +242,67 @@ export class Feed implements PlannedFeed {
     return this.#writeStart < end && start < this.#writeEnd ? this.#writing?.catch(() => {}) : undefined;
   }
 
-  /** Writes what is missing of `chunk`, which stands at the present position. */
-  async #take(chunk: Uint8Array): Promise<void> {
+  #gather(chunk: Uint8Array): void {
+    this.#gathered.push(chunk);
+    this.#gatheredBytes += chunk.length;
+    this.#cameTo += chunk.length;
+    // The source is waited for while nothing is left to write: what our disk takes is not its fault.
+    this.#drain ??= this.#drainAll().then(
+      () => {
+        this.#drain = undefined;
+        if (!this.#over) this.#watch.waits();
+      },
+      (error) => this.#finish({ kind: 'failed', error: asAppError(error) }),
+    );
+  }
+
+  /** Nothing more that comes could be wanted. */
+  get #isAllHere(): boolean {
+    return this.#cameTo >= (this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
+  }
+
+  get #isFull(): boolean {
+    return this.#gatheredBytes >= gatheredBytes || this.#gathered.length >= gatheredChunks;
+  }
+
+  #untilRoom(): Promise<void> {
+    this.#room = Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  async #drainAll(): Promise<void> {
+    while (this.#gathered.length > 0 && !this.#over) {
+      const chunks = this.#gathered;
+      const bytes = this.#gatheredBytes;
+      this.#gathered = [];
+      this.#gatheredBytes = 0;
+      this.#room?.resolve();
+      await this.#take(chunks, bytes);
+      if (this.#hasMet()) this.#finish({ kind: 'met' });
+    }
+  }
+
+  /** Writes what is missing of `chunks`, of which the first stands at the present position. */
+  async #take(chunks: readonly Uint8Array[], bytes: number): Promise<void> {
     const at = this.#position;
-    const chunkEnd = at + chunk.length;
-    const limit = Math.min(chunkEnd, this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
+    const limit = Math.min(at + bytes, this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
     const { filled } = this.#body;
     // Whatever was awaited, another feed may have written meanwhile: each step looks at what is missing now.
     for (let from = filled.endFrom(at); from < limit && !this.#over; from = filled.endFrom(from)) {
       const end = Math.min(filled.nextFrom(from) ?? limit, limit);
       const others = this.#listener.writtenByOthers(this, from, end);
       if (others !== undefined) await others;
-      else await this.#write(from === at && end === chunkEnd ? chunk : chunk.subarray(from - at, end - at), from);
+      else await this.#write(slicePieces(chunks, from - at, end - at), from);
     }
-    this.#position = chunkEnd;
+    this.#position = at + bytes;
+    for (const chunk of chunks) giveBack(chunk);
   }
 
-  async #write(bytes: Uint8Array, offset: number): Promise<void> {
+  async #write(bytes: readonly Uint8Array[], offset: number): Promise<void> {
+    const end = offset + piecesLength(bytes);
     this.#writing = this.#body.storage.write(bytes, offset);
     this.#writeStart = offset;
-    this.#writeEnd = offset + bytes.length;
+    this.#writeEnd = end;
     try {
       await this.#writing;
     } finally {
@@ -251,7 +310,7 @@ export class Feed implements PlannedFeed {
     }
     // What is written counts even if the feed was stopped meanwhile: it is there.
     this.#body.wrote(offset, bytes);
-    this.#listener.wrote(this, offset, offset + bytes.length);
+    this.#listener.wrote(this, offset, end);
   }
 
   /** Whether the rest of the range is there already, or so much of it that reading through would cost more. */

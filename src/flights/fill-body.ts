@@ -1,3 +1,4 @@
+import { type BytePieces, piecesLength, piecesOf } from '../core/byte-pieces.ts';
 import { type Digest, DigestVerifier } from '../core/digest.ts';
 import type { AppError } from '../core/errors.ts';
 import { FillMark } from '../core/fill-mark.ts';
@@ -138,12 +139,13 @@ export class FillBody {
   }
 
   /** `bytes` are now in the storage at `offset`. Returns how many were new. */
-  wrote(offset: number, bytes: Uint8Array): number {
-    const added = this.filled.add(offset, offset + bytes.length);
+  wrote(offset: number, bytes: BytePieces): number {
+    const length = piecesLength(bytes);
+    const added = this.filled.add(offset, offset + length);
     this.#writeMark();
     if (offset === this.#hashedTo && !this.#readingBack) {
-      this.#verifier.update(bytes);
-      this.#hashedTo += bytes.length;
+      for (const piece of piecesOf(bytes)) this.#verifier.update(piece);
+      this.#hashedTo += length;
     }
     this.#readBack();
     return added;

@@ -1,3 +1,4 @@
+import { type BytePieces, piecesOf } from '../core/byte-pieces.ts';
 import type { Interval } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
@@ -12,7 +13,7 @@ export type StorageView =
 export interface FillStorage {
   readonly view: StorageView;
   readonly resumed: PartialBlob['resumed'];
-  write(bytes: Uint8Array, offset: number): Promise<void>;
+  write(bytes: BytePieces, offset: number): Promise<void>;
   record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void>;
   commit(sizeBytes: number): Promise<void>;
   discard(): Promise<void>;
@@ -36,12 +37,17 @@ export function partialFill(partial: PartialBlob): FillStorage {
 
 /** A small blob: it stays in memory until it is complete, and is never worth a partial file. */
 export function memoryFill(store: ContentStore, digest: Digest, sizeBytes: number): FillStorage {
-  const memory = Buffer.alloc(sizeBytes);
+  // Shared, so that gateways in other threads read it where it is.
+  const memory = Buffer.from(new SharedArrayBuffer(sizeBytes));
   return {
     view: { kind: 'memory', bytes: memory },
     resumed: { filled: [], sizeBytes: undefined },
     async write(bytes, offset) {
-      memory.set(bytes, offset);
+      let at = offset;
+      for (const piece of piecesOf(bytes)) {
+        memory.set(piece, at);
+        at += piece.length;
+      }
     },
     async record() {},
     commit: () => store.put(digest, memory),

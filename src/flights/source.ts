@@ -59,7 +59,7 @@ export interface SourceBody {
   readonly isWhole?: boolean;
   /** The size of the whole blob in bytes, where the source says it. */
   readonly blobSizeBytes: number | undefined;
-  /** The bytes. Ends by throwing an `AppError` when they are cut short. Leaving the loop early ends the transfer. */
+  /** The bytes; who takes a chunk may do with its memory what it likes (`giveBack`). Ends by throwing an `AppError` when they are cut short. Leaving the loop early ends the transfer. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 

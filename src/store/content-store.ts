@@ -1,3 +1,4 @@
+import type { BytePieces } from '../core/byte-pieces.ts';
 import type { Interval } from '../core/byte-range.ts';
 import type { Digest } from '../core/digest.ts';
 
@@ -30,9 +31,9 @@ export interface ContentStore {
    * `fd` has open, and no other has its place by now. `fd` has to be valid at the call. Who has it open keeps it.
    */
   condemn(digest: Digest, fd: number, reason: string): Promise<void>;
-}
   /** The gateway's thread is over: what it was reading in a lease it reads no more. Before another one has its number. */
   gatewayEnded(gateway: number): void;
+}
 
 /**
  * `too-large`: more than the whole cache may hold. `disk-full`: others take too much of the disk. `cache-in-use`: the disk
@@ -55,18 +56,17 @@ export interface StoredBlob {
   readonly proof: Promise<void> | undefined;
   /** Somebody waits for `proof` and for nothing else: it comes before what nobody waits for yet. */
   hurry(): void;
-  close(): void;
   /**
    * Before `close`: a right for the gateway to read the file also later. Undefined where its bytes need a proof, or another
    * file has its place by now.
    */
   readonly lease?: ((gateway: number) => FileLease | undefined) | undefined;
+  close(): void;
 }
 
 export interface FileView {
   readonly kind: 'file';
   readonly fd: number;
-}
   /** Names this open file: no other one of the store ever has the number. What can be read at an offset never changes. */
   readonly fileId: number;
 }
@@ -77,6 +77,7 @@ export interface FileLease {
   readonly index: number;
   /** Ms since the epoch: then it is to be asked for again, or its bytes want a new proof. */
   readonly untilMs: number;
+}
 
 /**
  * A sparse file being filled. Survives the process: what `record` was told, and what was written in order after the
@@ -86,12 +87,12 @@ export interface PartialBlob {
   readonly digest: Digest;
   /** For positional reads; keeps its content after `commit` and `discard`, and is valid until `close` and every `hold` ended. */
   readonly fd: number;
-  /** What an earlier process left here, unverified. Empty for a new file. */
   /** As in `FileView`: each time it is opened it is another one, for what was not recorded may be filled with other bytes. */
   readonly fileId: number;
+  /** What an earlier process left here, unverified. Empty for a new file. */
   readonly resumed: { readonly filled: readonly Interval[]; readonly sizeBytes: number | undefined };
   /** Writes all of `bytes` at `offset`. Rejects with STORAGE_FULL (ENOSPC, EDQUOT) or STORAGE_FAILED. */
-  write(bytes: Uint8Array, offset: number): Promise<void>;
+  write(bytes: BytePieces, offset: number): Promise<void>;
   /** Notes durably-enough which bytes are there, for a later process. Callers throttle it; calls never overlap. */
   record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void>;
   /** fsync, rename into the store, fsync the folder: after it resolves the content survives a crash. Once. */

@@ -14,6 +14,8 @@ import type { ResolvedUpstreamOptions, UpstreamTls } from './upstream-options.ts
 export type Lane = 'control' | 'bulk';
 
 const maxOrigins = 64;
+/** A socket that holds less is told to stop, and to go on, after each 64 KiB that it reads. */
+const socketBytes = 256 * 1024;
 
 /**
  * The connections of one upstream: a bounded keep-alive pool per origin and lane, opened when first needed.
@@ -85,6 +87,7 @@ export class Connections implements AsyncDisposable {
     const connect = {
       timeout: connectTimeoutMs,
       allowH2: false,
+      highWaterMark: socketBytes,
       lookup: this.#lookupFor(trust),
       ...(secureContext !== undefined && { secureContext }),
     };

@@ -1,3 +1,4 @@
+import { type BytePieces, piecesLength } from '../../core/byte-pieces.ts';
 import type { Interval } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
@@ -83,23 +84,24 @@ export class MortalStore implements ContentStore {
     return this.#count(() => this.#store.condemn(digest, fd, reason));
   }
 
-  async openPartial(digest: Digest): Promise<PartialBlob> {
   gatewayEnded(gateway: number): void {
     this.#store.gatewayEnded(gateway);
   }
 
+  async openPartial(digest: Digest): Promise<PartialBlob> {
     const partial = await this.#count(() => this.#store.openPartial(digest));
     this.#partials.add(partial);
     const written = new IntervalSet(partial.resumed.filled);
     return {
       digest,
       fd: partial.fd,
-      resumed: partial.resumed,
       fileId: partial.fileId,
+      resumed: partial.resumed,
       write: (bytes, offset) =>
         this.#count(async () => {
           await this.#write(partial, bytes, offset);
-          this.writtenTwiceBytes += bytes.length - written.add(offset, offset + bytes.length);
+          const length = piecesLength(bytes);
+          this.writtenTwiceBytes += length - written.add(offset, offset + length);
         }),
       record: (filled: readonly Interval[], sizeBytes) =>
         this.#count(async () => {
@@ -132,12 +134,12 @@ export class MortalStore implements ContentStore {
     if (this.failsNow?.() === true) throw new AppError('STORAGE_FAILED', 'failed by the test');
   }
 
-  async #write(partial: PartialBlob, bytes: Uint8Array, offset: number): Promise<void> {
+  async #write(partial: PartialBlob, bytes: BytePieces, offset: number): Promise<void> {
     this.#failPerhaps();
     if (this.failWrites !== undefined) throw this.failWrites;
     if (this.beforeWrite !== undefined) {
       this.pending--;
-      await this.beforeWrite(offset, bytes.length).finally(() => this.pending++);
+      await this.beforeWrite(offset, piecesLength(bytes)).finally(() => this.pending++);
     }
     await partial.write(bytes, offset);
   }

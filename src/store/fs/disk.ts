@@ -37,4 +37,6 @@ export interface PositionalWriter {
     length: number,
     position: number,
   ): Promise<{ readonly bytesWritten: number }>;
+  /** Several pieces that follow each other; may take less than all of them (pwritev(2)). */
+  writev(pieces: Uint8Array[], position: number): Promise<{ readonly bytesWritten: number }>;
 }

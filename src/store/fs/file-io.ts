@@ -1,11 +1,26 @@
 import { read } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { type BytePieces, piecesLength, slicePieces } from '../../core/byte-pieces.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Disk, PositionalWriter } from './disk.ts';
 
 /** Writes all of `bytes` at `position`: a write may be short (write(2)), notably just before the disk is full. */
-export async function writeFully(file: PositionalWriter, bytes: Uint8Array, position: number): Promise<void> {
+export async function writeFully(file: PositionalWriter, bytes: BytePieces, position: number): Promise<void> {
+  if (bytes instanceof Uint8Array) return writePiece(file, bytes, position);
+  const length = piecesLength(bytes);
+  let done = 0;
+  while (done < length) {
+    const [first, ...others] = slicePieces(bytes, done, length);
+    if (first === undefined) return;
+    if (others.length === 0) return writePiece(file, first, position + done);
+    const { bytesWritten } = await file.writev([first, ...others], position + done);
+    if (bytesWritten === 0) throw new AppError('STORAGE_FAILED', 'the disk took no more bytes');
+    done += bytesWritten;
+  }
+}
+
+async function writePiece(file: PositionalWriter, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.byteLength) {
     const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, position + done);

@@ -1,10 +1,11 @@
+import { type BytePieces, piecesLength } from '../../core/byte-pieces.ts';
 import type { Interval } from '../../core/byte-range.ts';
 import { algorithmOf, type Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { IntervalSet } from '../../core/interval-set.ts';
 import type { PartialBlob } from '../content-store.ts';
-import type { DigestQueue } from './digest-queue.ts';
 import type { FileIds } from '../file-ids.ts';
+import type { DigestQueue } from './digest-queue.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { writeFully } from './file-io.ts';
 import type { Layout } from './layout.ts';
@@ -28,8 +29,8 @@ export interface PartialBlobDeps extends FillSafety {
   readonly disk: Disk;
   readonly layout: Layout;
   readonly queue: DigestQueue;
-  readonly ingest: {
   readonly fileIds: FileIds;
+  readonly ingest: {
     grew(digest: Digest, bytes: number): void;
     emptied(digest: Digest): void;
     /** Returns what stands for the leftover, if there is one. */
@@ -56,8 +57,8 @@ export interface PartialBlobDeps extends FillSafety {
 export class FsPartialBlob implements PartialBlob {
   readonly digest: Digest;
   readonly fd: number;
-  readonly resumed: PartialRecord;
   readonly fileId: number;
+  readonly resumed: PartialRecord;
   readonly #deps: PartialBlobDeps;
   readonly #file: DiskFile;
   readonly #written: IntervalSet;
@@ -83,8 +84,8 @@ export class FsPartialBlob implements PartialBlob {
     this.digest = digest;
     this.#file = file;
     this.fd = file.fd;
-    this.resumed = { filled, sizeBytes };
     this.fileId = deps.fileIds.next();
+    this.resumed = { filled, sizeBytes };
     this.#lastRecord = filled.length > 0 ? this.resumed : undefined;
     const { syncEveryBytes } = deps;
     this.#record = new RecordFile({ ...deps, data: file }, digest, { synced, syncEveryBytes });
@@ -92,14 +93,15 @@ export class FsPartialBlob implements PartialBlob {
     deps.ingest.grew(digest, this.#written.bytes);
   }
 
-  async write(bytes: Uint8Array, offset: number): Promise<void> {
+  async write(bytes: BytePieces, offset: number): Promise<void> {
+    const length = piecesLength(bytes);
     try {
       await writeFully(this.#file, bytes, offset);
     } catch (error) {
       throw storageError(error, 'write content');
     }
-    this.#record.wrote(bytes.byteLength);
-    this.#deps.ingest.grew(this.digest, this.#written.add(offset, offset + bytes.byteLength));
+    this.#record.wrote(length);
+    this.#deps.ingest.grew(this.digest, this.#written.add(offset, offset + length));
   }
 
   record(filled: readonly Interval[], sizeBytes: number | undefined): Promise<void> {

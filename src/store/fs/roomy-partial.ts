@@ -1,3 +1,4 @@
+import { type BytePieces, piecesLength } from '../../core/byte-pieces.ts';
 import type { Interval } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError, asAppError } from '../../core/errors.ts';
@@ -26,8 +27,8 @@ export interface RoomyPartialDeps {
 export class RoomyPartial implements PartialBlob {
   readonly digest: Digest;
   readonly fd: number;
-  readonly resumed: PartialBlob['resumed'];
   readonly fileId: number;
+  readonly resumed: PartialBlob['resumed'];
   readonly #deps: RoomyPartialDeps;
   readonly #partial: PartialBlob;
   readonly #maxBytes: number;
@@ -40,13 +41,13 @@ export class RoomyPartial implements PartialBlob {
     this.#maxBytes = maxBytes;
     this.digest = partial.digest;
     this.fd = partial.fd;
-    this.resumed = partial.resumed;
     this.fileId = partial.fileId;
+    this.resumed = partial.resumed;
     deps.reservations.opened(partial.digest, partial.resumed.sizeBytes);
   }
 
-  write(bytes: Uint8Array, offset: number): Promise<void> {
-    if (offset + bytes.byteLength > this.#maxBytes) return Promise.reject(beyondTheCache(this.#maxBytes));
+  write(bytes: BytePieces, offset: number): Promise<void> {
+    if (offset + piecesLength(bytes) > this.#maxBytes) return Promise.reject(beyondTheCache(this.#maxBytes));
     return this.#partial.write(bytes, offset).then(this.#onWritten, (error) => this.#writeAgain(error, bytes, offset));
   }
 
@@ -82,7 +83,7 @@ export class RoomyPartial implements PartialBlob {
     this.#isOpen = false;
   }
 
-  async #writeAgain(error: unknown, bytes: Uint8Array, offset: number): Promise<void> {
+  async #writeAgain(error: unknown, bytes: BytePieces, offset: number): Promise<void> {
     if (!(error instanceof AppError) || error.code !== 'STORAGE_FULL') return this.#onFailed(error);
     await this.#deps.room.relieve(this.digest);
     await this.#partial.write(bytes, offset).then(this.#onWritten, this.#onFailed);

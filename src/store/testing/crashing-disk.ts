@@ -112,6 +112,16 @@ export class CrashingDisk implements Disk {
         this.#note({ kind: 'write', file, position, bytes: written });
         return { bytesWritten };
       },
+      // A crash may leave any part of it: so the pieces are as good as writes of their own.
+      writev: async (pieces, position) => {
+        let bytesWritten = 0;
+        for (const bytes of pieces) {
+          writeSync(fd, bytes, 0, bytes.length, position + bytesWritten);
+          this.#note({ kind: 'write', file, position: position + bytesWritten, bytes: bytes.slice() });
+          bytesWritten += bytes.length;
+        }
+        return { bytesWritten };
+      },
       truncate: async (sizeBytes) => {
         ftruncateSync(fd, sizeBytes);
         this.#note({ kind: 'truncate', file, sizeBytes });
