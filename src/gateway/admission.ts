@@ -1,10 +1,18 @@
 import type { RefusedEvent } from '../telemetry/channels.ts';
+import { ownCounts, type SharedNumber } from './shared-counts.ts';
 
 export interface AdmissionOptions {
   /** Answers under way at the same time; one that waits for upstream is under way. */
   readonly maxResponses: number;
   /** Bytes held in memory until clients take them. */
   readonly maxQueuedBytes: number;
+}
+
+export interface AdmissionDeps {
+  /** Of all gateways together, as the bounds are for all. */
+  queuedBytes(): number;
+  /** Answers under way. Left out: nobody else has any. */
+  readonly responses?: SharedNumber | undefined;
 }
 
 export type ResponseBound = Extract<RefusedEvent['bound'], 'responses' | 'queued-bytes'>;
@@ -23,45 +31,49 @@ const reopensAt = 0.9;
 /**
  * Decides whether one more request is answered (P8).
  *
- * Invariants: of answers with a body at most `maxResponses` are under way, of all but pings at most a tenth more. Whoever
+ * Invariants: of answers with a body at most `maxResponses` are under way in all
+ * gateways together, of all but pings at most a tenth more. Whoever
  * was let in leaves once. A bound that refuses goes on refusing until its use has fallen below `reopensAt`. Nothing that
  * was let in is touched by what is refused.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #queuedBytes: () => number;
+  readonly #responses: SharedNumber;
   readonly #maxHeads: number;
-  #responses = 0;
   #full = false;
   #heavy = false;
 
-  constructor(deps: { queuedBytes(): number }, options: AdmissionOptions) {
+  constructor(deps: AdmissionDeps, options: AdmissionOptions) {
     this.#queuedBytes = () => deps.queuedBytes();
+    this.#responses = deps.responses ?? ownCounts().responses;
     this.#options = options;
     this.#maxHeads = options.maxResponses + Math.max(1, Math.floor(options.maxResponses * headroom));
   }
 
-  /** Answers under way. */
+  /** Answers of this gateway that are under way. */
   get responses(): number {
-    return this.#responses;
+    return this.#responses.own;
   }
 
   /** Lets one in, or says which bound is in the way. Whoever is let in must `leave`. */
   enter(burden: Burden): ResponseBound | undefined {
-    const bound = burden === 'ping' ? undefined : this.#boundFor(burden);
-    if (bound === undefined) this.#responses++;
+    // Counted before it is looked whether there is room: of two in two threads that come to the last place, one is let in.
+    this.#responses.add(1);
+    const bound = burden === 'ping' ? undefined : this.#boundFor(burden, this.#responses.total - 1);
+    if (bound !== undefined) this.#responses.add(-1);
     return bound;
   }
 
   leave(): void {
-    this.#responses--;
+    this.#responses.add(-1);
   }
 
-  #boundFor(burden: Burden): ResponseBound | undefined {
+  #boundFor(burden: Burden, responses: number): ResponseBound | undefined {
     const { maxResponses, maxQueuedBytes } = this.#options;
-    this.#full = isOver(this.#responses, maxResponses, this.#full);
+    this.#full = isOver(responses, maxResponses, this.#full);
     this.#heavy = isOver(this.#queuedBytes(), maxQueuedBytes, this.#heavy);
-    if (burden === 'head') return this.#responses >= this.#maxHeads ? 'responses' : undefined;
+    if (burden === 'head') return responses >= this.#maxHeads ? 'responses' : undefined;
     if (this.#full) return 'responses';
     return this.#heavy ? 'queued-bytes' : undefined;
   }

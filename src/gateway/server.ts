@@ -11,10 +11,12 @@ import { BufferPool } from './buffer-pool.ts';
 import { Connection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
+import type { Gateway } from './gateway.ts';
 import { QueuedBytes } from './queued-bytes.ts';
 import { RefusalReport } from './refusal-report.ts';
 import { Refusals } from './refusals.ts';
 import { RequestHandler } from './request-handler.ts';
+import { type GatewayCounts, ownCounts } from './shared-counts.ts';
 import { SharedReads } from './shared-reads.ts';
 
 export interface GatewayDeps {
@@ -27,12 +29,16 @@ export interface GatewayDeps {
   random(): number;
   /** Shared by gateways that run in one thread. */
   readonly pool?: BufferPool;
+  /** What it counts together with others, as the bounds are for all. Left out: it is the only gateway. */
+  readonly counts?: GatewayCounts;
 }
 
 export interface GatewayOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Other gateways of this process listen there as well. */
+  readonly reusePort?: boolean | undefined;
   /** How long a request waits for its response headers (P2). */
   readonly headerTimeoutMs: number;
   /** How long a client may take to accept a block of up to 256 KiB; one that is known to be slow gets 32 KiB. */
@@ -81,7 +87,7 @@ const sparePipelined = 64;
  * with its socket. An exchange reaches the handler only if it was admitted, which is decided when its turn has come.
  * After `drain` nothing listens, no connection is open and no timer waits.
  */
-export class GatewayServer implements AsyncDisposable {
+export class GatewayServer implements Gateway {
   readonly #deps: GatewayDeps;
   readonly #options: GatewayOptions;
   readonly #server: Server;
@@ -90,6 +96,7 @@ export class GatewayServer implements AsyncDisposable {
   readonly #exchangeDeps: ExchangeDeps;
   readonly #connections = new ConnectionTable();
   readonly #queued: QueuedBytes;
+  readonly #counts: GatewayCounts;
   readonly #admission: Admission;
   readonly #report: RefusalReport;
   readonly #idPrefix = randomBytes(4).toString('hex');
@@ -105,7 +112,9 @@ export class GatewayServer implements AsyncDisposable {
     const pool = deps.pool ?? new BufferPool();
     this.#handler = new RequestHandler({ ...deps, reads: new SharedReads(pool) });
     this.#queued = new QueuedBytes(pool);
-    this.#admission = new Admission({ queuedBytes: () => this.#queued.total }, options);
+    this.#counts = deps.counts ?? ownCounts();
+    const { responses } = this.#counts;
+    this.#admission = new Admission({ queuedBytes: () => this.#queuedInAll(), responses }, options);
     this.#report = new RefusalReport(deps);
     this.#refusals = new Refusals(deps.clock);
     this.#exchangeDeps = {
@@ -125,16 +134,17 @@ export class GatewayServer implements AsyncDisposable {
 
   /** Answers under way, and the bytes that are held in memory for clients. */
   load(): { readonly responses: number; readonly queuedBytes: number } {
+    this.#noteQueued();
     return { responses: this.#admission.responses, queuedBytes: this.#queued.total };
   }
 
   /** Resolves with the address that it listens on. Rejects with LISTEN_FAILED. */
   listen(): Promise<{ host: string; port: number }> {
-    const { host, port } = this.#options;
+    const { host, port, reusePort = false } = this.#options;
     return new Promise((resolve, reject) => {
       const onError = (error: Error) => reject(listenFailure('listen', { host, port }, error));
       this.#server.once('error', onError);
-      this.#server.listen({ host, port, backlog: 4096 }, () => {
+      this.#server.listen({ host, port, reusePort, backlog: 4096 }, () => {
         this.#server.off('error', onError);
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? { host, port: address.port } : { host, port });
@@ -202,10 +212,26 @@ export class GatewayServer implements AsyncDisposable {
     return server;
   }
 
+  /** Here exactly, elsewhere as it was last noted. */
+  #queuedInAll(): number {
+    this.#noteQueued();
+    const { own, total } = this.#counts.queuedKiB;
+    return this.#queued.total + (total - own) * 1024;
+  }
+
+  #noteQueued(): void {
+    const { queuedKiB } = this.#counts;
+    const nowKiB = Math.ceil(this.#queued.total / 1024);
+    if (nowKiB !== queuedKiB.own) queuedKiB.add(nowKiB - queuedKiB.own);
+  }
+
   #onConnection(socket: Socket): void {
     const { maxConnections, connectionBound } = this.#options;
+    const { connections } = this.#counts;
     const nowMs = this.#deps.clock.monotonic();
-    if (this.#connections.size >= maxConnections && !this.#connections.makeRoom(nowMs)) {
+    connections.add(1);
+    if (connections.total > maxConnections && !this.#connections.makeRoom(nowMs)) {
+      connections.add(-1);
       this.#report.refused(connectionBound, maxConnections);
       return this.#refusals.refuse(socket, this.#overloaded('too many connections'), this.#nextId());
     }
@@ -213,6 +239,7 @@ export class GatewayServer implements AsyncDisposable {
     this.#connections.add(socket, connection);
     socket.on('close', () => {
       this.#connections.delete(socket, connection);
+      connections.add(-1);
       connection.close();
     });
   }
@@ -230,6 +257,7 @@ export class GatewayServer implements AsyncDisposable {
       request,
       response,
       client: connection.client,
+      pace: connection.pace,
       closed: () => this.#onClosed(connection, exchange),
     });
     this.#connections.busy(connection);
@@ -253,6 +281,7 @@ export class GatewayServer implements AsyncDisposable {
   #onClosed(connection: Connection, exchange: Exchange): void {
     this.#running--;
     if (exchange.admitted) this.#admission.leave();
+    this.#noteQueued();
     connection.over(exchange);
     if (!connection.busy) this.#connections.idle(connection, this.#deps.clock.monotonic());
     if (this.#running === 0 && this.#drained !== undefined) this.#quiet.resolve();
