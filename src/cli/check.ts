@@ -21,9 +21,9 @@ export async function check(options: CheckOptions): Promise<number> {
   return exitCodes.ok;
 }
 
-function summary({ listen, admin, storage, upstreams }: Config): string {
+function summary({ listen, admin, storage, upstreams, server }: Config): string {
   const lines = [
-    `  listen     ${addressText(listen)}`,
+    `  listen     ${addressText(listen)}${server.tls.certFile === undefined ? '' : ', TLS'}`,
     `  admin      ${addressText(admin)}`,
     `  storage    ${resolve(storage.path)}, at most ${formatSize(storage.maxSizeBytes)}`,
     '  upstreams',

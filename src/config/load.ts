@@ -39,17 +39,17 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   const sourceOf = (path: Path) => findSource(path, writtenBy, file);
 
   const parsed = configSchema.safeParse(tree);
-  const fileFaults = await checkNamedFiles(tree, upstreamNames);
+  const files = await checkNamedFiles(tree, upstreamNames);
   const problems = [
     ...(read?.problems ?? []),
     ...environment.problems,
     ...flags.problems,
     ...(parsed.success ? [] : problemsOf(parsed.error, sourceOf)),
-    ...fileFaults.map(({ path, problem, hint }) => ({ path: pathText(path), problem, hint, source: sourceOf(path) })),
+    ...files.faults.map(({ path, problem, hint }) => ({ path: pathText(path), problem, hint, source: sourceOf(path) })),
   ];
   if (!parsed.success || problems.length > 0) return { kind: 'problems', problems };
   const config: Config = deepFreeze(parsed.data);
-  return { kind: 'config', config, notices: noticesFor(config) };
+  return { kind: 'config', config, notices: [...noticesFor(config), ...files.notices] };
 }
 
 /** The configuration for logs: without passwords. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
 import { basename } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { makeCertificate } from '../core/testing/certificates.ts';
 import { loadConfig } from './load.ts';
-import { folderWith, loadYaml, problemsIn } from './testing/written-config.ts';
+import { configOf, folderWith, loadYaml, problemsIn } from './testing/written-config.ts';
 
 /** Each problem as `path | what | hint | line:column`. */
 async function problems(context: TestContext, yaml: string): Promise<string[]> {
@@ -155,6 +157,62 @@ upstreams:
     assert.match(all.toSorted()[index] ?? '', expected);
   }
   assert.doesNotMatch(all.join('\n'), /hunter2/);
+});
+
+test('a certificate and a key for clients come together, and fit', async (context) => {
+  const [one, other] = [makeCertificate(), makeCertificate()];
+  const folder = await folderWith(context, { 'cert.pem': one.cert, 'key.pem': one.key, 'other.pem': other.key });
+  const cert = `${folder}/cert.pem`;
+  for (const [tls, path, problem, hint] of [
+    [`{ cert: ${cert} }`, 'server.tls', 'has cert without key', 'give key too'],
+    [`{ key: ${folder}/key.pem }`, 'server.tls', 'has key without cert', 'give cert too'],
+    [
+      `{ cert: ${cert}, key: ${folder}/other.pem }`,
+      'server.tls.key',
+      `the file ${folder}/other.pem is not the key of the certificate`,
+      `name the key that ${cert} was made with, or that one's certificate`,
+    ],
+    [
+      `{ cert: ${cert}, key: ${folder}/none.pem }`,
+      'server.tls.key',
+      `the file ${folder}/none.pem does not exist`,
+      'key is the path of a file, relative to the folder that onepull is started in',
+    ],
+    [
+      `{ cert: ${folder}/key.pem, key: ${folder}/key.pem }`,
+      'server.tls.cert',
+      `the file ${folder}/key.pem is not a certificate in PEM form`,
+      'cert is the path of a file, relative to the folder that onepull is started in',
+    ],
+  ] as const) {
+    const all = problemsIn(await loadYaml(context, `server: { tls: ${tls} }`));
+    assert.deepEqual(
+      all.map((one) => [one.path, one.problem, one.hint]),
+      [[path, problem, hint]],
+    );
+  }
+  const right = configOf(await loadYaml(context, `server: { tls: { cert: ${cert}, key: ${folder}/key.pem } }`));
+  assert.deepEqual(right.server.tls, { certFile: cert, keyFile: `${folder}/key.pem` });
+});
+
+test('a key with a password is told from what is no key', async (context) => {
+  const { cert, key } = makeCertificate();
+  const locked = createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' });
+  const folder = await folderWith(context, { 'cert.pem': cert, 'key.pem': String(locked) });
+  const [problem] = await problems(context, `server: { tls: { cert: ${folder}/cert.pem, key: ${folder}/key.pem } }`);
+  assert.match(problem ?? '', /is encrypted: onepull has no password for it/);
+});
+
+test('a certificate that has expired is a notice, not a problem', async (context) => {
+  const { cert, key } = makeCertificate(-1);
+  const folder = await folderWith(context, { 'cert.pem': cert, 'key.pem': key });
+  const yaml = `server: { tls: { cert: ${folder}/cert.pem, key: ${folder}/key.pem } }`;
+  const loaded = await loadYaml(context, yaml);
+  assert.equal(loaded.kind, 'config');
+  assert.match(
+    loaded.kind === 'config' ? loaded.notices.join() : '',
+    /^server\.tls\.cert: .*cert\.pem has expired at 20/,
+  );
 });
 
 const wrongFiles: readonly [string, string, RegExp][] = [

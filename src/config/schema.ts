@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Address, addressesCollide } from './address.ts';
-import { address, choice, duration, flag, integer, size, text } from './setting.ts';
-import { defaultUpstreams, type UpstreamInput, upstreams } from './upstream-schema.ts';
+import { address, choice, duration, file, flag, integer, size, text } from './setting.ts';
+import { checkTls, defaultUpstreams, type UpstreamInput, upstreams } from './upstream-schema.ts';
 
 /**
  * The configuration, once: types, defaults, names of variables and flags, help texts and the reference page all come
@@ -91,11 +91,14 @@ const input = z
           ),
         tls: z
           .strictObject({
-            cert: text()
+            cert: file()
               .optional()
-              .describe('PEM file with the certificate and its chain. It is read again when it changes.'),
-            key: text().optional().describe('PEM file with its private key.'),
+              .describe(
+                'PEM file with the certificate for `listen`, and its chain. With it clients speak HTTPS. Read again when it changes.',
+              ),
+            key: file().optional().describe('PEM file with its private key. Read again when it changes.'),
           })
+          .superRefine(checkTls, { when: () => true })
           .prefault({}),
         maxConnections: integer(1, 1_000_000)
           .prefault(10_000)

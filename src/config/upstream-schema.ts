@@ -158,7 +158,8 @@ function checkCredentials(section: unknown, context: z.RefinementCtx): void {
   }
 }
 
-function checkTls(section: unknown, context: z.RefinementCtx): void {
+/** A certificate and its key come together. */
+export function checkTls(section: unknown, context: z.RefinementCtx): void {
   if (!isSection<{ cert: string; key: string }>(section)) return;
   if ((section.cert === undefined) === (section.key === undefined)) return;
   const [present, missing] = section.cert === undefined ? ['key', 'cert'] : ['cert', 'key'];

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 import { ociManifest } from '../core/media-types.ts';
 import { parseRepositoryName, type RepositoryName } from '../core/repository-name.ts';
+import { makeCertificate } from '../core/testing/certificates.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { RegistryClient } from './registry-client.ts';
@@ -16,7 +17,7 @@ import {
   repository,
   someDigest,
 } from './testing/test-client.ts';
-import { answer, type Handler, makeCertificate, type SeenRequest, TestServer } from './testing/test-server.ts';
+import { answer, type Handler, type SeenRequest, TestServer } from './testing/test-server.ts';
 
 const basic: Credentials = { kind: 'basic', username: 'user', password: 'pass:word' };
 const basicHeader = `Basic ${Buffer.from('user:pass:word').toString('base64')}`;

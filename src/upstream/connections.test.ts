@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { ociManifest } from '../core/media-types.ts';
+import { makeCertificate } from '../core/testing/certificates.ts';
 import {
   failure,
   fakeDns,
@@ -14,7 +15,7 @@ import {
   repository,
   someDigest,
 } from './testing/test-client.ts';
-import { answer, type Handler, makeCertificate, TestServer } from './testing/test-server.ts';
+import { answer, type Handler, TestServer } from './testing/test-server.ts';
 
 const manifest: Handler = (_, response) => answer(response, 200, { 'content-type': ociManifest }, '{}');
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { makeCertificate } from '../core/testing/certificates.ts';
 import {
   failure,
   fakeDns,
@@ -10,7 +11,7 @@ import {
   repository,
   someDigest,
 } from './testing/test-client.ts';
-import { answer, makeCertificate, TestServer } from './testing/test-server.ts';
+import { answer, TestServer } from './testing/test-server.ts';
 
 const secret = 'X-Amz-Signature=secret';
 const basic = { kind: 'basic', username: 'u', password: 'p' } as const;

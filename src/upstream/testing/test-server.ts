@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -85,18 +84,4 @@ export function answer(
 ): void {
   response.writeHead(status, { 'content-length': String(Buffer.byteLength(body)), ...headers });
   response.end(body);
-}
-
-/** A key and a certificate of its own for localhost, 127.0.0.1 and everything under `.corp.test`. */
-export function makeCertificate(): { key: string; cert: string } {
-  const pem = execFileSync(
-    'openssl',
-    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'].concat(
-      ['-subj', '/CN=localhost', '-keyout', '-', '-out', '-'],
-      ['-addext', 'subjectAltName=DNS:localhost,DNS:*.corp.test,IP:127.0.0.1'],
-    ),
-    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
-  );
-  const part = (name: string) => new RegExp(`-----BEGIN ${name}-----[\\s\\S]*?-----END ${name}-----\\n`).exec(pem)?.[0];
-  return { key: part('PRIVATE KEY') ?? '', cert: part('CERTIFICATE') ?? '' };
 }
