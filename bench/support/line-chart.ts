@@ -1,3 +1,5 @@
+import { chartStyle, escaped } from './chart-style.ts';
+
 export interface Point {
   readonly x: number;
   readonly y: number;
@@ -31,20 +33,6 @@ const panelWidth = 440;
 const plot = { left: 52, top: 62, width: 364, height: 246 } as const;
 const noteHeight = 16;
 
-// Readable on white and on black: the page that shows the picture may be either.
-const style = `
-    text { font: 12px system-ui, sans-serif; fill: #57606a; }
-    .title { font-weight: 600; font-size: 14px; fill: #24292f; }
-    .note { font-size: 11px; }
-    .grid { stroke: #8c959f; stroke-opacity: 0.3; }
-    .reference { stroke: #8c959f; stroke-dasharray: 4 4; fill: none; }
-    .line { fill: none; stroke-width: 2.5; }
-    .s1 { stroke: #2f81f7; } .f1, text.f1 { fill: #2f81f7; }
-    .s2 { stroke: #d9730d; } .f2, text.f2 { fill: #d9730d; }
-    .s3 { stroke: #8957e5; } .f3, text.f3 { fill: #8957e5; }
-    .name { font-weight: 600; }
-    @media (prefers-color-scheme: dark) { text { fill: #8b949e; } .title { fill: #e6edf3; } }`;
-
 /** An SVG picture of panels side by side, each with logarithmic axes: x by powers of 2, y by powers of 10. */
 export function lineChart({ title, panels, notes }: Chart): string {
   const width = panelWidth * panels.length;
@@ -54,7 +42,7 @@ export function lineChart({ title, panels, notes }: Chart): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" role="img">`,
     `  <title>${escaped(title)}</title>`,
-    `  <style>${style}\n  </style>`,
+    `  <style>${chartStyle}\n  </style>`,
     ...panels.map((panel, n) => panelSvg(panel, n * panelWidth)),
     ...small.map((line) => `  ${line}`),
     '</svg>\n',
@@ -126,10 +114,6 @@ function dot(point: Point, kind: number, { x, y }: Scales): string {
 
 function text(x: number, y: number, content: string, attributes: string): string {
   return `<text x="${round(x)}" y="${round(y)}" ${attributes}>${escaped(content)}</text>`;
-}
-
-function escaped(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
 function round(value: number): number {
