@@ -48,6 +48,9 @@ export interface FsStoreOptions {
   readonly maxIdleFiles?: number;
 }
 
+/** What a walk over the stored files may take of the time: after a crash, and again and again for the scrub. */
+const [walkShare, scrubWalkShare] = [0.2, 0.05];
+
 export interface FsStoreStats {
   /** Committed content, open fills and left partial files. */
   readonly sizeBytes: number;
@@ -155,9 +158,9 @@ async function openOnce(
 
 /** Walks `blobs/` in the background, unless the last use of the store left the catalog complete. */
 function startWalk(
-  { channels }: Deps,
+  { clock, channels }: Deps,
   layout: Layout,
-  { backlog, state }: OpenCatalog,
+  { backlog, blobs, state }: OpenCatalog,
   content: FsContentStore,
   opening: AsyncDisposableStack,
 ): Promise<void> {
@@ -167,7 +170,7 @@ function startWalk(
   const walk = async () => {
     if (isComplete) return;
     try {
-      isComplete = await adoptStored({ layout, content }, abort.signal);
+      isComplete = await adoptStored({ clock, layout, blobs, content }, { share: walkShare }, abort.signal);
     } catch (error) {
       channels.notice.publish({
         level: 'error',
@@ -198,7 +201,8 @@ function openScrub(
     get: () => backlog.read(() => state.get('scrubbed'), undefined),
     set: (digest: string) => void backlog.write(() => state.set('scrubbed', digest)),
   };
-  const walk = (signal: AbortSignal) => adoptStored({ layout, content }, signal);
+  const walk = (signal: AbortSignal) =>
+    adoptStored({ clock, layout, blobs, content }, { share: scrubWalkShare }, signal);
   return new Scrub(
     { clock, channels, blobs, condemnation, content, adoptStored: walk, position },
     { bytesPerSecond: scrubBytesPerSecond },

@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTick } from 'node:timers/promises';
+import type { Digest } from '../../core/digest.ts';
+import { VirtualClock } from '../../core/testing/virtual-clock.ts';
+import { Channels } from '../../telemetry/channels.ts';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
-import { sampleBlob, sampleScope } from '../testing/sample-content.ts';
+import { sampleBlob, sampleDigest, sampleScope } from '../testing/sample-content.ts';
+import { Scrub } from './scrub.ts';
 
 const good = sampleBlob(1, 600_000);
 const bad = sampleBlob(2, 600_000);
@@ -48,6 +52,35 @@ describe('the scrub', () => {
     await fixture.store.settled;
     await writeFile(fixture.layout.blob(good.digest), good.bytes);
     await advanceUntil(fixture, () => fixture.store.stats().blobs === 1);
+  });
+
+  it('takes its time with small blobs, too: each costs a few calls of the system', async () => {
+    const clock = new VirtualClock();
+    const over = Promise.withResolvers<void>();
+    const small = Array.from({ length: 20 }, (_, n) => sampleDigest(`blob ${n}`)).sort();
+    const row = (digest: Digest) => ({ digest, sizeBytes: 100, accessedAtMs: 0, isPinned: false, parents: 0 });
+    await using scrub = new Scrub(
+      {
+        clock,
+        channels: new Channels(),
+        blobs: { slice: (after = '' as Digest) => small.filter((digest) => digest > after).map(row) },
+        content: { hold: async () => undefined, proved: async () => {} },
+        condemnation: { file: async () => {} },
+        adoptStored: async () => true,
+        position: { get: () => undefined, set: (digest) => digest === '' && over.resolve() },
+      },
+      { bytesPerSecond: 64 * 1024 },
+    );
+    scrub.start();
+    let tookMs: number | undefined;
+    void over.promise.then(() => {
+      tookMs = clock.monotonic();
+    });
+    while (tookMs === undefined) {
+      await nextTick();
+      if (tookMs === undefined && clock.nextDueInMs !== undefined) clock.advance(clock.nextDueInMs);
+    }
+    assert.ok(tookMs >= 19_000, `20 blobs, each as 64 KiB at 64 KiB/s, took ${tookMs} ms`);
   });
 
   it('does nothing where its rate is 0', async () => {

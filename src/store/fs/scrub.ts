@@ -30,6 +30,8 @@ export interface ScrubOptions {
 }
 
 const chunkBytes = 256 * 1024;
+/** What a blob counts for at least: to open, look at and close a small one costs as much as to hash so many bytes. */
+const leastBlobBytes = 64 * 1024;
 const blobsAtOnce = 64;
 const dayMs = 24 * 3600 * 1000;
 
@@ -37,9 +39,9 @@ const dayMs = 24 * 3600 * 1000;
  * Reads all content again, slowly, and takes out what is not what its name says, before a client finds it.
  *
  * Invariants: one blob is open at a time, as a reader like any other, so it is not evicted under the scrub, and reading
- * it counts as no use. After each chunk it rests for as long as the rate says; `abort` (at dispose) ends it there. A
- * crash costs the blob it was at. A failure to read is damage; any other failure ends the pass with a notice. What it
- * finds right is not hashed again when it is served (`proved`).
+ * it counts as no use. After each chunk, and each small blob, it rests for as long as the rate says; `abort` (at dispose)
+ * ends it there. A crash costs the blobs since the position was noted last. A failure to read is damage; any other failure
+ * ends the pass with a notice. What it finds right is not hashed again when it is served (`proved`).
  */
 export class Scrub implements AsyncDisposable {
   readonly #deps: ScrubDeps;
@@ -86,8 +88,9 @@ export class Scrub implements AsyncDisposable {
     let after = parseDigest(position.get() ?? '');
     for (;;) {
       const rows = blobs.slice(after, blobsAtOnce);
-      for (const { digest } of rows) {
+      for (const { digest, sizeBytes } of rows) {
         await this.#check(digest, signal);
+        await this.#rest(Math.max(0, leastBlobBytes - sizeBytes), signal);
         signal.throwIfAborted();
         after = digest;
       }
@@ -110,7 +113,6 @@ export class Scrub implements AsyncDisposable {
   }
 
   async #damageOf(file: HeldFile, signal: AbortSignal): Promise<string | undefined> {
-    const { clock } = this.#deps;
     const { digest, fd, sizeBytes } = file;
     const verifier = new DigestVerifier(digest);
     for (let position = 0; position < sizeBytes; ) {
@@ -123,8 +125,13 @@ export class Scrub implements AsyncDisposable {
       if (bytes === 0) return 'it is shorter than it was';
       verifier.update(this.#chunk.subarray(0, bytes));
       position += bytes;
-      await sleep(clock, (bytes / this.#options.bytesPerSecond) * 1000, signal);
+      await this.#rest(bytes, signal);
     }
     return verifier.finish() === digest ? undefined : 'its hash is another';
+  }
+
+  /** For as long as the rate gives to so many bytes. */
+  async #rest(bytes: number, signal: AbortSignal): Promise<void> {
+    if (bytes > 0) await sleep(this.#deps.clock, (bytes / this.#options.bytesPerSecond) * 1000, signal);
   }
 }
