@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addColdBurst } from './cold-burst/command.ts';
+import { addIngest } from './ingest/command.ts';
 import { addPoorUpstreams } from './poor-upstreams/command.ts';
 import { addThroughput } from './throughput/command.ts';
 
@@ -13,4 +14,5 @@ const bench = new Command('bench').description('Measures onepull beside other ca
 addColdBurst(bench, commandLine);
 addPoorUpstreams(bench, commandLine);
 addThroughput(bench, commandLine);
+addIngest(bench, commandLine);
 await bench.parseAsync();
