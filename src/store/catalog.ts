@@ -4,6 +4,9 @@ import type { Scope } from '../core/scope.ts';
 /**
  * What the cache knows about content: which manifests reference what, which repository has what, and where tags point.
  * Calls are synchronous and take microseconds. All of it can be lost at the cost of asking upstream again.
+ *
+ * Whatever makes untrue what it said before (a digest that a scope has no more, or that turned out to be something else; a tag
+ * that moved or is gone) counts in the `ChangeCount` that it was made with, right after it: once for all that goes together.
  */
 export interface Catalog {
   /** Records a manifest (its bytes are in the content store) and what it references; children of an index included. */

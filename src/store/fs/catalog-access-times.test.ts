@@ -10,7 +10,11 @@ import { UseClock } from './use-clock.ts';
 
 function subject() {
   const clock = new VirtualClock();
-  const database = new CatalogDatabase(':memory:', () => {});
+  const database = new CatalogDatabase(
+    ':memory:',
+    () => {},
+    () => {},
+  );
   const accessTimes = new AccessTimes({ clock, useClock: new UseClock({ clock, database }), database });
   const catalog = new SqliteCatalog({ clock, database, accessTimes, changed: () => {} });
   const blobs = new BlobTable(database);

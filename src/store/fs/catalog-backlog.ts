@@ -9,6 +9,8 @@ export interface CatalogBacklogDeps {
   readonly clock: Clock;
   readonly database: Pick<CatalogDatabase, 'transaction'>;
   readonly health: { worked(trouble: 'catalog'): void };
+  /** Called after what may have made something untrue that others were told. */
+  readonly onLoss: () => void;
 }
 
 /**
@@ -17,7 +19,8 @@ export interface CatalogBacklogDeps {
  * Invariants: writes reach the catalog in the order in which they were made, so while one waits all later ones do, too.
  * The backlog is bounded: when it is full, all of it is forgotten (`isComplete` says so), which costs asking upstream
  * again and a walk over the stored files at the next start. `epoch` changes whenever the backlog is emptied: whoever
- * remembers what is in it (the overlays of `SteadyBlobs` and `SteadyCatalog`) forgets that then. A crash loses it.
+ * remembers what is in it (the overlays of `SteadyBlobs` and `SteadyCatalog`) forgets that then. A crash loses it. Whatever
+ * waits, or is forgotten here, may be a loss (`onLoss`): what it is nobody asks.
  */
 export class CatalogBacklog {
   readonly #deps: CatalogBacklogDeps;
@@ -86,12 +89,15 @@ export class CatalogBacklog {
       this.#empty();
     }
     this.#writes.push(write);
+    // The caller remembers it in this very tick.
+    this.#deps.onLoss();
     return false;
   }
 
   #empty(): void {
     this.#writes = [];
     this.#epoch++;
+    this.#deps.onLoss();
   }
 }
 

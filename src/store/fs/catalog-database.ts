@@ -4,7 +4,7 @@ import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSy
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import { migrations } from './catalog-schema.ts';
+import { lossTriggers, migrations } from './catalog-schema.ts';
 import { exists } from './file-io.ts';
 import { resultCodeOf, sqliteResult } from './sqlite-result.ts';
 import { reasonOf, storageError } from './storage-error.ts';
@@ -31,10 +31,12 @@ export function isCatalogTrouble(error: unknown): boolean {
 export class Query {
   readonly #statement: StatementSync;
   readonly #onFailure: (error: unknown) => AppError;
+  readonly #onRun: () => void;
 
-  constructor(statement: StatementSync, onFailure: (error: unknown) => AppError) {
+  constructor(statement: StatementSync, onFailure: (error: unknown) => AppError, onRun: () => void) {
     this.#statement = statement;
     this.#onFailure = onFailure;
+    this.#onRun = onRun;
   }
 
   get(...parameters: SQLInputValue[]): Row | undefined {
@@ -55,11 +57,14 @@ export class Query {
 
   /** Runs it; returns how many rows it changed. */
   run(...parameters: SQLInputValue[]): number {
+    let changes: number;
     try {
-      return Number(this.#statement.run(...parameters).changes);
+      changes = Number(this.#statement.run(...parameters).changes);
     } catch (error) {
       throw this.#onFailure(error);
     }
+    this.#onRun();
+    return changes;
   }
 }
 
@@ -67,16 +72,20 @@ export class Query {
  * The catalog's connection. WAL with synchronous=NORMAL: a killed process loses nothing, a crash of the machine at most
  * the last transactions, which the disk makes good. Nobody else has it open (`lockDataDirectory`), so its lock is exclusive:
  * then SQLite needs no file of shared memory, and a full disk keeps nobody from reading (sqlite.org/wal.html). Damage that shows up in use is noted beside the file, so that the
- * next start sets the catalog aside; nothing in it is worth a wrong answer.
+ * next start sets the catalog aside; nothing in it is worth a wrong answer. `onLoss` is called once for each transaction that
+ * made untrue what may have been told of it, right after it; triggers see to it, so that no statement can forget.
  */
 export class CatalogDatabase implements Disposable {
   readonly #db: DatabaseSync;
   readonly #onFailure: (error: unknown) => void;
+  readonly #onLoss: () => void;
   #depth = 0;
+  #isLoss = false;
 
   /** Opens and migrates. Throws the error of node:sqlite as it is. */
-  constructor(path: string, onFailure: (error: unknown) => void) {
+  constructor(path: string, onFailure: (error: unknown) => void, onLoss: () => void) {
     this.#onFailure = onFailure;
+    this.#onLoss = onLoss;
     this.#db = new DatabaseSync(path, { timeout: 5000 });
     try {
       this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL');
@@ -84,6 +93,7 @@ export class CatalogDatabase implements Disposable {
       this.#db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY');
       this.#migrate();
       this.#assertWhole();
+      this.#watchLosses();
     } catch (error) {
       this.#db.close();
       throw error;
@@ -92,10 +102,9 @@ export class CatalogDatabase implements Disposable {
 
   prepare(sql: string): Query {
     try {
-      return new Query(this.#db.prepare(sql), (error) => this.#failure(error));
+      return new Query(this.#db.prepare(sql), this.#failed, this.#tellLoss);
     } catch (error) {
-      // Our queries fit our tables: then these are not there.
-      throw this.#failure(resultCodeOf(error) === sqliteResult.error ? new CatalogDamage(reasonOf(error)) : error);
+      throw this.#failure(damageOf(error));
     }
   }
 
@@ -110,9 +119,11 @@ export class CatalogDatabase implements Disposable {
       return result;
     } catch (error) {
       this.#rollBack();
+      this.#isLoss = false;
       throw error instanceof AppError ? error : this.#failure(error);
     } finally {
       this.#depth--;
+      this.#tellLoss();
     }
   }
 
@@ -124,6 +135,14 @@ export class CatalogDatabase implements Disposable {
       this.#onFailure(error);
     }
   }
+
+  readonly #tellLoss = (): void => {
+    if (!this.#isLoss || this.#depth > 0) return;
+    this.#isLoss = false;
+    this.#onLoss();
+  };
+
+  readonly #failed = (error: unknown): AppError => this.#failure(error);
 
   #failure(error: unknown): AppError {
     this.#onFailure(error);
@@ -137,6 +156,18 @@ export class CatalogDatabase implements Disposable {
   /** Not all of it, which would take as long as it is large: what nothing works without. */
   #assertWhole(): void {
     if (this.#db.prepare('SELECT 1 FROM totals').all().length !== 1) throw new CatalogDamage('it has no totals');
+  }
+
+  #watchLosses(): void {
+    this.#db.function('note_loss', () => {
+      this.#isLoss = true;
+      return null;
+    });
+    try {
+      this.#db.exec(lossTriggers);
+    } catch (error) {
+      throw damageOf(error);
+    }
   }
 
   #migrate(): void {
@@ -154,6 +185,11 @@ export class CatalogDamage extends Error {
   readonly errcode: number = sqliteResult.corrupt;
 }
 
+/** Our statements fit our tables: where SQLite says that they do not, these are not there. */
+function damageOf(error: unknown): unknown {
+  return resultCodeOf(error) === sqliteResult.error ? new CatalogDamage(reasonOf(error)) : error;
+}
+
 class UnknownSchema extends Error {
   constructor(version: number) {
     super(`its schema, version ${version}, is newer than this release`);
@@ -165,6 +201,8 @@ export interface CatalogFileDeps {
   readonly channels: Channels;
   /** Told of each failure that is no fault of what was asked. */
   readonly onTrouble: (error: unknown) => void;
+  /** Told when something that may have been told to others is not so any more. */
+  readonly onLoss: () => void;
 }
 
 /**
@@ -178,13 +216,13 @@ export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): 
     await setAside(deps, path, 'it was found damaged in use');
   }
   try {
-    return new CatalogDatabase(path, onFailure);
+    return new CatalogDatabase(path, onFailure, deps.onLoss);
   } catch (error) {
     if (!isCorruption(error)) throw storageError(error, 'open the catalog');
     await setAside(deps, path, reasonOf(error));
   }
   try {
-    return new CatalogDatabase(path, onFailure);
+    return new CatalogDatabase(path, onFailure, deps.onLoss);
   } catch (error) {
     throw storageError(error, 'begin a catalog');
   }
@@ -196,7 +234,7 @@ export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): 
  */
 export async function memoryCatalogDatabase(deps: CatalogFileDeps, path: string): Promise<CatalogDatabase> {
   for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(`${path}${suffix}`, { force: true });
-  return new CatalogDatabase(':memory:', failureWatch(deps, `${path}.suspect`));
+  return new CatalogDatabase(':memory:', failureWatch(deps, `${path}.suspect`), deps.onLoss);
 }
 
 /** Tells of the catalog's failures, and notes damage at `suspect`. */

@@ -85,3 +85,22 @@ export const migrations: readonly string[] = [
   // What may never leave is subtracted from what could, whenever a fill needs room.
   'CREATE INDEX blob_pinned ON blob (pinned, size) WHERE pinned != 0',
 ];
+
+/**
+ * For each connection: calls `note_loss()` when a row that an answer may have been made of is gone or says something else:
+ * that content is here and how large it is, that a scope has a digest and what it is known to be, where a tag points.
+ * What is only added makes no answer untrue, nor does a tag that was checked again.
+ */
+export const lossTriggers = `
+  CREATE TEMP TRIGGER blob_lost AFTER DELETE ON main.blob BEGIN SELECT note_loss(); END;
+  CREATE TEMP TRIGGER blob_changed AFTER UPDATE OF size ON main.blob WHEN new.size != old.size
+    BEGIN SELECT note_loss(); END;
+  CREATE TEMP TRIGGER link_lost AFTER DELETE ON main.link BEGIN SELECT note_loss(); END;
+  CREATE TEMP TRIGGER link_changed AFTER UPDATE OF size, media_type ON main.link
+    WHEN new.size != old.size OR new.media_type != old.media_type
+    BEGIN SELECT note_loss(); END;
+  CREATE TEMP TRIGGER tag_lost AFTER DELETE ON main.tag BEGIN SELECT note_loss(); END;
+  CREATE TEMP TRIGGER tag_moved AFTER UPDATE OF digest ON main.tag WHEN new.digest != old.digest
+    BEGIN SELECT note_loss(); END;
+  CREATE TEMP TRIGGER manifest_lost AFTER DELETE ON main.manifest BEGIN SELECT note_loss(); END;
+`;

@@ -27,12 +27,14 @@ async function worldOf() {
   channels.notice.subscribe((event) => notices.push(event));
   const health = new StoreHealth({ clock, channels, probe: async () => backlog.drain() });
   const onTrouble = (error: unknown) => health.failed('catalog', error);
-  const database = await openCatalogDatabase({ clock, channels, onTrouble }, join(folder.path, 'catalog.db'));
+  let losses = 0;
+  const onLoss = () => void losses++;
+  const database = await openCatalogDatabase({ clock, channels, onTrouble, onLoss }, join(folder.path, 'catalog.db'));
   const accessTimes = { touch: () => {} };
   const sqlite = new SqliteCatalog({ clock, database, accessTimes, changed: () => {} });
   const table = new BlobTable(database);
   const removal = new CatalogRemoval({ database, changed: () => {} });
-  const backlog = new CatalogBacklog({ clock, database, health });
+  const backlog = new CatalogBacklog({ clock, database, health, onLoss });
   const world = {
     clock,
     notices,
@@ -42,6 +44,7 @@ async function worldOf() {
     table,
     removal,
     backlog,
+    losses: () => losses,
     blobs: new SteadyBlobs({ table, backlog }),
     catalog: new SteadyCatalog({ catalog: sqlite, backlog }),
     [Symbol.asyncDispose]: async () => {
@@ -95,6 +98,33 @@ describe('a catalog that cannot be written', () => {
     assertTold(world);
     assert.equal(world.table.find(one.digest)?.sizeBytes, 100);
     assert.equal(world.sqlite.tag(scope, 'v1', 'any')?.digest, manifest.digest);
+  });
+
+  it('tells of each change that waits, and of the end of the waiting', async () => {
+    await using world = await worldOf();
+    tell(world);
+    assert.equal(world.losses(), 0);
+    refuse(world);
+    world.catalog.removeTag(scope, 'v1', 'any');
+    assert.equal(world.losses(), 1);
+    world.blobs.remove(one.digest);
+    assert.equal(world.losses(), 2);
+    accept(world);
+    await probe(world);
+    assert.ok(world.losses() > 2);
+  });
+
+  it('tells of no change that was rolled back', async () => {
+    await using world = await worldOf();
+    tell(world);
+    assert.throws(() =>
+      world.database.transaction(() => {
+        world.table.remove(one.digest);
+        throw new Error('the test says so');
+      }),
+    );
+    assert.equal(world.table.find(one.digest)?.sizeBytes, 100);
+    assert.equal(world.losses(), 0);
   });
 
   it('is said once, and once more when it is over', async () => {

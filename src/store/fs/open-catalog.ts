@@ -1,3 +1,4 @@
+import type { ChangeCount } from '../../core/change-count.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Channels } from '../../telemetry/channels.ts';
@@ -22,6 +23,7 @@ import { UseClock } from './use-clock.ts';
 export interface OpenCatalogDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly changes: ChangeCount;
   readonly disk: Disk;
   readonly health: StoreHealth;
 }
@@ -38,10 +40,11 @@ export async function openCatalog(
   place: CatalogPlace,
   opening: AsyncDisposableStack,
 ) {
-  const { clock, channels, disk, health } = deps;
+  const { clock, channels, changes, disk, health } = deps;
+  const onLoss = () => changes.bump();
   const onTrouble = (error: unknown) => health.failed('catalog', error);
   const open = place === 'on-disk' ? openCatalogDatabase : memoryCatalogDatabase;
-  const database = opening.use(await open({ clock, channels, onTrouble }, layout.catalog));
+  const database = opening.use(await open({ clock, channels, onTrouble, onLoss }, layout.catalog));
   const source = new CatalogIndex(database);
   const index = opening.use(new IndexWriter({ clock, health, disk, source }, layout.index, layout.indexDraft));
   const changed = () => index.changed();
@@ -51,7 +54,7 @@ export async function openCatalog(
   const accessTimes = opening.use(new AccessTimes({ clock, useClock, database }, () => tidy.step()));
   const table = new BlobTable(database);
   const catalog = new SqliteCatalog({ clock, database, accessTimes, changed });
-  const backlog = new CatalogBacklog({ clock, database, health });
+  const backlog = new CatalogBacklog({ clock, database, health, onLoss });
   opening.defer(() => backlog.read(() => backlog.drain(), undefined));
   const blobs = new SteadyBlobs({ table, backlog });
   // A file's time may be one that the clock has left since.

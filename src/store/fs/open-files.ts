@@ -1,5 +1,5 @@
-import { fstatSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { close, fstat, fstatSync, open } from 'node:fs';
+import { promisify } from 'node:util';
 import type { Digest } from '../../core/digest.ts';
 import type { FileView } from '../content-store.ts';
 import { FileIds } from '../file-ids.ts';
@@ -27,14 +27,19 @@ export interface HeldFile {
   close(): void;
 }
 
+// Not a FileHandle, which ends the process where it is left open: what a gateway still reads has to be.
+const openFile = promisify(open);
+const closeFile = promisify(close);
+const statFile = promisify(fstat);
+
 interface OpenFile {
   readonly digest: Digest;
-  readonly handle: FileHandle;
   readonly view: Required<FileView>;
   readonly sizeBytes: number;
   readonly identity: FileIdentity;
   readonly leases: FileLeases;
   holders: number;
+  isClosed: boolean;
 }
 
 export interface OpenFilesDeps {
@@ -48,16 +53,14 @@ export interface OpenFilesOptions {
   readonly maxIdle: number;
 }
 
-const idleLooks = 16;
-
 /**
  * The descriptors of committed content: one per digest, shared by its readers and counted, and kept for a while after the
  * last of them has left.
  *
  * Invariants
  * - A file is listed from when it was found sound until it is forgotten or let go; only a listed file is shared or leased.
- *   One that nobody holds is idle (`#idle`, what was used last at the end, at most `maxIdle` of them and those that
- *   gateways read), or, forgotten, lingers (`#lingering`) as long as gateways read it.
+ *   One that nobody holds is idle (`#idle`, at most `maxIdle`, what was used last at the end), or, if a gateway was reading
+ *   it when it was to be closed, remote (`#remote`) until that has left; forgotten, it lingers as long (`#lingering`).
  * - A descriptor is closed once nobody holds the file and every lease on it was taken back, in that tick; so whoever reads
  *   under a hold or in a lease never reads another file that got the same number.
  * - An idle file is looked at before it is shared again: one that was written to, renamed or removed meanwhile is forgotten.
@@ -73,6 +76,7 @@ export class OpenFiles implements AsyncDisposable {
   readonly #words = new LeaseWords();
   readonly #files = new Map<Digest, OpenFile>();
   readonly #idle = new Set<OpenFile>();
+  readonly #remote = new Set<OpenFile>();
   readonly #lingering = new Set<OpenFile>();
   /** Being looked at before anybody reads them. */
   readonly #opening = new Set<Digest>();
@@ -125,20 +129,20 @@ export class OpenFiles implements AsyncDisposable {
     path: string,
     isSound: (file: HeldFile) => boolean | Promise<boolean>,
   ): Promise<HeldFile | undefined> {
-    let handle: FileHandle;
+    let fd: number;
     try {
-      handle = await this.#openHandle(path);
+      fd = await this.#openOrMakeRoom(path);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
     }
     this.#opening.add(digest);
     try {
-      const status = await handle.stat({ bigint: true });
-      const view = { kind: 'file', fd: handle.fd, fileId: this.#deps.fileIds.next() } as const;
+      const status = await statFile(fd, { bigint: true });
+      const view = { kind: 'file', fd, fileId: this.#deps.fileIds.next() } as const;
       const leases = new FileLeases(this.#words);
       const [sizeBytes, identity] = [Number(status.size), identityOf(status)];
-      const file: OpenFile = { digest, handle, view, sizeBytes, identity, leases, holders: 0 };
+      const file: OpenFile = { digest, view, sizeBytes, identity, leases, holders: 0, isClosed: false };
       const held = this.#hold(file);
       const verdict = isSound(held);
       if (verdict === true || (await verdict)) {
@@ -146,12 +150,12 @@ export class OpenFiles implements AsyncDisposable {
         return held;
       }
     } catch (error) {
-      await handle.close();
+      await closeFile(fd);
       throw error;
     } finally {
       this.#opening.delete(digest);
     }
-    await handle.close();
+    await closeFile(fd);
     return undefined;
   }
 
@@ -161,6 +165,7 @@ export class OpenFiles implements AsyncDisposable {
     if (file === undefined) return;
     this.#files.delete(digest);
     this.#idle.delete(file);
+    this.#remote.delete(file);
     if (file.leases.size > 0) this.#deps.leasesLost();
     this.#closeUnlisted(file);
   }
@@ -191,24 +196,27 @@ export class OpenFiles implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const file of [...this.#files.values(), ...this.#lingering]) if (file.leases.takeBack()) this.#close(file);
     this.#files.clear();
+    this.#lingering.clear();
     await this.closed();
   }
 
-  async #openHandle(path: string): Promise<FileHandle> {
+  /** Where the process has no descriptor left, half of those go that nobody needs. */
+  async #openOrMakeRoom(path: string): Promise<number> {
     try {
-      return await open(path, 'r');
+      return await openFile(path, 'r');
     } catch (error) {
       const areFew = errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE';
       if (!areFew || this.#idle.size === 0) throw error;
       this.#boundIdle(Math.floor(this.#idle.size / 2));
       await this.closed();
-      return await open(path, 'r');
+      return await openFile(path, 'r');
     }
   }
 
   #hold(file: OpenFile): HeldFile {
     file.holders++;
     this.#idle.delete(file);
+    this.#remote.delete(file);
     const { digest, view, sizeBytes, identity } = file;
     let isClosed = false;
     return {
@@ -217,7 +225,7 @@ export class OpenFiles implements AsyncDisposable {
       fd: view.fd,
       view,
       identity,
-      identify: async () => identityOf(await file.handle.stat({ bigint: true })),
+      identify: async () => identityOf(await statFile(view.fd, { bigint: true })),
       again: () => this.#hold(file),
       lease: (gateway) => (this.#files.get(digest) === file ? file.leases.of(gateway) : undefined),
       close: () => {
@@ -235,13 +243,12 @@ export class OpenFiles implements AsyncDisposable {
     this.#boundIdle(this.#options.maxIdle);
   }
 
-  /** What gateways are in is used, after all: it goes to the end of the line. */
   #boundIdle(most: number): void {
-    for (let looks = Math.max(idleLooks, this.#idle.size - most); looks > 0 && this.#idle.size > most; looks--) {
-      const [oldest] = this.#idle;
-      if (oldest === undefined || this.letGo(oldest.digest)) continue;
+    for (const oldest of this.#idle) {
+      if (this.#idle.size <= most) return;
+      if (this.letGo(oldest.digest)) continue;
       this.#idle.delete(oldest);
-      this.#idle.add(oldest);
+      this.#remote.add(oldest);
     }
   }
 
@@ -253,14 +260,24 @@ export class OpenFiles implements AsyncDisposable {
     else this.#lingering.add(file);
   }
 
+  /** Gateways tell nobody when they leave: whoever comes or leaves here looks what has come free. */
   #sweep(): void {
     for (const file of this.#lingering) if (file.leases.takeBack()) this.#close(file);
+    for (const file of this.#remote) {
+      if (file.leases.isUsed) continue;
+      this.#remote.delete(file);
+      this.#idle.add(file);
+    }
   }
 
   #close(file: OpenFile): void {
     this.#idle.delete(file);
+    this.#remote.delete(file);
     this.#lingering.delete(file);
-    const closing: Promise<void> = file.handle.close().then(
+    // By now its number may be another file's.
+    if (file.isClosed) return;
+    file.isClosed = true;
+    const closing: Promise<void> = closeFile(file.view.fd).then(
       () => void this.#closing.delete(closing),
       () => void this.#closing.delete(closing),
     );

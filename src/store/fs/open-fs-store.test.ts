@@ -10,9 +10,11 @@ import { sampleBlob } from '../testing/sample-content.ts';
 async function subject() {
   const fixture = await FsStoreFixture.create();
   const { content, catalog } = fixture.store;
+  const { changes } = fixture;
   return {
     content,
     catalog,
+    changes,
     [Symbol.asyncDispose]: async () => {
       await fixture[Symbol.asyncDispose]();
       assert.equal(fixture.clock.pending, 0, 'a timer is left');

@@ -1,3 +1,4 @@
+import { ChangeCount } from '../../core/change-count.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type Scope, scopeKey, scopeName } from '../../core/scope.ts';
 import type { Catalog, LinkRecord, ManifestRecord, TagRecord } from '../catalog.ts';
@@ -12,6 +13,11 @@ interface ScopeEntry {
 export class MemoryCatalog implements Catalog {
   readonly #manifests = new Map<Digest, ManifestRecord>();
   readonly #scopes = new Map<string, ScopeEntry>();
+  readonly #changes: ChangeCount;
+
+  constructor(deps: { readonly changes: ChangeCount } = { changes: new ChangeCount() }) {
+    this.#changes = deps.changes;
+  }
 
   addManifest(manifest: ManifestRecord): void {
     if (this.#manifests.has(manifest.digest)) return;
@@ -32,6 +38,7 @@ export class MemoryCatalog implements Catalog {
         sizeBytes: sizeBytes ?? known?.sizeBytes,
         mediaType: mediaType ?? known?.mediaType,
       });
+      if (isOther(sizeBytes, known?.sizeBytes) || isOther(mediaType, known?.mediaType)) this.#changes.bump();
     }
   }
 
@@ -40,7 +47,11 @@ export class MemoryCatalog implements Catalog {
   }
 
   setTag(scope: Scope, tag: string, variant: string, { digest, checkedAtMs }: TagRecord): void {
-    this.#entry(scope).tags.set(tagKey(tag, variant), { digest, checkedAtMs });
+    const { tags } = this.#entry(scope);
+    const key = tagKey(tag, variant);
+    const before = tags.get(key)?.digest;
+    tags.set(key, { digest, checkedAtMs });
+    if (isOther(digest, before)) this.#changes.bump();
   }
 
   tag(scope: Scope, tag: string, variant: string): TagRecord | undefined {
@@ -48,7 +59,7 @@ export class MemoryCatalog implements Catalog {
   }
 
   removeTag(scope: Scope, tag: string, variant: string): void {
-    this.#scopes.get(scopeKey(scope))?.tags.delete(tagKey(tag, variant));
+    if (this.#scopes.get(scopeKey(scope))?.tags.delete(tagKey(tag, variant))) this.#changes.bump();
   }
 
   repositories(after: string | undefined, limit: number): string[] {
@@ -71,6 +82,11 @@ export class MemoryCatalog implements Catalog {
     this.#scopes.set(key, entry);
     return entry;
   }
+}
+
+/** Whether something known became something else. */
+function isOther<T>(now: T | undefined, before: T | undefined): boolean {
+  return now !== undefined && before !== undefined && now !== before;
 }
 
 /** A tag holds no space. */

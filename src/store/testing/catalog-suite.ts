@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ChangeCount } from '../../core/change-count.ts';
 import type { Catalog } from '../catalog.ts';
 import { sampleDigest, sampleScope } from './sample-content.ts';
 
 export interface CatalogUnderTest extends AsyncDisposable {
   readonly catalog: Catalog;
+  /** What it was made with. */
+  readonly changes: ChangeCount;
 }
 
 /** What every catalog does. */
@@ -19,10 +22,10 @@ export function catalogSuite(name: string, factory: () => Promise<CatalogUnderTe
     references: [sampleDigest('config'), sampleDigest('layer')],
   };
 
-  function behaves(behaviour: string, test: (catalog: Catalog) => void): void {
+  function behaves(behaviour: string, test: (catalog: Catalog, changes: ChangeCount) => void): void {
     it(behaviour, async () => {
       await using subject = await factory();
-      test(subject.catalog);
+      test(subject.catalog, subject.changes);
     });
   }
 
@@ -86,6 +89,40 @@ export function catalogSuite(name: string, factory: () => Promise<CatalogUnderTe
       catalog.removeTag(other, 'latest', 'index');
       assert.equal(catalog.tag(scope, 'latest', 'any'), undefined);
       assert.notEqual(catalog.tag(scope, 'latest', 'index'), undefined);
+    });
+  });
+
+  describe(`${name}: changes`, () => {
+    behaves('what is added, said again or checked again makes nothing untrue', (catalog, changes) => {
+      const before = changes.value;
+      for (const checkedAtMs of [1, 2]) {
+        catalog.addManifest(manifest);
+        catalog.link(scope, [{ digest, sizeBytes: undefined, mediaType: undefined }], 'confirmed');
+        catalog.link(scope, [{ digest, sizeBytes: 7, mediaType: 'a/b' }]);
+        catalog.setTag(scope, 'latest', 'any', { digest, checkedAtMs });
+        catalog.setTag(scope, 'other', 'any', { digest: sampleDigest('other'), checkedAtMs });
+        catalog.touch(digest);
+      }
+      catalog.removeTag(scope, 'never-there', 'any');
+      assert.equal(changes.value, before);
+    });
+
+    behaves('a tag that moves counts, and one that is gone', (catalog, changes) => {
+      catalog.setTag(scope, 'latest', 'any', { digest, checkedAtMs: 1 });
+      const before = changes.value;
+      catalog.setTag(scope, 'latest', 'any', { digest: sampleDigest('new'), checkedAtMs: 2 });
+      assert.equal(changes.value, before + 1);
+      catalog.removeTag(scope, 'latest', 'any');
+      assert.equal(changes.value, before + 2);
+    });
+
+    behaves('a digest that turns out to be something else counts', (catalog, changes) => {
+      catalog.link(scope, [{ digest, sizeBytes: 7, mediaType: 'a/b' }]);
+      const before = changes.value;
+      catalog.link(scope, [{ digest, sizeBytes: 8, mediaType: 'a/b' }]);
+      assert.equal(changes.value, before + 1);
+      catalog.link(scope, [{ digest, sizeBytes: 8, mediaType: 'a/c' }]);
+      assert.equal(changes.value, before + 2);
     });
   });
 

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ChangeCount } from '../../core/change-count.ts';
 import { digestOf } from '../../core/digest.ts';
+import { SharedUse } from '../../core/shared-use.ts';
 import type { ContentStore, PartialBlob } from '../content-store.ts';
 import { readFully } from '../fs/file-io.ts';
 import { sampleBlob } from './sample-content.ts';
 
 export interface ContentStoreUnderTest extends AsyncDisposable {
   readonly content: ContentStore;
+  /** What it was made with. */
+  readonly changes: ChangeCount;
 }
 
 /** What every content store does. */
@@ -14,10 +18,10 @@ export function contentStoreSuite(name: string, factory: () => Promise<ContentSt
   const { digest, bytes } = sampleBlob(1, 10_000);
   const half = 5000;
 
-  function behaves(behaviour: string, test: (content: ContentStore) => Promise<void>): void {
+  function behaves(behaviour: string, test: (content: ContentStore, changes: ChangeCount) => Promise<void>): void {
     it(behaviour, async () => {
       await using subject = await factory();
-      await test(subject.content);
+      await test(subject.content, subject.changes);
     });
   }
 
@@ -63,6 +67,82 @@ export function contentStoreSuite(name: string, factory: () => Promise<ContentSt
         blob.close();
       }
     });
+  });
+
+  describe(`${name}: leases`, () => {
+    behaves('what a lease names can be read after the last reader has left', async (content) => {
+      await content.put(digest, bytes);
+      const { fd, lease } = await lend(content, 0);
+      assert.ok(lease.enter());
+      assert.deepEqual(await readAt(fd, 100, 100), bytes.subarray(100, 200));
+      lease.leave();
+    });
+
+    behaves('a gateway has one lease on a file, and others have others', async (content) => {
+      await content.put(digest, bytes);
+      const [first, again, other] = [await lend(content, 0), await lend(content, 0), await lend(content, 1)];
+      assert.equal(first.fileId, again.fileId);
+      first.lease.enter();
+      assert.equal(again.lease.users, 1);
+      assert.equal(other.lease.users, 0);
+      first.lease.leave();
+    });
+
+    behaves(
+      'what is condemned is lent no more: a free lease is taken back, and that counts as a change',
+      async (content, changes) => {
+        await content.put(digest, bytes);
+        const { lease, fd } = await lend(content, 0);
+        const before = changes.value;
+        await content.condemn(digest, fd, 'the test says so');
+        assert.equal(lease.enter(), false);
+        assert.ok(changes.value > before);
+        await content.put(digest, bytes);
+        assert.equal(lease.enter(), false, 'what has its place now is lent anew');
+        assert.ok((await lend(content, 0)).lease.enter());
+      },
+    );
+
+    behaves('who is in a lease reads on when the content is condemned', async (content) => {
+      await content.put(digest, bytes);
+      const { lease, fd } = await lend(content, 0);
+      assert.ok(lease.enter());
+      await content.condemn(digest, fd, 'the test says so');
+      await content.put(digest, bytes);
+      assert.deepEqual(await readAt(fd, 100, 100), bytes.subarray(100, 200));
+      lease.leave();
+    });
+
+    behaves('what a gateway that died was in is written off', async (content) => {
+      await content.put(digest, bytes);
+      const { lease } = await lend(content, 3);
+      assert.ok(lease.enter());
+      content.gatewayEnded(3);
+      assert.equal(lease.enter(), false);
+      assert.ok((await lend(content, 3)).lease.enter(), 'the next one with its number gets a lease of its own');
+    });
+
+    behaves('each open file has a number of its own', async (content) => {
+      const ids: number[] = [];
+      for (let round = 0; round < 3; round++) {
+        const partial = await content.openPartial(digest);
+        ids.push(partial.fileId);
+        await partial.write(bytes, 0);
+        if (round < 2) await partial.discard();
+        else await partial.commit(bytes.byteLength);
+        await partial.close();
+      }
+      ids.push((await lend(content, 0)).fileId);
+      assert.equal(new Set(ids).size, ids.length);
+    });
+
+    async function lend(content: ContentStore, gateway: number) {
+      const blob = await content.open(digest);
+      const lent = blob?.lease?.(gateway);
+      assert.ok(blob && lent);
+      blob.close();
+      return { ...blob.view, lease: new SharedUse(new Int32Array(lent.words), lent.index) };
+    }
   });
 
   describe(`${name}: fills`, () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
+import { ChangeCount } from '../../core/change-count.ts';
 import { asAppError } from '../../core/errors.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { Channels, type EvictionEvent, type NoticeEvent, type QuarantineEvent } from '../../telemetry/channels.ts';
@@ -15,6 +16,7 @@ const roomy = { maxSizeBytes: 1e9, scrubBytesPerSecond: 0, verifyAfterMs: 7 * 24
  */
 export class FsStoreFixture implements AsyncDisposable {
   readonly clock: VirtualClock = new VirtualClock();
+  readonly changes: ChangeCount = new ChangeCount();
   readonly notices: NoticeEvent[] = [];
   readonly evictions: EvictionEvent[] = [];
   readonly quarantined: QuarantineEvent[] = [];
@@ -50,7 +52,7 @@ export class FsStoreFixture implements AsyncDisposable {
     channels.eviction.subscribe((event) => this.evictions.push(event));
     channels.quarantine.subscribe((event) => this.quarantined.push(event));
     const options = { ...roomy, path: this.layout.root, ...this.#options };
-    this.#store = await openFsStore({ clock: this.clock, channels }, options);
+    this.#store = await openFsStore({ clock: this.clock, channels, changes: this.changes }, options);
     return this.#store;
   }
 
