@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { AdminServer } from './admin/admin-server.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
@@ -6,7 +7,10 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
 import { PassingTable, type PassingTableOptions } from './flights/passing/passing-table.ts';
 import { connectionsThatFit } from './gateway/connection-budget.ts';
-import { GatewayServer, gatewayDefaults } from './gateway/server.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import { type GatewayOptions, GatewayServer, gatewayDefaults } from './gateway/server.ts';
+import { SharedParts } from './gateway/threads/depot-host.ts';
+import { GatewayCrew } from './gateway/threads/gateway-crew.ts';
 import { Fetches } from './pull/fetches.ts';
 import { PullBoard } from './pull/pull-board.ts';
 import { PullDepot } from './pull/pull-depot.ts';
@@ -39,6 +43,7 @@ export interface AppDeps {
 export interface App extends AsyncDisposable {
   readonly listen: { host: string; port: number };
   readonly admin: { host: string; port: number };
+  readonly gateway: Gateway;
   /** Stops accepting and lets running responses finish within the bound. Disposing then leaves fills resumable. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -83,20 +88,10 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     { clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
     { headerTimeoutMs: config.pull.headerTimeoutMs, maxKeptBytes: maxSizeBytes, ...pullDefaults },
   );
-  const names = new RegistryNames(
-    config.upstreams.map(({ name }) => name),
-    config.upstreams.find(({ isDefault }) => isDefault)?.name,
-  );
-  const bounds = connectionBounds(config, deps);
   const requests = new RequestCounts(channels);
   const loopTimes = () => performance.eventLoopUtilization();
   const threads = new ThreadReports({ clock, counts: requests, log: deps.log, loopTimes });
-  const gateway = opening.use(
-    new GatewayServer(
-      { depot, names, channels, tally: requests, clock, random: Math.random },
-      { ...gatewayOptions(config), ...bounds },
-    ),
-  );
+  const gateway = opening.use(openGateway(config, deps, { depot, requests, threads }));
 
   const version = productVersion();
   const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
@@ -136,12 +131,47 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   return {
     listen,
     admin: adminAddress,
+    gateway,
     drain(timeoutMs) {
       isDraining = true;
       return gateway.drain(timeoutMs);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+interface GatewayParts {
+  readonly depot: PullDepot;
+  readonly requests: RequestCounts;
+  readonly threads: ThreadReports;
+}
+
+/** In this thread, or in as many of their own as are wanted. */
+function openGateway(config: Config, deps: AppDeps, { depot, requests, threads: reports }: GatewayParts): Gateway {
+  const { channels } = deps;
+  const clock = systemClock;
+  const registries = config.upstreams.map(({ name }) => name);
+  const fallback = config.upstreams.find(({ isDefault }) => isDefault)?.name;
+  const options: GatewayOptions = { ...gatewayOptions(config), ...connectionBounds(config, deps) };
+  const threads = gatewayThreads(config, channels);
+  if (threads === 0) {
+    const names = new RegistryNames(registries, fallback);
+    return new GatewayServer({ depot, names, channels, tally: requests, clock, random: Math.random }, options);
+  }
+  return new GatewayCrew(
+    { depot, hits: undefined, parts: new SharedParts(), reports, channels, clock, forget() {} },
+    { threads, gateway: options, names: { registries, fallback }, log: config.log, saysEvents: deps.log === undefined },
+  );
+}
+
+/** Several listeners on one port are a thing of few systems. */
+function gatewayThreads({ server }: Config, channels: Channels): number {
+  if (process.platform === 'linux') return server.threads ?? availableParallelism();
+  if (server.threads !== undefined && server.threads > 0) {
+    const message = 'threads that answer clients (server.threads) need Linux: the main thread answers them';
+    channels.notice.publish({ level: 'warn', message, fields: { event: 'no-threads', platform: process.platform } });
+  }
+  return 0;
 }
 
 function flightOptions({ pull }: Config): FlightTableOptions {

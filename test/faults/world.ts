@@ -12,6 +12,7 @@ import { type Download, PullClient } from '../support/client.ts';
 import { Leaks } from '../support/leaks.ts';
 import { TemporaryDirectory, untilUp } from '../support/loopback.ts';
 import { ScriptedRegistry } from '../support/scripted-registry.ts';
+import { testThreads } from '../support/test-threads.ts';
 
 type Section = Readonly<Record<string, unknown>>;
 
@@ -159,7 +160,7 @@ class FaultWorld implements World, AsyncDisposable {
       storage: { path: this.dataFolder, scrubRate: '0', ...storage },
       upstreams: { 'demo.example': { ...this.#address(), default: true, ...upstream } },
       pull: pull ?? {},
-      server: server ?? {},
+      server: { threads: testThreads, ...server },
     });
     const channels = new Channels();
     channels.flight.subscribe((event) => this.#publish(this.flightEvents, event));

@@ -9,6 +9,7 @@ import { Log } from '../../src/telemetry/log.ts';
 import { AdminApi } from './admin-api.ts';
 import { TemporaryDirectory } from './loopback.ts';
 import type { Configuration, LogLine } from './onepull-process.ts';
+import { testThreads } from './test-threads.ts';
 
 export interface OnepullAppOptions {
   /** What it sees of the environment: proxies, and where credential helpers are found. */
@@ -68,7 +69,9 @@ export class OnepullApp implements AsyncDisposable {
   /** For the next start. */
   async configure(configuration: Configuration): Promise<void> {
     const [listen, admin] = ['127.0.0.1:0', '127.0.0.1:0'];
-    const full = { listen, admin, ...configuration, storage: { ...configuration.storage, path: this.dataFolder } };
+    const storage = { ...configuration.storage, path: this.dataFolder };
+    const server = { threads: testThreads, ...configuration.server };
+    const full = { listen, admin, ...configuration, storage, server };
     await writeFile(this.#configFile, JSON.stringify(full)); // JSON is YAML
   }
 

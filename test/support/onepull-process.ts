@@ -24,6 +24,7 @@ export interface LogLine {
 /** What a configuration file says; `listen`, `admin` and `storage.path` are filled in unless they are there. */
 export type Configuration = Readonly<Record<string, unknown>> & {
   readonly storage?: Readonly<Record<string, unknown>>;
+  readonly server?: Readonly<Record<string, unknown>>;
 };
 
 /**
