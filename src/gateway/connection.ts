@@ -1,6 +1,16 @@
 import type { Socket } from 'node:net';
 import type { Exchange } from './exchange.ts';
 
+/** What looks at a connection's bytes before node:http does. */
+export interface ConnectionLane {
+  /** node:http has found a request in what it was given. */
+  found(exchange: Exchange): void;
+  /** Nothing of this connection is HTTP any more. */
+  leave(): void;
+  /** Its socket has closed. */
+  close(): void;
+}
+
 /** How many requests may wait on one connection behind the one being answered. */
 const maxPipelined = 64;
 
@@ -12,6 +22,7 @@ export class Connection {
   readonly client: string;
   /** When it was opened or, later, when its last request was over. */
   idleSinceMs: number;
+  lane: ConnectionLane | undefined;
   readonly #socket: Socket;
   readonly #run: (exchange: Exchange) => void;
   readonly #waiting: Exchange[] = [];
@@ -64,6 +75,7 @@ export class Connection {
   /** The socket has closed: so have all its exchanges. */
   close(): void {
     this.#gone = true;
+    this.lane?.close();
     this.#current?.close();
     for (const exchange of this.#waiting) exchange.close();
   }

@@ -4,6 +4,7 @@ import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
+import type { ManifestAsk } from './hits/judged-heads.ts';
 import type { QueuedBytes } from './queued-bytes.ts';
 import { discardBody, hasBody } from './request-body.ts';
 import { originFormOf } from './route.ts';
@@ -53,6 +54,11 @@ export class Exchange {
   scope: Scope | undefined;
   reference: string | undefined;
   served: Served | undefined;
+
+  /** The bytes that it was asked with, where the same bytes ask the same again. */
+  text: string | undefined;
+  /** What was asked, where it was answered with a manifest. */
+  manifestAsk: ManifestAsk | undefined;
 
   /** Whether it was let in: it counts among the answers under way until it is over. */
   admitted = false;

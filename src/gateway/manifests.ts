@@ -1,37 +1,57 @@
-import { decideRange } from '../core/byte-range.ts';
-import { AppError } from '../core/errors.ts';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Scope } from '../core/scope.ts';
 import { abandonable } from '../core/shared-calls.ts';
-import type { Depot } from '../pull/depot.ts';
-import { applicableRange, noneMatchNames } from './conditional.ts';
-import { contentHeaders, validatorHeaders } from './content-headers.ts';
+import type { Depot, ManifestAnswer } from '../pull/depot.ts';
 import type { Exchange } from './exchange.ts';
+import type { Hits } from './hits/hit-depot.ts';
+import type { ManifestAsk } from './hits/judged-heads.ts';
+import { manifestForm, manifestResponse } from './manifest-response.ts';
 import type { ManifestRoute } from './route.ts';
 
+export interface ManifestDeps {
+  readonly depot: Pick<Depot, 'manifest'>;
+  readonly hits?: Hits;
+}
+
 /** GET and HEAD `/v2/<name>/manifests/<reference>` (distribution-spec "Pulling manifests"). */
-export async function serveManifest(
+export function serveManifest(
   exchange: Exchange,
   { reference }: ManifestRoute,
   scope: Scope,
-  depot: Pick<Depot, 'manifest'>,
-): Promise<void> {
-  const { request, client, signal, head } = exchange;
-  const { headers } = request;
-  const answer = await abandonable(
-    depot.manifest({ scope, reference, accept: headers.accept, method: head ? 'HEAD' : 'GET', client }, signal),
-    signal,
-  );
+  { depot, hits }: ManifestDeps,
+): Promise<void> | void {
+  const { headers } = exchange.request;
+  const { accept } = headers;
+  const method = exchange.head ? 'HEAD' : 'GET';
+  const ask: ManifestAsk = { scope, reference, accept, method, ...conditionsOf(headers) };
+  const known = hits === undefined ? undefined : knownAnswer(ask, hits);
+  // What is there is answered in the same turn.
+  if (known !== undefined) return send(exchange, ask, known);
+  const { client, signal } = exchange;
+  const asked = abandonable(depot.manifest({ scope, reference, accept, method, client }, signal), signal);
+  return asked.then((answer) => send(exchange, ask, answer));
+}
+
+function conditionsOf(headers: IncomingHttpHeaders) {
+  const ifRange = headers['if-range'];
+  return {
+    ifNoneMatch: headers['if-none-match'],
+    range: headers.range,
+    ifRange: Array.isArray(ifRange) ? ifRange.join(', ') : ifRange,
+  };
+}
+
+function knownAnswer(ask: ManifestAsk, hits: Hits): ManifestAnswer | undefined {
+  const key = hits.manifestKey(ask);
+  const known = key === undefined ? undefined : hits.known(key);
+  if (known === undefined || (ask.method === 'GET' && known.answer.bytes === undefined)) return undefined;
+  hits.given(known, ask.method);
+  return known.answer;
+}
+
+function send(exchange: Exchange, ask: ManifestAsk, answer: ManifestAnswer): void {
   exchange.served = answer.served;
-  const { digest, mediaType, sizeBytes, bytes } = answer;
-  const content = { digest, mediaType, namedBy: reference.kind };
-  if (noneMatchNames(headers['if-none-match'], digest)) return exchange.send(304, validatorHeaders(content));
-  if (head) return exchange.send(200, contentHeaders(content, sizeBytes, undefined));
-  if (bytes === undefined) throw new AppError('INTERNAL', 'a manifest was asked with GET and came without its bytes');
-  const decision = decideRange(applicableRange(headers, digest), bytes.length);
-  if (decision.kind === 'unsatisfiable') {
-    throw new AppError('RANGE_UNSATISFIABLE', 'the range begins after the end', { details: { sizeBytes } });
-  }
-  if (decision.kind === 'whole') return exchange.send(200, contentHeaders(content, bytes.length, undefined), bytes);
-  const { start, end } = decision.range;
-  exchange.send(206, contentHeaders(content, bytes.length, decision.range), bytes.subarray(start, end));
+  const { status, headers, bytes } = manifestResponse(manifestForm(ask, answer), ask.reference.kind, answer);
+  exchange.send(status, headers, bytes);
+  exchange.manifestAsk = ask;
 }

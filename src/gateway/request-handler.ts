@@ -6,6 +6,7 @@ import { serveBlob } from './blobs.ts';
 import { revalidated } from './content-headers.ts';
 import { serveCatalog, serveReferrers, serveTags } from './discovery.ts';
 import type { Exchange } from './exchange.ts';
+import type { Hits } from './hits/hit-depot.ts';
 import { serveManifest } from './manifests.ts';
 import { type RepositoryRoute, routeOf } from './route.ts';
 import type { SharedReads } from './shared-reads.ts';
@@ -13,6 +14,7 @@ import { apiVersion } from './wire-errors.ts';
 
 export interface RequestHandlerDeps {
   readonly depot: Depot;
+  readonly hits?: Hits;
   readonly names: NameResolver;
   readonly reads: SharedReads;
   readonly clock: Clock;
@@ -61,14 +63,14 @@ export class RequestHandler {
     return this.#serveRepository(exchange, route);
   }
 
-  #serveRepository(exchange: Exchange, route: RepositoryRoute): Promise<void> {
+  #serveRepository(exchange: Exchange, route: RepositoryRoute): Promise<void> | void {
     const { depot, names } = this.#deps;
     const scope = names.resolve(route.ns, route.name);
     exchange.scope = scope;
     switch (route.kind) {
       case 'manifest':
         exchange.reference = referenceText(route.reference);
-        return serveManifest(exchange, route, scope, depot);
+        return serveManifest(exchange, route, scope, this.#deps);
       case 'blob':
         exchange.reference = route.digest;
         return serveBlob(exchange, route, scope, this.#deps);

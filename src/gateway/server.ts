@@ -12,6 +12,9 @@ import { Connection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
+import { FastLane } from './hits/fast-lane.ts';
+import type { Hits } from './hits/hit-depot.ts';
+import { sparing } from './hits/node-internals.ts';
 import { QueuedBytes } from './queued-bytes.ts';
 import { RefusalReport } from './refusal-report.ts';
 import { Refusals } from './refusals.ts';
@@ -21,6 +24,8 @@ import { SharedReads } from './shared-reads.ts';
 
 export interface GatewayDeps {
   readonly depot: Depot;
+  /** What `depot` remembers, where it does: to be answered without asking it. */
+  readonly hits?: Hits;
   readonly names: NameResolver;
   readonly channels: Channels;
   readonly tally: RequestTally;
@@ -99,6 +104,7 @@ export class GatewayServer implements Gateway {
   readonly #counts: GatewayCounts;
   readonly #admission: Admission;
   readonly #report: RefusalReport;
+  readonly #lane: FastLane | undefined;
   readonly #idPrefix = randomBytes(4).toString('hex');
   #lastId = 0;
   /** Requests that were read and are not over. */
@@ -124,12 +130,18 @@ export class GatewayServer implements Gateway {
       queued: this.#queued,
       closing: () => this.#drained !== undefined,
     };
+    this.#lane = deps.hits && this.#createLane(deps.hits);
     this.#server = this.#createServer();
   }
 
   /** Connections that are open, those that are being refused not counted. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Requests that were answered by bytes that were prepared, and that node:http has not seen. */
+  get laneAnswers(): number {
+    return this.#lane?.answers ?? 0;
   }
 
   /** Answers under way, and the bytes that are held in memory for clients. */
@@ -168,12 +180,34 @@ export class GatewayServer implements Gateway {
   }
 
   async #drainOnce(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
+    this.#lane?.close();
+    const closed = new Promise<void>((resolve) => {
+      sparing(this.#lane?.waiting() ?? [], () => {
+        this.#server.close(() => resolve());
+        this.#server.closeIdleConnections();
+      });
     if (this.#running === 0) this.#quiet.resolve();
     await this.#quiet.promise;
     await Promise.all([closed, ...[...this.#connections.sockets, ...this.#refusals.sockets].map(destroyed)]);
     this.#report[Symbol.dispose]();
+  }
+
+  #createLane(hits: Hits): FastLane {
+    const { clock, channels, tally } = this.#deps;
+    return new FastLane(
+      {
+        ...{ hits, clock, channels, tally },
+        admission: this.#admission,
+        connections: this.#connections,
+        queued: this.#queued,
+        begun: () => {
+          this.#running++;
+        },
+        over: () => this.#onOver(),
+        nextId: () => this.#nextId(),
+      },
+      this.#options,
+    );
   }
 
   #createServer(): Server {
@@ -200,6 +234,7 @@ export class GatewayServer implements Gateway {
     server.on('checkContinue', onRequest);
     server.on('checkExpectation', onRequest);
     server.on('connect', (_request, socket) => {
+      this.#connections.get(socket as Socket)?.lane?.leave();
       this.#refusals.refuse(socket as Socket, new AppError('METHOD_UNSUPPORTED', 'this is no proxy'), this.#nextId());
     });
     server.on('clientError', (error, socket) => this.#onClientError(error, socket as Socket));
@@ -237,6 +272,7 @@ export class GatewayServer implements Gateway {
     }
     const connection = new Connection(socket, nowMs, (exchange) => this.#run(exchange));
     this.#connections.add(socket, connection);
+    this.#lane?.attach(socket, connection);
     socket.on('close', () => {
       this.#connections.delete(socket, connection);
       connections.add(-1);
@@ -261,6 +297,7 @@ export class GatewayServer implements Gateway {
       closed: () => this.#onClosed(connection, exchange),
     });
     this.#connections.busy(connection);
+    connection.lane?.found(exchange);
     connection.add(exchange);
   }
 
@@ -279,11 +316,16 @@ export class GatewayServer implements Gateway {
   }
 
   #onClosed(connection: Connection, exchange: Exchange): void {
-    this.#running--;
     if (exchange.admitted) this.#admission.leave();
-    this.#noteQueued();
+    this.#lane?.learn(exchange);
     connection.over(exchange);
     if (!connection.busy) this.#connections.idle(connection, this.#deps.clock.monotonic());
+    this.#onOver();
+  }
+
+  #onOver(): void {
+    this.#running--;
+    this.#noteQueued();
     if (this.#running === 0 && this.#drained !== undefined) this.#quiet.resolve();
   }
 

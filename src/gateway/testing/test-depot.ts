@@ -1,4 +1,5 @@
 import { decideRange } from '../../core/byte-range.ts';
+import { ChangeCount } from '../../core/change-count.ts';
 import { digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { referenceText } from '../../core/reference.ts';
@@ -8,6 +9,7 @@ import type {
   BlobAnswer,
   BlobRequest,
   Depot,
+  Keep,
   ListAnswer,
   ManifestAnswer,
   ManifestRequest,
@@ -36,6 +38,9 @@ export class TestDepot implements Depot {
     served: 'hit',
   };
   names: string[] = [];
+  /** Until when manifests may be given again, where they may. */
+  keepUntilMs: number | undefined;
+  readonly changes: ChangeCount = new ChangeCount();
 
   add(content: TestContent): TestContent {
     this.contents.set(content.digest, content);
@@ -58,7 +63,12 @@ export class TestDepot implements Depot {
       sizeBytes: bytes.length,
       bytes: request.method === 'HEAD' ? undefined : bytes,
       served: this.served,
+      keep: this.keep,
     };
+  }
+
+  get keep(): Keep | undefined {
+    return this.keepUntilMs === undefined ? undefined : { change: this.changes.value, untilMs: this.keepUntilMs };
   }
 
   async blob(request: BlobRequest, _signal: AbortSignal): Promise<BlobAnswer> {

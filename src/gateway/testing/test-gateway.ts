@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
+import type { HitNote } from '../../pull/depot.ts';
 import {
   Channels,
   type NoticeEvent,
@@ -9,9 +10,15 @@ import {
 } from '../../telemetry/channels.ts';
 import { RequestCounts } from '../../telemetry/request-tally.ts';
 import { BufferPool } from '../buffer-pool.ts';
+import { HitDepot, hitDepotDefaults } from '../hits/hit-depot.ts';
 import { type GatewayOptions, GatewayServer, gatewayDefaults } from '../server.ts';
 import { TestContent } from './test-content.ts';
 import { TestDepot, testNames } from './test-depot.ts';
+
+export interface TestGatewayOptions extends Partial<GatewayOptions> {
+  /** Whether it remembers what the depot says may be given again. */
+  readonly remembers?: boolean;
+}
 
 /** A gateway on loopback with a depot and a clock of the test's own. Its disposal checks that nothing is left. */
 export class TestGateway implements AsyncDisposable {
@@ -26,7 +33,11 @@ export class TestGateway implements AsyncDisposable {
   port = 0;
   #onRequest: (() => void) | undefined;
 
-  private constructor(options: Partial<GatewayOptions>) {
+  /** What it remembers, where it does. */
+  readonly hits: HitDepot | undefined;
+  readonly notes: HitNote[] = [];
+
+  private constructor({ remembers = false, ...options }: TestGatewayOptions) {
     this.depot = new TestDepot();
     this.clock = new VirtualClock();
     this.pool = new BufferPool();
@@ -39,13 +50,19 @@ export class TestGateway implements AsyncDisposable {
     channels.notice.subscribe((event) => this.notices.push(event));
     channels.refused.subscribe(({ bound }) => this.refused.push(bound));
     const { depot, clock, pool } = this;
+    const log = { noteHits: (notes: readonly HitNote[]) => this.notes.push(...notes) };
+    const { changes } = depot;
+    this.hits = remembers
+      ? new HitDepot({ depot, changes, log, clock }, { ...hitDepotDefaults, gateway: 0 })
+      : undefined;
+    const ways = this.hits === undefined ? { depot } : { depot: this.hits, hits: this.hits };
     this.server = new GatewayServer(
-      { depot, names: testNames, channels, tally: new RequestCounts(channels), clock, pool, random: () => 0.5 },
+      { ...ways, names: testNames, channels, tally: new RequestCounts(channels), clock, pool, random: () => 0.5 },
       { ...gatewayDefaults, host: '127.0.0.1', port: 0, ...options },
     );
   }
 
-  static async start(options: Partial<GatewayOptions> = {}): Promise<TestGateway> {
+  static async start(options: TestGatewayOptions = {}): Promise<TestGateway> {
     const gateway = new TestGateway(options);
     gateway.port = (await gateway.server.listen()).port;
     return gateway;
@@ -73,6 +90,7 @@ export class TestGateway implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
+    this.hits?.[Symbol.dispose]();
     // A read that was under way when its client left gives its block back when the disk is done with it.
     while (this.pool.lent > 0) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(this.clock.pending, 0, 'timers left');

@@ -1,0 +1,193 @@
+import type { Socket } from 'node:net';
+import type { Clock } from '../../core/clock.ts';
+import { referenceText } from '../../core/reference.ts';
+import type { Channels, RequestTally } from '../../telemetry/channels.ts';
+import type { Admission } from '../admission.ts';
+import type { Connection } from '../connection.ts';
+import type { ConnectionTable } from '../connection-table.ts';
+import type { Exchange } from '../exchange.ts';
+import { manifestForm } from '../manifest-response.ts';
+import type { QueuedBytes } from '../queued-bytes.ts';
+import { originFormOf } from '../route.ts';
+import type { Hits } from './hit-depot.ts';
+import { type JudgedHead, JudgedHeads } from './judged-heads.ts';
+import { LaneConnection } from './lane-connection.ts';
+import { takeOver } from './node-internals.ts';
+import type { PreparedResponse } from './prepared-response.ts';
+
+export interface FastLaneDeps {
+  readonly hits: Hits;
+  readonly clock: Clock;
+  readonly channels: Channels;
+  readonly tally: RequestTally;
+  readonly admission: Admission;
+  readonly connections: ConnectionTable;
+  readonly queued: QueuedBytes;
+  /** A response has to wait for its client; it is over. */
+  begun(): void;
+  over(): void;
+  nextId(): string;
+}
+
+export interface FastLaneOptions {
+  readonly clientTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** Larger responses are handed over in slices: node:http's way. */
+const maxResponseBytes = 256 * 1024;
+
+/** A response that is handed to a socket. */
+export interface LaneAnswer {
+  readonly head: JudgedHead;
+  readonly response: PreparedResponse;
+  readonly client: string;
+  readonly arrivedMs: number;
+}
+
+/**
+ * Answers requests whose head is byte for byte one that node:http has parsed and the handler has answered, and whose
+ * answer is still known: with one look-up and one write. node:http stays the judge of everything else, and sees nothing of
+ * these.
+ *
+ * Invariants
+ * - Nothing is parsed here. A head is taken for what node:http found the same bytes to be, at the same place: where a
+ *   request begins (`LaneConnection` knows whether that is so).
+ * - A response is written only where none is under way on the connection, all that was written before is with the kernel,
+ *   and the request would be admitted. One that the kernel does not take at once counts as under way, is held and timed as
+ *   any other, until it is taken or the connection has closed.
+ * - Once closed nothing is answered here any more: what comes goes to node:http, which says that the connection ends.
+ * - Each answer is counted as any other is.
+ */
+export class FastLane {
+  readonly deps: FastLaneDeps;
+  readonly options: FastLaneOptions;
+  /** How many requests were answered here. */
+  answers = 0;
+  readonly #heads = new JudgedHeads();
+  readonly #keepAliveSeconds: number;
+  readonly #waiting = new Set<LaneConnection>();
+  #closed = false;
+
+  constructor(deps: FastLaneDeps, options: FastLaneOptions) {
+    this.deps = deps;
+    this.options = options;
+    this.#keepAliveSeconds = Math.floor(options.keepAliveTimeoutMs / 1000);
+  }
+
+  /** Lets the socket's requests pass here first. To be called once node:http listens to it. */
+  attach(socket: Socket, connection: Connection): void {
+    const theirs = takeOver(socket);
+    if (theirs !== undefined) connection.lane = new LaneConnection(this, socket, connection, theirs);
+  }
+
+  /** Answers nothing any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Sockets with a response that the kernel has not taken yet. */
+  *waiting(): Iterable<Socket> {
+    for (const { socket } of this.#waiting) yield socket;
+  }
+
+  /** An exchange of node:http's is over: the same bytes ask the same from now on, if its answer may be given again. */
+  learn({ text, manifestAsk: ask, request }: Exchange): void {
+    if (text === undefined || ask === undefined || this.#heads.get(text) !== undefined) return;
+    const key = this.deps.hits.manifestKey(ask);
+    if (key === undefined || this.deps.hits.known(key) === undefined) return;
+    this.#heads.add(text, { ask, key, target: request.url ?? '', userAgent: request.headers['user-agent'] });
+  }
+
+  /** Answers, if it can do so at once; says whether it has. The caller knows that a request begins with this text. */
+  answer(text: string, lane: LaneConnection): boolean {
+    if (this.#closed) return false;
+    const head = this.#heads.get(text);
+    if (head === undefined) return false;
+    const { hits, clock, admission } = this.deps;
+    const known = hits.known(head.key);
+    if (known === undefined) return false;
+    const { method } = head.ask;
+    if (method === 'GET' && known.answer.bytes === undefined) return false;
+    const response = responseTo(head, known, this.#keepAliveSeconds);
+    if (response === undefined || response.bodyBytes > maxResponseBytes) return false;
+    if (admission.enter(method === 'HEAD' ? 'head' : 'body') !== undefined) return false;
+    const arrivedMs = clock.monotonic();
+    this.answers++;
+    hits.given(known, method);
+    lane.send({ head, response, client: lane.connection.client, arrivedMs }, response.at(clock.now()));
+    return true;
+  }
+
+  /** The kernel has not taken all of a response yet. */
+  waits(lane: LaneConnection): void {
+    this.#waiting.add(lane);
+    this.deps.connections.busy(lane.connection);
+    this.deps.begun();
+  }
+
+  /** What waited waits no more. */
+  waited(lane: LaneConnection): void {
+    this.#waiting.delete(lane);
+    this.deps.over();
+  }
+
+  /** A response is over: `complete` if the client has all of it. */
+  over(lane: LaneConnection, answer: LaneAnswer, complete: boolean): void {
+    const { clock, admission, connections } = this.deps;
+    const nowMs = clock.monotonic();
+    admission.leave();
+    if (!lane.connection.busy) connections.idle(lane.connection, nowMs);
+    this.#count(answer, complete, nowMs - answer.arrivedMs);
+  }
+
+  #count({ head, response, client }: LaneAnswer, complete: boolean, durationMs: number): void {
+    const { channels, tally } = this.deps;
+    const { method, scope, reference } = head.ask;
+    const { status, bodyBytes } = response;
+    const firstByteMs = bodyBytes > 0 ? durationMs : undefined;
+    response.cell ??= tally.cell({ route: 'manifest', method, status, served: 'hit' });
+    response.cell.add({ firstByteMs, durationMs, complete });
+    const bytes = complete ? bodyBytes : 0;
+    if (bytes > 0) channels.servedBytes.publish({ from: 'cache', bytes });
+    if (!channels.request.isHeard) return;
+    channels.request.publish({
+      id: this.deps.nextId(),
+      client,
+      method,
+      path: originFormOf(head.target),
+      route: 'manifest',
+      registry: scope.registry,
+      repository: scope.repository,
+      reference: referenceText(reference),
+      userAgent: head.userAgent,
+      status,
+      errorCode: undefined,
+      served: 'hit',
+      bytes,
+      complete,
+      firstByteMs,
+      durationMs,
+    });
+  }
+}
+
+/** Undefined where it is not prepared: a part, or what the client is to be told is an error. */
+function responseTo(
+  { ask }: JudgedHead,
+  { answer, prepared }: NonNullable<ReturnType<Hits['known']>>,
+  keepAliveSeconds: number,
+): PreparedResponse | undefined {
+  if (ask.ifNoneMatch === undefined && ask.range === undefined) {
+    return prepared.response(ask.method === 'HEAD' ? 'described' : 'whole', keepAliveSeconds);
+  }
+  try {
+    return prepared.response(manifestForm(ask, answer), keepAliveSeconds);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,145 @@
+import { decideRange } from '../../core/byte-range.ts';
+import type { ChangeCount } from '../../core/change-count.ts';
+import type { Clock } from '../../core/clock.ts';
+import { AppError } from '../../core/errors.ts';
+import type {
+  BlobAnswer,
+  BlobRequest,
+  Depot,
+  HitLog,
+  ListAnswer,
+  ManifestAnswer,
+  ManifestRequest,
+  ReferrersRequest,
+  TagsRequest,
+} from '../../pull/depot.ts';
+import { HitNotes } from './hit-notes.ts';
+import { type KnownBlob, KnownBlobs } from './known-blobs.ts';
+import { type HitMemoryOptions, type KnownManifest, KnownManifests, manifestKey } from './known-manifests.ts';
+import { LeasedBody } from './leased-body.ts';
+
+export interface HitDepotDeps {
+  readonly depot: Depot;
+  readonly changes: Pick<ChangeCount, 'value'>;
+  readonly log: HitLog;
+  readonly clock: Clock;
+}
+
+export interface HitDepotOptions extends HitMemoryOptions {
+  /** Which gateway this is, for leases. */
+  readonly gateway: number;
+}
+
+export const hitDepotDefaults: HitMemoryOptions = { maxEntries: 16_384, maxBytes: 32 * 1024 * 1024 };
+
+/** What a gateway looks up without asking anybody. */
+export interface Hits {
+  /** The key to look up what is asked by; undefined where that is never remembered. */
+  manifestKey(request: Pick<ManifestRequest, 'scope' | 'reference' | 'accept'>): string | undefined;
+  /** What stands under the key at this moment. Looking counts for nothing. */
+  known(key: string): KnownManifest | undefined;
+  /** An answer was given again. */
+  given(known: KnownManifest, method: 'GET' | 'HEAD'): void;
+}
+
+/**
+ * A depot as one gateway sees it: what may be given again is given again without asking, all else is asked for.
+ *
+ * Invariants: failures are never remembered. A request that is not answered from here goes on as it came, and its answer is
+ * what the client gets, whatever is remembered meanwhile. One gateway, in one thread, has one.
+ */
+export class HitDepot implements Depot, Hits, Disposable {
+  readonly #depot: Depot;
+  readonly #gateway: number;
+  readonly #manifests: KnownManifests;
+  readonly #blobs: KnownBlobs;
+  readonly #notes: HitNotes;
+
+  constructor(deps: HitDepotDeps, options: HitDepotOptions) {
+    this.#depot = deps.depot;
+    this.#gateway = options.gateway;
+    this.#manifests = new KnownManifests(deps, options);
+    this.#blobs = new KnownBlobs(deps, options);
+    this.#notes = new HitNotes(deps);
+  }
+
+  /** How much is remembered. */
+  get load(): { readonly manifests: number; readonly manifestBytes: number; readonly blobs: number } {
+    return { manifests: this.#manifests.size, manifestBytes: this.#manifests.bytes, blobs: this.#blobs.size };
+  }
+
+  manifestKey(request: Pick<ManifestRequest, 'scope' | 'reference' | 'accept'>): string | undefined {
+    return manifestKey(request);
+  }
+
+  known(key: string): KnownManifest | undefined {
+    return this.#manifests.get(key);
+  }
+
+  given(known: KnownManifest, method: 'GET' | 'HEAD'): void {
+    this.#notes.add(known.count, method);
+  }
+
+  async manifest(request: ManifestRequest, signal: AbortSignal): Promise<ManifestAnswer> {
+    const { method } = request;
+    const key = manifestKey(request);
+    const known = key === undefined ? undefined : this.#manifests.get(key);
+    if (known !== undefined && (method === 'HEAD' || known.answer.bytes !== undefined)) {
+      this.#notes.add(known.count, method);
+      return known.answer;
+    }
+    const answer = await this.#depot.manifest(request, signal);
+    if (key !== undefined) this.#manifests.add(key, request, answer);
+    return answer;
+  }
+
+  async blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
+    const { scope, digest } = request;
+    const known = request.method === 'HEAD' ? this.#blobs.get(scope, digest) : this.#blobs.enter(scope, digest);
+    if (known !== undefined) return this.#leased(request, known);
+    const answer = await this.#depot.blob({ ...request, gateway: this.#gateway }, signal);
+    if (answer.kind === 'body' && answer.lease !== undefined) this.#blobs.add(scope, digest, answer.lease);
+    return answer;
+  }
+
+  tags(request: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
+    return this.#depot.tags(request, signal);
+  }
+
+  referrers(request: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
+    return this.#depot.referrers(request, signal);
+  }
+
+  repositories(after: string | undefined, limit: number): Promise<{ names: readonly string[]; more: boolean }> {
+    return this.#depot.repositories(after, limit);
+  }
+
+  /** Tells what is still to be told. */
+  [Symbol.dispose](): void {
+    this.#notes[Symbol.dispose]();
+  }
+
+  /** The answer from a lease; for GET its use is entered. */
+  #leased(request: BlobRequest, known: KnownBlob): BlobAnswer {
+    const { lease, use, count } = known;
+    const { sizeBytes } = lease;
+    this.#notes.add(count, request.method);
+    if (request.method === 'HEAD') return { kind: 'head', sizeBytes, served: 'hit' };
+    const decision = decideRange(request.range, sizeBytes);
+    if (decision.kind === 'unsatisfiable') {
+      use.leave();
+      return { kind: 'unsatisfiable', sizeBytes };
+    }
+    const part = decision.kind === 'part' ? decision.range : undefined;
+    const body = new LeasedBody(lease, use, part, (signal) => this.#askAnew(request, known, signal));
+    return { kind: 'body', sizeBytes, part, body, served: 'hit' };
+  }
+
+  /** Leased content could not be read: the depot's own body for the same request. */
+  async #askAnew(request: BlobRequest, known: KnownBlob, signal: AbortSignal) {
+    this.#blobs.forget(request.scope, request.digest, known);
+    const answer = await this.#depot.blob({ ...request, gateway: undefined }, signal);
+    if (answer.kind === 'body') return answer;
+    throw new AppError('CONTENT_MISMATCH', 'the blob is not what was announced any more');
+  }
+}

@@ -1,0 +1,77 @@
+import { LRUCache } from 'lru-cache';
+import type { ChangeCount } from '../../core/change-count.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import { type Scope, scopeKey } from '../../core/scope.ts';
+import { SharedUse } from '../../core/shared-use.ts';
+import type { BlobLease } from '../../pull/depot.ts';
+import { HitCount } from './hit-notes.ts';
+
+export interface KnownBlob {
+  readonly lease: BlobLease;
+  readonly use: SharedUse;
+  readonly count: HitCount;
+}
+
+/**
+ * The blobs that this gateway has a lease on, and where they may be served from.
+ *
+ * Invariants: a lease is found only in the scope that it was given for (P9), before its time is up and while the count of
+ * changes is the same. To read of it one has to enter its use first and to look here again: what is found after that
+ * stays until it is left.
+ */
+export class KnownBlobs {
+  readonly #changes: Pick<ChangeCount, 'value'>;
+  readonly #clock: Clock;
+  readonly #known: LRUCache<string, KnownBlob>;
+
+  constructor(deps: { changes: Pick<ChangeCount, 'value'>; clock: Clock }, options: { maxEntries: number }) {
+    this.#changes = deps.changes;
+    this.#clock = deps.clock;
+    this.#known = new LRUCache({ max: options.maxEntries });
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  get(scope: Scope, digest: Digest): KnownBlob | undefined {
+    const key = blobKey(scope, digest);
+    const known = this.#known.get(key);
+    if (known === undefined) return undefined;
+    if (this.#stands(known)) return known;
+    this.#known.delete(key);
+    return undefined;
+  }
+
+  /** As `get`, and its use is entered: whoever gets it has to leave. */
+  enter(scope: Scope, digest: Digest): KnownBlob | undefined {
+    const known = this.#known.get(blobKey(scope, digest));
+    if (known === undefined) return undefined;
+    const entered = known.use.enter();
+    // Only now: what changes from here on waits until the use is left.
+    if (entered && this.#stands(known)) return known;
+    if (entered) known.use.leave();
+    this.forget(scope, digest, known);
+    return undefined;
+  }
+
+  add(scope: Scope, digest: Digest, lease: BlobLease): void {
+    const use = new SharedUse(new Int32Array(lease.words), lease.index);
+    this.#known.set(blobKey(scope, digest), { lease, use, count: new HitCount(scope, digest, undefined) });
+  }
+
+  /** `known` is of no use any more. */
+  forget(scope: Scope, digest: Digest, known: KnownBlob): void {
+    const key = blobKey(scope, digest);
+    if (this.#known.peek(key) === known) this.#known.delete(key);
+  }
+
+  #stands({ lease: { keep } }: KnownBlob): boolean {
+    return keep.change === this.#changes.value && keep.untilMs > this.#clock.now();
+  }
+}
+
+function blobKey(scope: Scope, digest: Digest): string {
+  return `${scopeKey(scope)} ${digest}`;
+}

@@ -1,0 +1,89 @@
+import { LRUCache } from 'lru-cache';
+import type { ChangeCount } from '../../core/change-count.ts';
+import type { Clock } from '../../core/clock.ts';
+import { scopeKey } from '../../core/scope.ts';
+import type { Keep, ManifestAnswer, ManifestRequest } from '../../pull/depot.ts';
+import { HitCount } from './hit-notes.ts';
+import { PreparedManifest } from './prepared-manifest.ts';
+
+export interface HitMemoryOptions {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+/** An answer that is given again, to whoever asks the same in the same scope. */
+export interface KnownManifest {
+  /** As it is given again: a hit. */
+  readonly answer: ManifestAnswer;
+  readonly keep: Keep;
+  readonly prepared: PreparedManifest;
+  readonly count: HitCount;
+}
+
+/** What an entry takes beside its bytes. */
+const entryBytes = 2 * 1024;
+/** The bytes themselves, and up to two whole responses with them. */
+const copies = 3;
+const maxAcceptLength = 1024;
+
+/**
+ * What was asked: requests with the same key have the same answer, if they come at the same time. Undefined for what is not
+ * remembered. Content that is named by its digest is the same whatever a client accepts.
+ */
+export function manifestKey({ scope, reference, accept }: Pick<ManifestRequest, 'scope' | 'reference' | 'accept'>) {
+  if (reference.kind === 'digest') return `${scopeKey(scope)} ${reference.digest}`;
+  if (accept === undefined) return `${scopeKey(scope)} ${reference.tag}`;
+  return accept.length > maxAcceptLength ? undefined : `${scopeKey(scope)} ${reference.tag} ${accept}`;
+}
+
+/**
+ * The manifest answers that the depot said may be given again.
+ *
+ * Invariants: an answer is found only under the key that it was asked by, which has the scope in it (P9), only before its
+ * time is up, and only while the count of changes is what it was before the depot looked (a tag moved, content left). Memory
+ * is bounded, prepared responses included; what was used longest ago goes first.
+ */
+export class KnownManifests {
+  readonly #changes: Pick<ChangeCount, 'value'>;
+  readonly #clock: Clock;
+  readonly #known: LRUCache<string, KnownManifest>;
+
+  constructor(deps: { changes: Pick<ChangeCount, 'value'>; clock: Clock }, options: HitMemoryOptions) {
+    this.#changes = deps.changes;
+    this.#clock = deps.clock;
+    this.#known = new LRUCache({
+      max: options.maxEntries,
+      maxSize: options.maxBytes,
+      sizeCalculation: ({ answer: { bytes } }, key) => copies * (bytes?.length ?? 0) + key.length + entryBytes,
+    });
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  get bytes(): number {
+    return this.#known.calculatedSize;
+  }
+
+  get(key: string): KnownManifest | undefined {
+    const known = this.#known.get(key);
+    if (known === undefined) return undefined;
+    const { change, untilMs } = known.keep;
+    if (change === this.#changes.value && untilMs > this.#clock.now()) return known;
+    this.#known.delete(key);
+    return undefined;
+  }
+
+  /** Remembers what the depot answered to `request`, if it may be. */
+  add(key: string, request: ManifestRequest, answer: ManifestAnswer): void {
+    const { keep, digest, mediaType, sizeBytes, bytes } = answer;
+    if (keep === undefined || keep.change !== this.#changes.value) return;
+    const again: ManifestAnswer = { digest, mediaType, sizeBytes, bytes, served: 'hit' };
+    // A HEAD's answer may lack the bytes: it does not take the place of one that has them.
+    if (bytes === undefined && this.get(key)?.answer.digest === digest) return;
+    const { scope, reference } = request;
+    const prepared = new PreparedManifest(reference.kind, again);
+    this.#known.set(key, { answer: again, keep, prepared, count: new HitCount(scope, digest, reference) });
+  }
+}

@@ -1,0 +1,43 @@
+import type { Reference } from '../../core/reference.ts';
+import type { ManifestAnswer } from '../../pull/depot.ts';
+import { type ManifestForm, manifestResponse } from '../manifest-response.ts';
+import { PreparedResponse } from './prepared-response.ts';
+
+/** The responses that a manifest is given in, each made when it is first asked for. */
+export class PreparedManifest {
+  readonly #namedBy: Reference['kind'];
+  readonly #answer: ManifestAnswer;
+  #unchanged: PreparedResponse | undefined;
+  #described: PreparedResponse | undefined;
+  #whole: PreparedResponse | undefined;
+  /** A part that is all of it, which containerd asks for. */
+  #all: PreparedResponse | undefined;
+
+  constructor(namedBy: Reference['kind'], answer: ManifestAnswer) {
+    this.#namedBy = namedBy;
+    this.#answer = answer;
+  }
+
+  /** Undefined for a part: there is no end of these. */
+  response(form: ManifestForm, keepAliveSeconds: number): PreparedResponse | undefined {
+    switch (form) {
+      case 'unchanged':
+        this.#unchanged ??= this.#prepare(form, keepAliveSeconds);
+        return this.#unchanged;
+      case 'described':
+        this.#described ??= this.#prepare(form, keepAliveSeconds);
+        return this.#described;
+      case 'whole':
+        this.#whole ??= this.#prepare(form, keepAliveSeconds);
+        return this.#whole;
+      default:
+        if (form.start > 0 || form.end !== this.#answer.bytes?.length) return undefined;
+        this.#all ??= this.#prepare(form, keepAliveSeconds);
+        return this.#all;
+    }
+  }
+
+  #prepare(form: ManifestForm, keepAliveSeconds: number): PreparedResponse {
+    return new PreparedResponse(manifestResponse(form, this.#namedBy, this.#answer), keepAliveSeconds);
+  }
+}

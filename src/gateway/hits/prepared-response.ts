@@ -1,0 +1,68 @@
+import { STATUS_CODES } from 'node:http';
+import type { RequestCell } from '../../telemetry/channels.ts';
+import type { WholeResponse } from '../manifest-response.ts';
+
+/**
+ * A whole response as one block of bytes, the same that node:http writes for it on a connection that is kept; only the date
+ * changes.
+ *
+ * Invariant: bytes that a socket still holds are never written to: while somebody `holds` them, a new date is put into a
+ * copy.
+ */
+export class PreparedResponse {
+  readonly status: number;
+  readonly bodyBytes: number;
+  /** Where answers with it are counted, once that is known. */
+  cell: RequestCell | undefined;
+  #bytes: Buffer;
+  readonly #dateAt: number;
+  #second = Number.NaN;
+  #holders = 0;
+
+  constructor({ status, headers, bytes }: WholeResponse, keepAliveSeconds: number) {
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+    for (let index = 0; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`;
+    head += 'Date: ';
+    const tail = `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
+    this.status = status;
+    this.bodyBytes = bytes?.length ?? 0;
+    this.#dateAt = head.length;
+    const text = `${head}${httpDate(0)}${tail}`;
+    // Memory of its own: what is held for clients is counted by what it is part of.
+    this.#bytes = Buffer.allocUnsafeSlow(text.length + this.bodyBytes);
+    this.#bytes.write(text, 'latin1');
+    if (bytes !== undefined) this.#bytes.set(bytes, text.length);
+  }
+
+  /** What to write at this time, in milliseconds since the epoch. */
+  at(nowMs: number): Buffer {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) this.#date(second);
+    return this.#bytes;
+  }
+
+  /** A socket has what `at` last gave, and is not done with it; until the returned function is called. */
+  hold(): () => void {
+    const held = this.#bytes;
+    this.#holders++;
+    return () => {
+      if (held === this.#bytes) this.#holders--;
+    };
+  }
+
+  #date(second: number): void {
+    if (this.#holders > 0) {
+      const copy = Buffer.allocUnsafeSlow(this.#bytes.length);
+      copy.set(this.#bytes);
+      this.#bytes = copy;
+      this.#holders = 0;
+    }
+    this.#second = second;
+    this.#bytes.write(httpDate(second * 1000), this.#dateAt, 'latin1');
+  }
+}
+
+/** RFC 9110 section 5.6.7: always as long as any other. */
+function httpDate(ms: number): string {
+  return new Date(ms).toUTCString();
+}
