@@ -186,6 +186,7 @@ export class GatewayServer implements Gateway {
         this.#server.close(() => resolve());
         this.#server.closeIdleConnections();
       });
+    });
     if (this.#running === 0) this.#quiet.resolve();
     await this.#quiet.promise;
     await Promise.all([closed, ...[...this.#connections.sockets, ...this.#refusals.sockets].map(destroyed)]);
