@@ -1,18 +1,29 @@
 import { Command } from 'commander';
+import { addAgainst, asAgainst } from './against/command.ts';
 import { addColdBurst } from './cold-burst/command.ts';
 import { addIngest } from './ingest/command.ts';
 import { addPoorUpstreams } from './poor-upstreams/command.ts';
+import { endOrderly } from './support/at-exit.ts';
+import { ownTemporaryFolder } from './support/temporary-folder.ts';
 import { addThroughput } from './throughput/command.ts';
+import { addWhole } from './whole/command.ts';
+
+/** What `npm run bench` runs, in this order. What is not here runs by its name alone. */
+const whole = ['cold-burst', 'throughput', 'ingest'] as const;
 
 // Every program that a benchmark starts ends with this process, and some start a dozen.
 process.setMaxListeners(100);
+endOrderly();
+ownTemporaryFolder();
 
 const args = process.argv.slice(2);
 const commandLine = ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' ');
 
 const bench = new Command('bench').description('Measures onepull beside other caches; writes to bench/results.');
+addWhole(bench, whole);
 addColdBurst(bench, commandLine);
-addPoorUpstreams(bench, commandLine);
 addThroughput(bench, commandLine);
 addIngest(bench, commandLine);
-await bench.parseAsync();
+addPoorUpstreams(bench, commandLine);
+addAgainst(bench, commandLine);
+await bench.parseAsync(asAgainst(args), { from: 'user' });

@@ -25,7 +25,7 @@ interface Options {
 
 export function addColdBurst(bench: Command, commandLine: string): void {
   bench
-    .command('cold-burst', { isDefault: true })
+    .command('cold-burst')
     .description('Many clients pull one uncached image at once: what upstream sends, how long clients wait.')
     .option('--quick', 'two minutes: fewer clients and rounds, smaller images')
     .addOption(new Option('--clients <list>', 'clients at once, one measurement each').argParser(counts))
