@@ -11,14 +11,15 @@ export class CatalogIndex {
 
   constructor(database: CatalogDatabase) {
     this.#manifests = database.prepare('SELECT digest FROM manifest WHERE digest > ? ORDER BY digest LIMIT ?');
-    // A manifest that its repository has through an index is left out: following the index finds it again.
+    // A manifest that its repository has through an index is left out: following the index finds it again. From the manifest
+    // to its tags and referrers, never through all that the repository has: that would be once for each of its manifests.
     this.#entries = database.prepare(
       `SELECT manifest.digest, manifest.media_type, manifest.size,
          scope.registry, scope.repository, scope.identity, tag.tag, tag.variant, tag.checked
        FROM manifest JOIN link ON link.digest = manifest.digest JOIN scope ON scope.id = link.scope
-       LEFT JOIN tag ON tag.digest = manifest.digest AND tag.scope = link.scope
+       LEFT JOIN tag INDEXED BY tag_digest ON tag.digest = manifest.digest AND tag.scope = link.scope
        WHERE manifest.digest = ? AND (tag.tag IS NOT NULL OR NOT EXISTS (
-         SELECT 1 FROM reference JOIN link AS has ON has.scope = link.scope AND has.digest = reference.manifest
+         SELECT 1 FROM reference INDEXED BY reference_child CROSS JOIN link AS has ON has.scope = link.scope AND has.digest = reference.manifest
          WHERE reference.child = manifest.digest))`,
     );
   }
