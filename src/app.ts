@@ -18,6 +18,8 @@ import { RegistryNames } from './pull/registry-names.ts';
 import { type Upstream, Upstreams } from './pull/upstreams.ts';
 import { retryDefaults, retryPolicy } from './routing/retry-policy.ts';
 import { openFsStore } from './store/fs/open-fs-store.ts';
+import { startHashThread } from './store/hashing/hash-thread.ts';
+import { HashThreads } from './store/hashing/hash-threads.ts';
 import type { Channels } from './telemetry/channels.ts';
 import type { LogLines } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -53,6 +55,8 @@ const MiB = 1024 * 1024;
 const flightDefaults = {
   holdBackBytes: 32 * 1024,
   smallBlobBytes: 128 * 1024,
+  /** What takes less time than to tell another thread, and to hear of it. */
+  hashDirectlyBytes: 1024 * 1024,
   /** A request may queue for a connection, connect, be redirected and authorised before its first byte. */
   askTimeoutMs: 90_000,
   maxBadBodies: 2,
@@ -75,11 +79,14 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   await using opening = new AsyncDisposableStack();
 
   const { maxSizeBytes } = config.storage;
+  const hasher = opening.use(openHasher(channels));
   const store = opening.use(await openFsStore({ clock, channels }, config.storage));
   const registries = await openRegistries(config, { clock, channels, env: deps.env }, opening);
   const upstreams = upstreamsOf(config, registries);
   const retry = retryPolicy(retryDefaults, Math.random);
-  const flights = opening.use(new FlightTable({ store: store.content, clock, channels, retry }, flightOptions(config)));
+  const flights = opening.use(
+    new FlightTable({ store: store.content, hasher, clock, channels, retry }, flightOptions(config)),
+  );
   const passing = opening.use(new PassingTable({ clock, channels, retry }, passingOptions(config)));
   const fetches = new Fetches(flights, passing);
   const board = new PullBoard({ clock, flights: fetches, store: store.content });
@@ -172,6 +179,14 @@ function gatewayThreads({ server }: Config, channels: Channels): number {
     channels.notice.publish({ level: 'warn', message, fields: { event: 'no-threads', platform: process.platform } });
   }
   return 0;
+}
+
+/** Half the cores are plenty: a core hashes faster than anything fills. */
+function openHasher(channels: Channels): HashThreads {
+  const crashed = (error: unknown) =>
+    channels.notice.publish({ level: 'error', message: 'a thread that hashes content ended', error });
+  const maxThreads = Math.min(8, Math.max(1, Math.floor(availableParallelism() / 2)));
+  return new HashThreads({ start: startHashThread, crashed }, { maxThreads });
 }
 
 function flightOptions({ pull }: Config): FlightTableOptions {

@@ -1,10 +1,13 @@
-import { type BytePieces, piecesLength, piecesOf } from '../core/byte-pieces.ts';
-import { type Digest, DigestVerifier } from '../core/digest.ts';
-import type { AppError } from '../core/errors.ts';
+import { type BytePieces, piecesLength } from '../core/byte-pieces.ts';
+import type { Digest } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
 import { FillMark } from '../core/fill-mark.ts';
 import { IntervalSet } from '../core/interval-set.ts';
+import type { ContentHasher } from '../store/content-hasher.ts';
+import { DirectHash } from './direct-hash.ts';
 import type { FillStorage, StorageView } from './fill-storage.ts';
-import { readAt } from './read-at.ts';
+import { FollowingHash } from './following-hash.ts';
+import type { PrefixHash } from './prefix-hash.ts';
 
 export interface FillBodyOptions {
   readonly digest: Digest;
@@ -13,6 +16,10 @@ export interface FillBodyOptions {
   readonly holdBackBytes: number;
   /** The content comes from the store: it was verified when it went in. */
   readonly verified?: boolean;
+  /** Hashes what is in a file. Without it, and in memory: bytes are hashed on their way. */
+  readonly hasher?: ContentHasher;
+  /** A body that is known to be no larger is hashed on its way, too; 0 unless told. */
+  readonly hashDirectlyBytes?: number;
 }
 
 /**
@@ -21,27 +28,21 @@ export interface FillBodyOptions {
  *
  * Invariants
  * - `filled` says only what has been written: it is added to after the write resolved.
- * - The hash has gone over exactly [0, hashedTo), each byte once, as it is in the storage.
+ * - The hash goes over the bytes from 0 to where they have no gap, each once, as they are in the storage.
  * - Nobody may read beyond `readableTo`, which leaves out the last `holdBackBytes` until `verified`.
  * - `verified` and `broken` are each set once, never both.
- * - Bytes in [0, hashedTo) are never written again; feeds write only what is missing.
+ * - Bytes that are there are never written again: feeds write only what is missing. So nothing that is hashed changes.
  */
 export class FillBody {
   readonly storage: FillStorage;
   readonly filled: IntervalSet;
   readonly #holdBackBytes: number;
-  readonly #verifier: DigestVerifier;
+  /** None where there is nothing to prove. */
+  readonly #hash: PrefixHash | undefined;
   #sizeBytes: number | undefined;
   #sizeIsConfirmed = false;
-  #hashedTo = 0;
-  #readingBack = false;
-  #readingBackEnds: Promise<void> = Promise.resolve();
-  #ended = false;
   #verified: boolean;
   #broken: AppError | undefined;
-  #hashed: PromiseWithResolvers<Digest> | undefined;
-  #hashFailure: unknown;
-  #finished: Digest | undefined;
   #mark: FillMark | undefined;
   #isOver = false;
 
@@ -50,9 +51,8 @@ export class FillBody {
     this.filled = new IntervalSet(storage.resumed.filled);
     this.#sizeBytes = options.sizeBytes;
     this.#holdBackBytes = options.holdBackBytes;
-    this.#verifier = new DigestVerifier(options.digest);
     this.#verified = options.verified ?? false;
-    if (!this.#verified) this.#readBack();
+    if (!this.#verified) this.#hash = hashOf(this, options);
   }
 
   get view(): StorageView {
@@ -104,6 +104,7 @@ export class FillBody {
 
   markBroken(error: AppError): void {
     this.#broken = error;
+    void this.#hash?.end();
     this.markOver();
   }
 
@@ -143,72 +144,25 @@ export class FillBody {
     const length = piecesLength(bytes);
     const added = this.filled.add(offset, offset + length);
     this.#writeMark();
-    if (offset === this.#hashedTo && !this.#readingBack) {
-      for (const piece of piecesOf(bytes)) this.#verifier.update(piece);
-      this.#hashedTo += length;
-    }
-    this.#readBack();
+    this.#hash?.wrote(offset, bytes);
     return added;
   }
 
-  /** Resolves with the digest of the whole once all of it is there and hashed. Rejects when it cannot be read back. */
-  hashed(): Promise<Digest> {
-    this.#hashed ??= Promise.withResolvers<Digest>();
-    this.#settleHash();
-    return this.#hashed.promise;
+  /** Resolves with the digest of the whole, which is complete. Rejects when it cannot be read back. */
+  async hashed(): Promise<Digest> {
+    if (this.#hash === undefined) throw new AppError('INTERNAL', 'what is verified is not hashed');
+    return this.#hash.digest();
   }
 
   /** Hashes no more. Resolves when nothing is being read back. */
-  end(): Promise<void> {
-    this.#ended = true;
-    return this.#readingBackEnds;
+  async end(): Promise<void> {
+    await this.#hash?.end();
   }
+}
 
-  /** Hashes what the prefix has reached but was written out of order, or by an earlier process. */
-  #readBack(): void {
-    if (this.#readingBack) return;
-    const isThere = this.filled.endFrom(this.#hashedTo) > this.#hashedTo;
-    if (!isThere || this.#ended || this.#broken !== undefined || this.#hashFailure !== undefined)
-      return this.#settleHash();
-    this.#readingBack = true;
-    this.#readingBackEnds = this.#readBackAll()
-      .catch((error) => {
-        this.#hashFailure = error;
-      })
-      .finally(() => {
-        this.#readingBack = false;
-        // Bytes may have come after its last look.
-        this.#readBack();
-      });
-  }
-
-  async #readBackAll(): Promise<void> {
-    const buffer = Buffer.allocUnsafe(512 * 1024);
-    const release = this.storage.hold();
-    try {
-      for (;;) {
-        const end = this.filled.endFrom(this.#hashedTo);
-        if (end === this.#hashedTo || this.#ended || this.#broken !== undefined) return;
-        const block = buffer.subarray(0, Math.min(buffer.length, end - this.#hashedTo));
-        await readAt(this.view, block, this.#hashedTo);
-        this.#verifier.update(block);
-        this.#hashedTo += block.length;
-      }
-    } finally {
-      release();
-    }
-  }
-
-  #settleHash(): void {
-    if (this.#hashed === undefined) return;
-    if (this.#hashFailure !== undefined) return this.#hashed.reject(this.#hashFailure);
-    if (this.complete && this.#hashedTo === this.#sizeBytes && !this.#readingBack) {
-      this.#hashed.resolve(this.#finish());
-    }
-  }
-
-  #finish(): Digest {
-    this.#finished ??= this.#verifier.finish();
-    return this.#finished;
-  }
+function hashOf(body: FillBody, { digest, hasher, hashDirectlyBytes = 0 }: FillBodyOptions): PrefixHash {
+  const { storage, sizeBytes } = body;
+  const isSmall = sizeBytes !== undefined && sizeBytes <= hashDirectlyBytes;
+  if (hasher === undefined || isSmall || storage.view.kind === 'memory') return new DirectHash(storage, body, digest);
+  return new FollowingHash(storage, body, hasher.begin(digest, storage.view.fd));
 }

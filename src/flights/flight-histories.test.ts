@@ -81,6 +81,7 @@ class History {
       abandon: random.pick(['finish', 'finish', 'keep', 'discard']) ?? 'finish',
       maxRanges: 1 + random.below(random.chance(0.2) ? 8 : 4),
       smallBlobBytes: random.pick([0, 500, 500, 12_000]) ?? 0,
+      hashDirectlyBytes: random.pick([0, 0, 12_000]) ?? 0,
       // A claimed size that a liar confirmed is never given up: such a flight ends with its deadline.
       deadlineMs: random.chance(0.15) ? 15_000 : this.#weather.liesAboutSize ? 60_000 : testOptions.deadlineMs,
       headerPatienceMs: random.chance(0.15) ? 5000 : testOptions.headerPatienceMs,

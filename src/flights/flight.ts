@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
+import type { ContentHasher } from '../store/content-hasher.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import type { Channels, FlightEvent as PublishedEvent } from '../telemetry/channels.ts';
 import type { FillBody } from './fill-body.ts';
@@ -19,6 +20,8 @@ import { SourceRoster } from './source-roster.ts';
 
 export interface FlightDeps {
   readonly store: ContentStore;
+  /** Hashes what is filled, beside it. */
+  readonly hasher: ContentHasher;
   readonly clock: Clock;
   readonly channels: Channels;
   readonly retry: RetryPolicy;
@@ -154,9 +157,7 @@ export class Flight implements FillingHost, ReaderHost {
   /** Opens a body once `before` is over. The flight may end meanwhile: then what was opened is closed again. */
   #open(before: Promise<void> = Promise.resolve()): void {
     this.#opening = before
-      .then(() =>
-        this.over ? undefined : openBody(this.#deps.store, this.digest, this.#size.sizeBytes, this.#options),
-      )
+      .then(() => (this.over ? undefined : openBody(this.#deps, this.digest, this.#size.sizeBytes, this.#options)))
       .then(
         (body) => (body === undefined ? undefined : this.#opened(body)),
         (error) => this.#fail(asAppError(error)),

@@ -3,12 +3,14 @@ import { describe, it } from 'node:test';
 import { digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import type { Room } from '../store/content-store.ts';
+import { InlineHasher } from '../store/hashing/inline-hasher.ts';
 import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
 import { openBody } from './open-body.ts';
 
 const content = Buffer.alloc(2000, 'content');
 const digest = digestOf(content);
-const options = { holdBackBytes: 100, smallBlobBytes: 500 };
+const options = { holdBackBytes: 100, smallBlobBytes: 500, hashDirectlyBytes: 0 };
+const hasher = new InlineHasher();
 
 /** A store that has a set amount of room, and can doubt what it has. */
 class DoubtfulStore extends MemoryContentStore {
@@ -32,7 +34,7 @@ describe('the body of a flight', () => {
     it(`is refused with the reason where the room is ${reason}`, async () => {
       await using store = new DoubtfulStore();
       store.room = reason;
-      await assert.rejects(openBody(store, digest, content.length, options), (error) => {
+      await assert.rejects(openBody({ store, hasher }, digest, content.length, options), (error) => {
         assert.ok(error instanceof AppError);
         assert.deepEqual([error.code, error.details], [code, { reason }]);
         return true;
@@ -43,7 +45,7 @@ describe('the body of a flight', () => {
   it('needs no room on disk while it is small', async () => {
     await using store = new DoubtfulStore();
     store.room = 'disk-full';
-    const body = await openBody(store, digest, 400, options);
+    const body = await openBody({ store, hasher }, digest, 400, options);
     assert.equal(body.view.kind, 'memory');
   });
 
@@ -53,7 +55,7 @@ describe('the body of a flight', () => {
     const proof = Promise.withResolvers<void>();
     store.proof = proof.promise;
     let isOpen = false;
-    const opening = openBody(store, digest, content.length, options).finally(() => {
+    const opening = openBody({ store, hasher }, digest, content.length, options).finally(() => {
       isOpen = true;
     });
     await new Promise(setImmediate);
@@ -69,7 +71,7 @@ describe('the body of a flight', () => {
     await using store = new DoubtfulStore();
     await store.put(digest, content);
     store.proof = Promise.reject(new AppError('STORAGE_FAILED', 'damaged'));
-    const body = await openBody(store, digest, content.length, options);
+    const body = await openBody({ store, hasher }, digest, content.length, options);
     assert.deepEqual([body.verified, body.filled.bytes], [false, 0]);
     await body.storage.close();
   });

@@ -1,6 +1,7 @@
 import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { formatSize } from '../core/units.ts';
+import type { ContentHasher } from '../store/content-hasher.ts';
 import type { ContentStore, Room, StoredBlob } from '../store/content-store.ts';
 import { FillBody } from './fill-body.ts';
 import { committedFill, type FillStorage, memoryFill, partialFill } from './fill-storage.ts';
@@ -10,6 +11,8 @@ export interface OpenBodyOptions {
   readonly holdBackBytes: number;
   /** Blobs up to this size are filled in memory. */
   readonly smallBlobBytes: number;
+  /** Blobs up to this size are hashed as their bytes come, others by the hasher, behind them. */
+  readonly hashDirectlyBytes: number;
 }
 
 /**
@@ -19,7 +22,7 @@ export interface OpenBodyOptions {
  * store's word (`Room`) where there was no room before anything was fetched.
  */
 export async function openBody(
-  store: ContentStore,
+  { store, hasher }: { readonly store: ContentStore; readonly hasher: ContentHasher },
   digest: Digest,
   sizeBytes: number | undefined,
   options: OpenBodyOptions,
@@ -31,8 +34,8 @@ export async function openBody(
     return new FillBody(committedFill(stored), facts);
   }
   const storage = await openStorage(store, digest, sizeBytes, options);
-  const { holdBackBytes } = options;
-  return new FillBody(storage, { digest, sizeBytes, holdBackBytes });
+  const { holdBackBytes, hashDirectlyBytes } = options;
+  return new FillBody(storage, { digest, sizeBytes, holdBackBytes, hasher, hashDirectlyBytes });
 }
 
 /** What a flight finds is served as it is: so it has to be right first. */

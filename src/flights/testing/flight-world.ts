@@ -3,6 +3,7 @@ import type { Interval } from '../../core/byte-range.ts';
 import type { Digest } from '../../core/digest.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import type { ContentStore } from '../../store/content-store.ts';
+import { InlineHasher } from '../../store/hashing/inline-hasher.ts';
 import { Channels, type FlightEvent, type RetryEvent } from '../../telemetry/channels.ts';
 import { FlightTable, type FlightTableOptions } from '../flight-table.ts';
 import type { RetryPolicy } from '../source.ts';
@@ -13,6 +14,7 @@ import type { ScriptedSource } from './scripted-source.ts';
 export const testOptions: FlightTableOptions = {
   holdBackBytes: 100,
   smallBlobBytes: 500,
+  hashDirectlyBytes: 1000,
   maxRanges: 3,
   maxSplit: 1,
   split: { fromBytes: 3000, leadBytes: 1500, leastRangeBytes: 200, mostRangeBytes: 1500 },
@@ -52,7 +54,8 @@ export class FlightWorld {
     this.digest = digest;
     this.channels.flight.subscribe((event) => this.events.push(event));
     this.channels.retry.subscribe((event) => this.retries.push(event));
-    const deps = { store: this.store, clock: this.clock, channels: this.channels, retry };
+    const hasher = new InlineHasher();
+    const deps = { store: this.store, hasher, clock: this.clock, channels: this.channels, retry };
     this.table = new FlightTable(deps, { ...testOptions, ...options });
   }
 

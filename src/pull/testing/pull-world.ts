@@ -12,6 +12,7 @@ import { testOptions as passingOptions } from '../../flights/passing/testing/pas
 import { testOptions } from '../../flights/testing/flight-world.ts';
 import { MortalStore, untilQuiet } from '../../flights/testing/mortal-store.ts';
 import { retryDefaults, retryPolicy } from '../../routing/retry-policy.ts';
+import { InlineHasher } from '../../store/hashing/inline-hasher.ts';
 import { MemoryCatalog } from '../../store/memory/memory-catalog.ts';
 import { MemoryContentStore } from '../../store/memory/memory-content-store.ts';
 import { Channels } from '../../telemetry/channels.ts';
@@ -60,7 +61,7 @@ export class PullWorld implements AsyncDisposable {
         ['ghcr.io', { registry: this.other, tagTtlMs }],
       ]),
     );
-    this.flights = new FlightTable({ store, clock, channels, retry }, testOptions);
+    this.flights = new FlightTable({ store, hasher: new InlineHasher(), clock, channels, retry }, testOptions);
     this.passing = new PassingTable(
       { clock, channels, retry },
       { ...passingOptions, totalBytes: 160_000, windowBytes: 16_000, ...options },
