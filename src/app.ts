@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { AdminServer } from './admin/admin-server.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
+import { ChangeCount } from './core/change-count.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
 import { PassingTable, type PassingTableOptions } from './flights/passing/passing-table.ts';
@@ -80,7 +81,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 
   const { maxSizeBytes } = config.storage;
   const hasher = opening.use(openHasher(channels));
-  const store = opening.use(await openFsStore({ clock, channels }, config.storage));
+  const changes = new ChangeCount();
+  const store = opening.use(await openFsStore({ clock, channels, changes }, config.storage));
   const registries = await openRegistries(config, { clock, channels, env: deps.env }, opening);
   const upstreams = upstreamsOf(config, registries);
   const retry = retryPolicy(retryDefaults, Math.random);
@@ -92,7 +94,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const board = new PullBoard({ clock, flights: fetches, store: store.content });
   const { content, catalog } = store;
   const depot = new PullDepot(
-    { clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
+    { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
     { headerTimeoutMs: config.pull.headerTimeoutMs, maxKeptBytes: maxSizeBytes, ...pullDefaults },
   );
   const requests = new RequestCounts(channels);

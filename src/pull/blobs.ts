@@ -1,4 +1,5 @@
 import { decideRange, type Interval } from '../core/byte-range.ts';
+import type { ChangeCount } from '../core/change-count.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { type Scope, scopeKey } from '../core/scope.ts';
@@ -12,15 +13,17 @@ import type { ContentStore, StoredBlob } from '../store/content-store.ts';
 import type { Channels, PassThroughEvent } from '../telemetry/channels.ts';
 import { type AttemptDeps, withAttempts, withinBound } from './attempts.ts';
 import { type Leg, StoredReader } from './blob-bodies.ts';
-import type { BlobAnswer, BlobRequest, BlobStorage } from './depot.ts';
+import type { BlobAnswer, BlobLease, BlobRequest, BlobStorage } from './depot.ts';
 import { HandedHashes } from './handed-hashes.ts';
 import { type BodyWays, LastingBody, passCause } from './lasting-body.ts';
+import { keepForGood } from './manifests.ts';
 import type { PullBoard } from './pull-board.ts';
 import type { RememberedFailures } from './remembered-failures.ts';
 import { upstreamSources } from './upstream-source.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface BlobsDeps extends AttemptDeps {
+  readonly changes: Pick<ChangeCount, 'value'>;
   readonly store: ContentStore;
   readonly catalog: Catalog;
   readonly upstreams: Upstreams;
@@ -48,6 +51,8 @@ type Cause = PassThroughEvent['cause'];
  *   served, or by upstream's word (one shared HEAD, remembered). So the answer never tells what other scopes have (P9).
  * - HEAD fetches nothing.
  * - A store that fails makes a miss of what it has; it fails no request as long as upstream answers.
+ * - What may be answered again without asking was found after the change that its `keep` names. A gateway gets a lease only
+ *   on content that needs no proof, and of the size that it was told.
  */
 export class Blobs {
   readonly #deps: BlobsDeps;
@@ -61,9 +66,10 @@ export class Blobs {
   }
 
   async answer(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
+    const change = this.#deps.changes.value;
     const { scope, digest } = request;
     const link = this.#deps.catalog.linked(scope, digest) ?? (await this.#confirm(request, signal));
-    if (request.method === 'HEAD') return this.#describe(request, link, signal);
+    if (request.method === 'HEAD') return this.#describe(request, link, change, signal);
     const stored = await this.#openStored(digest, link.sizeBytes, signal);
     if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
@@ -77,8 +83,9 @@ export class Blobs {
     }
     const part = decision.kind === 'part' ? decision.range : undefined;
     const reader = new StoredReader(stored, part, this.#deps.passing.holdBackBytes);
+    const lease = leaseOf(stored, request.gateway, change);
     const body = this.#body({ kind: 'stored', reader }, part, request, link);
-    return { kind: 'body', sizeBytes: stored.sizeBytes, part, body, served: 'hit' };
+    return { kind: 'body', sizeBytes: stored.sizeBytes, part, body, served: 'hit', lease };
   }
 
   /** The content; undefined where it is not here, and why not where the store cannot say. */
@@ -99,10 +106,10 @@ export class Blobs {
     }
   }
 
-  async #describe(request: BlobRequest, link: LinkRecord, signal: AbortSignal): Promise<BlobAnswer> {
+  async #describe(request: BlobRequest, link: LinkRecord, change: number, signal: AbortSignal): Promise<BlobAnswer> {
     const stored = this.#deps.store.sizeOf(request.digest).catch(() => undefined);
     const known = (await stored) ?? link.sizeBytes;
-    if (known !== undefined) return { kind: 'head', sizeBytes: known, served: 'hit' };
+    if (known !== undefined) return { kind: 'head', sizeBytes: known, served: 'hit', keep: keepForGood(change) };
     const confirmed = await this.#confirm(request, signal);
     return { kind: 'head', sizeBytes: confirmed.sizeBytes, served: 'revalidated' };
   }
@@ -244,6 +251,14 @@ export class Blobs {
     };
     return this.#confirmations.run(key, () => this.#deps.failures.guard(key, ask), signal);
   }
+}
+
+function leaseOf(stored: StoredBlob, gateway: number | undefined, change: number): BlobLease | undefined {
+  const lease = gateway === undefined ? undefined : stored.lease?.(gateway);
+  if (lease === undefined) return undefined;
+  const { words, index, untilMs } = lease;
+  const { fd, fileId } = stored.view;
+  return { fd, fileId, sizeBytes: stored.sizeBytes, words, index, keep: { change, untilMs } };
 }
 
 /** Of another size than a manifest says, its size can be told to nobody before it is known to be right. */

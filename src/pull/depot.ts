@@ -106,7 +106,12 @@ export interface BlobLease {
 }
 
 export type BlobAnswer =
-  | { readonly kind: 'head'; readonly sizeBytes: number | undefined; readonly served: Served }
+  | {
+      readonly kind: 'head';
+      readonly sizeBytes: number | undefined;
+      readonly served: Served;
+      readonly keep?: Keep | undefined;
+    }
   | { readonly kind: 'unsatisfiable'; readonly sizeBytes: number }
   | {
       readonly kind: 'body';

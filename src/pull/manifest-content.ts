@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { ChangeCount } from '../core/change-count.ts';
 import { algorithmOf, type Digest, digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { type ManifestReferences, manifestReferences, maxManifestBytes } from '../core/manifest-references.ts';
@@ -28,6 +29,7 @@ interface KeptManifest extends Manifest {
 }
 
 export interface ManifestContentDeps extends AttemptDeps {
+  readonly changes: Pick<ChangeCount, 'value'>;
   readonly store: ContentStore;
   readonly catalog: Catalog;
   readonly upstreams: Upstreams;
@@ -49,6 +51,8 @@ export class ManifestContent {
   readonly #boundMs: number;
   readonly #calls = new SharedCalls<{ manifest: Manifest; fetched: boolean }>();
   readonly #rests = new RestNotices();
+  /** The change since which a scope is known to be linked to all that its manifest proves. */
+  readonly #linkedSince = new LRUCache<string, number>({ max: 16_384 });
   readonly #memory = new LRUCache<Digest, KeptManifest>({
     maxSize: 64 * 2 ** 20,
     // What is known of its references takes about as much again.
@@ -193,9 +197,14 @@ export class ManifestContent {
   }
 
   /** Where upstream only confirmed the manifest (a HEAD), its content came by another scope: its blobs are not linked yet. */
-  #linkProven(scope: Scope, { proven: blobs }: KeptManifest): void {
-    const { catalog } = this.#deps;
+  #linkProven(scope: Scope, { digest: manifest, proven: blobs }: KeptManifest): void {
+    const { catalog, changes } = this.#deps;
+    const key = `${scopeKey(scope)} ${manifest}`;
+    // Links that were there are there, as long as nothing was lost.
+    const change = changes.value;
+    if (this.#linkedSince.get(key) === change) return;
     if (blobs.some(({ digest }) => catalog.linked(scope, digest) === undefined)) catalog.link(scope, blobs, 'manifest');
+    this.#linkedSince.set(key, change);
   }
 
   #record(manifest: KeptManifest, references: ManifestReferences): void {

@@ -6,7 +6,7 @@ import { manifestReferences } from '../core/manifest-references.ts';
 import { type Reference, referenceText } from '../core/reference.ts';
 import { type Scope, scopeKey, scopeName } from '../core/scope.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
-import type { ManifestAnswer } from './depot.ts';
+import type { HitNote, ManifestAnswer } from './depot.ts';
 
 /** One image that was asked for lately, as operators see it (P12). */
 export interface PullSnapshot {
@@ -52,6 +52,8 @@ export interface PullBoardDeps {
   readonly store: { sizeOf(digest: Digest): Promise<number | undefined> };
 }
 
+type ServedAgain = Pick<HitNote, 'digest' | 'method' | 'count'>;
+
 interface Image {
   /** As it was last asked for, by its tag where one is known. */
   name: string;
@@ -89,16 +91,25 @@ export class PullBoard {
     if (method === 'GET' && answer.bytes !== undefined) this.#pulled(scope, reference, answer.bytes, answer);
   }
 
+  /** As often as `count` says, the manifest was served by who remembers it from an answer that was told with `served`. */
+  servedAgain(scope: Scope, reference: Reference, { digest, method, count }: ServedAgain): void {
+    const key = `${scopeKey(scope)} ${digest}`;
+    if (reference.kind === 'tag') this.#names.set(key, this.#nameOf(scope, reference));
+    const known = method === 'GET' ? this.#images.get(key) : undefined;
+    if (known !== undefined) this.#askedAgain(known, scope, reference, count);
+  }
+
+  #askedAgain(image: Image, scope: Scope, reference: Reference, count: number): void {
+    image.name = this.#nameOf(scope, reference);
+    image.lastAskedAtMs = this.#deps.clock.now();
+    image.pulls += count;
+  }
+
   #pulled(scope: Scope, reference: Reference, bytes: Uint8Array, { digest, mediaType }: ManifestAnswer): void {
     const key = `${scopeKey(scope)} ${digest}`;
-    const nowMs = this.#deps.clock.now();
     const known = this.#images.get(key);
-    if (known !== undefined) {
-      known.name = this.#nameOf(scope, reference);
-      known.lastAskedAtMs = nowMs;
-      known.pulls++;
-      return;
-    }
+    if (known !== undefined) return this.#askedAgain(known, scope, reference, 1);
+    const nowMs = this.#deps.clock.now();
     const name = this.#nameOf(scope, reference);
     const { children, blobs } = manifestReferences(bytes, mediaType);
     for (const child of children) this.#names.set(`${scopeKey(scope)} ${child.digest}`, name);

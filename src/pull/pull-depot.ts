@@ -1,3 +1,4 @@
+import type { ChangeCount } from '../core/change-count.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { FlightTable } from '../flights/flight-table.ts';
@@ -12,6 +13,8 @@ import type {
   BlobAnswer,
   BlobRequest,
   Depot,
+  HitLog,
+  HitNote,
   ListAnswer,
   ManifestAnswer,
   ManifestRequest,
@@ -27,6 +30,8 @@ import { Tags } from './tags.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface PullDepotDeps {
+  /** The one that store and catalog count in. */
+  readonly changes: Pick<ChangeCount, 'value'>;
   readonly clock: Clock;
   readonly channels: Channels;
   readonly store: ContentStore;
@@ -48,7 +53,7 @@ export interface PullDepotOptions {
 }
 
 /** The depot of one node: from what is here, or from upstream, once for all who ask. */
-export class PullDepot implements Depot {
+export class PullDepot implements Depot, HitLog {
   readonly #deps: PullDepotDeps;
   readonly #options: PullDepotOptions;
   readonly #manifests: Manifests;
@@ -63,7 +68,7 @@ export class PullDepot implements Depot {
     const bound = { boundMs: options.headerTimeoutMs * 0.9 };
     const content = new ManifestContent(shared, bound);
     const tags = new Tags(shared, content, { ...bound, staleAfterMs: options.staleAfterMs });
-    this.#manifests = new Manifests(content, tags);
+    this.#manifests = new Manifests(shared, content, tags);
     this.#blobs = new Blobs(shared, { ...bound, maxKeptBytes: options.maxKeptBytes });
     this.#discovery = new Discovery(shared, bound);
   }
@@ -76,6 +81,15 @@ export class PullDepot implements Depot {
 
   blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
     return this.#blobs.answer(request, signal);
+  }
+
+  /** What gateways answered by themselves was used, and asked for, all the same. */
+  noteHits(notes: readonly HitNote[]): void {
+    const { board, catalog } = this.#deps;
+    for (const note of notes) {
+      catalog.touch(note.digest);
+      if (note.reference !== undefined) board.servedAgain(note.scope, note.reference, note);
+    }
   }
 
   tags(request: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {

@@ -27,6 +27,8 @@ export interface Resolution {
   readonly mediaType: string | undefined;
   readonly sizeBytes: number | undefined;
   readonly served: Served;
+  /** Until when upstream's word counts, by the wall clock; undefined where it is a stale one. */
+  readonly freshUntilMs: number | undefined;
 }
 
 export interface TagOptions {
@@ -71,7 +73,9 @@ export class Tags {
   ): Promise<Resolution> {
     const known = this.#deps.catalog.tag(scope, tag, variant.key);
     const ttlMs = this.#deps.upstreams.get(scope.registry).tagTtlMs;
-    if (known !== undefined && this.#ageMs(known) < ttlMs) return resolution(known.digest, 'hit');
+    if (known !== undefined && this.#ageMs(known) < ttlMs) {
+      return resolution(known.digest, 'hit', known.checkedAtMs + ttlMs);
+    }
     const question = { key: `tag ${scopeKey(scope)} ${tag} ${variant.key}`, scope, tag, variant };
     if (known === undefined) return this.#firstAnswer(question, method, signal);
     const failure = this.#deps.failures.recall(question.key);
@@ -171,8 +175,8 @@ export class Tags {
       );
       if (head?.digest === undefined) return await this.#fetch(question, onRest);
       const manifest = head.digest === known.digest ? undefined : await this.#fetchNew(scope, head.digest, onRest);
-      this.#note(question, head.digest);
-      return { ...resolution(head.digest, 'revalidated'), manifest };
+      const freshUntilMs = this.#note(question, head.digest);
+      return { ...resolution(head.digest, 'revalidated', freshUntilMs), manifest };
     } catch (error) {
       this.#forgetIfGone(question, asAppError(error));
       throw error;
@@ -205,10 +209,10 @@ export class Tags {
       registry.headManifest(scope.repository, tag, variant.header, signal),
     );
     if (head?.digest === undefined) return this.#fetch(question, onRest);
-    this.#note(question, head.digest);
     const { digest, mediaType, sizeBytes } = head;
+    const freshUntilMs = this.#note(question, digest);
     this.#deps.catalog.link(scope, [{ digest, mediaType, sizeBytes }], 'confirmed');
-    return { ...resolution(digest, 'led'), mediaType, sizeBytes };
+    return { ...resolution(digest, 'led', freshUntilMs), mediaType, sizeBytes };
   }
 
   async #fetch(question: Question, onRest: () => void): Promise<Resolution> {
@@ -226,12 +230,15 @@ export class Tags {
       );
     }
     const manifest = await this.#manifests.keep(scope, answer.mediaType, answer.bytes, digest);
-    this.#note(question, digest);
-    return { ...resolution(digest, 'led'), manifest };
+    const freshUntilMs = this.#note(question, digest);
+    return { ...resolution(digest, 'led', freshUntilMs), manifest };
   }
 
-  #note({ scope, tag, variant }: Question, digest: Digest): void {
-    this.#deps.catalog.setTag(scope, tag, variant.key, { digest, checkedAtMs: this.#deps.clock.now() });
+  /** Returns until when that counts. */
+  #note({ scope, tag, variant }: Question, digest: Digest): number {
+    const checkedAtMs = this.#deps.clock.now();
+    this.#deps.catalog.setTag(scope, tag, variant.key, { digest, checkedAtMs });
+    return checkedAtMs + this.#deps.upstreams.get(scope.registry).tagTtlMs;
   }
 
   #forgetIfGone({ scope, tag, variant }: Question, error: AppError): void {
@@ -245,6 +252,6 @@ function staleOrThrow(known: TagRecord, error: AppError): Resolution {
   return resolution(known.digest, 'stale');
 }
 
-function resolution(digest: Digest, served: Served): Resolution {
-  return { digest, manifest: undefined, mediaType: undefined, sizeBytes: undefined, served };
+function resolution(digest: Digest, served: Served, freshUntilMs?: number): Resolution {
+  return { digest, manifest: undefined, mediaType: undefined, sizeBytes: undefined, served, freshUntilMs };
 }

@@ -69,6 +69,8 @@ export interface FileView {
   readonly fd: number;
   /** Names this open file: no other one of the store ever has the number. What can be read at an offset never changes. */
   readonly fileId: number;
+  /** All of the file is there. */
+  readonly sizeBytes: number;
 }
 
 /** One gateway's right to read a file, until it is taken back: `index` is that of a `SharedUse` in `words`. */

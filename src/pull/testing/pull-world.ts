@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
+import { ChangeCount } from '../../core/change-count.ts';
 import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { parseReference } from '../../core/reference.ts';
@@ -42,9 +43,10 @@ export class PullWorld implements AsyncDisposable {
   readonly channels = new Channels();
   readonly hub = new TestRegistry();
   readonly other = new TestRegistry();
-  readonly memory = new MemoryContentStore();
+  readonly changes = new ChangeCount();
+  readonly memory = new MemoryContentStore({ changes: this.changes });
   readonly store = new MortalStore(this.memory);
-  readonly catalog = new MemoryCatalog();
+  readonly catalog = new MemoryCatalog({ changes: this.changes });
   readonly flights: FlightTable;
   readonly passing: PassingTable;
   readonly board: PullBoard;
@@ -67,8 +69,8 @@ export class PullWorld implements AsyncDisposable {
       { ...passingOptions, totalBytes: 160_000, windowBytes: 16_000, ...options },
     );
     this.board = new PullBoard({ clock, flights: new Fetches(this.flights, this.passing), store });
-    const { flights, passing, board } = this;
-    const deps = { clock, channels, store, catalog, upstreams, flights, passing, board, retry };
+    const { changes, flights, passing, board } = this;
+    const deps = { changes, clock, channels, store, catalog, upstreams, flights, passing, board, retry };
     this.depot = new PullDepot(deps, { headerTimeoutMs, staleAfterMs, maxKeptBytes });
   }
 
@@ -96,10 +98,17 @@ export class PullWorld implements AsyncDisposable {
 
   blob(
     digest: Digest,
-    options: { method?: 'GET' | 'HEAD'; scope?: Scope; range?: string; client?: string; signal?: AbortSignal } = {},
+    options: {
+      method?: 'GET' | 'HEAD';
+      scope?: Scope;
+      range?: string;
+      client?: string;
+      gateway?: number;
+      signal?: AbortSignal;
+    } = {},
   ): Promise<BlobAnswer> {
-    const { method = 'GET', scope = this.scope(), range, client = 'node-1', signal = this.never } = options;
-    return this.depot.blob({ scope, digest, method, range, client }, signal);
+    const { method = 'GET', scope = this.scope(), range, client = 'node-1', gateway, signal = this.never } = options;
+    return this.depot.blob({ scope, digest, method, range, client, gateway }, signal);
   }
 
   /** The bytes of an answer with a body, which is closed then. Reads blocks of at most `mostBytes`, and tells of each. */

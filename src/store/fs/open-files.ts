@@ -34,7 +34,7 @@ const statFile = promisify(fstat);
 
 interface OpenFile {
   readonly digest: Digest;
-  readonly view: Required<FileView>;
+  readonly view: FileView;
   readonly sizeBytes: number;
   readonly identity: FileIdentity;
   readonly leases: FileLeases;
@@ -139,9 +139,9 @@ export class OpenFiles implements AsyncDisposable {
     this.#opening.add(digest);
     try {
       const status = await statFile(fd, { bigint: true });
-      const view = { kind: 'file', fd, fileId: this.#deps.fileIds.next() } as const;
-      const leases = new FileLeases(this.#words);
       const [sizeBytes, identity] = [Number(status.size), identityOf(status)];
+      const view = { kind: 'file', fd, fileId: this.#deps.fileIds.next(), sizeBytes } as const;
+      const leases = new FileLeases(this.#words);
       const file: OpenFile = { digest, view, sizeBytes, identity, leases, holders: 0, isClosed: false };
       const held = this.#hold(file);
       const verdict = isSound(held);

@@ -72,7 +72,7 @@ export class MemoryCatalog implements Catalog {
     return [...names].sort().slice(0, limit);
   }
 
-  touch(): void {}
+  touch(_digest: Digest): void {}
 
   #entry(scope: Scope): ScopeEntry {
     const key = scopeKey(scope);

@@ -107,7 +107,7 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
   }
 
   #commit(digest: Digest, file: FileHandle, sizeBytes: number): void {
-    const view = { kind: 'file', fd: file.fd, fileId: this.#fileIds.next() } as const;
+    const view = { kind: 'file', fd: file.fd, fileId: this.#fileIds.next(), sizeBytes } as const;
     this.#committed.set(digest, { file, view, sizeBytes, leases: new FileLeases(this.#words) });
   }
 
