@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -21,6 +21,7 @@ import { Refusals } from './refusals.ts';
 import { RequestHandler } from './request-handler.ts';
 import { type GatewayCounts, ownCounts } from './shared-counts.ts';
 import { SharedReads } from './shared-reads.ts';
+import { type ServerCertificate, TlsFront } from './tls/tls-front.ts';
 
 export interface GatewayDeps {
   readonly depot: Depot;
@@ -49,6 +50,8 @@ export interface GatewayOptions {
   /** How long a client may take to accept a block of up to 256 KiB; one that is known to be slow gets 32 KiB. */
   readonly clientTimeoutMs: number;
   readonly maxConnections: number;
+  /** What clients are shown: then they speak HTTPS. Left out: plain HTTP. */
+  readonly certificate?: ServerCertificate | undefined;
   /** What sets `maxConnections`, for the report of refusals. */
   readonly connectionBound: 'connections' | 'descriptors';
   /** Connections beyond the limit that are told so; those beyond these too are dropped without a word. */
@@ -96,6 +99,7 @@ export class GatewayServer implements Gateway {
   readonly #deps: GatewayDeps;
   readonly #options: GatewayOptions;
   readonly #server: Server;
+  readonly #tls: TlsFront | undefined;
   readonly #handler: RequestHandler;
   readonly #refusals: Refusals;
   readonly #exchangeDeps: ExchangeDeps;
@@ -131,6 +135,7 @@ export class GatewayServer implements Gateway {
       closing: () => this.#drained !== undefined,
     };
     this.#lane = deps.hits && this.#createLane(deps.hits);
+    this.#tls = this.#createTls();
     this.#server = this.#createServer();
   }
 
@@ -164,6 +169,11 @@ export class GatewayServer implements Gateway {
     });
   }
 
+  /** For new connections of a gateway that speaks HTTPS. */
+  useCertificate(certificate: ServerCertificate): void {
+    this.#tls?.useCertificate(certificate);
+  }
+
   /**
    * Stops accepting, lets running responses finish for at most `timeoutMs`, then cuts what is left. A later call with
    * less time hastens an earlier one.
@@ -187,6 +197,7 @@ export class GatewayServer implements Gateway {
         this.#server.closeIdleConnections();
       });
     });
+    this.#tls?.cutHandshakes();
     if (this.#running === 0) this.#quiet.resolve();
     await this.#quiet.promise;
     await Promise.all([closed, ...[...this.#connections.sockets, ...this.#refusals.sockets].map(destroyed)]);
@@ -211,9 +222,15 @@ export class GatewayServer implements Gateway {
     );
   }
 
-  #createServer(): Server {
+  #createTls(): TlsFront | undefined {
+    const { certificate, maxConnections, headersReceiveTimeoutMs: handshakeTimeoutMs } = this.#options;
+    if (certificate === undefined) return undefined;
+    return new TlsFront(this.#deps, this.#httpOptions(), { certificate, handshakeTimeoutMs, maxConnections });
+  }
+
+  #httpOptions(): ServerOptions {
     const options = this.#options;
-    const server = createServer({
+    return {
       noDelay: true,
       // A client that vanished without a word is noticed by the kernel, also while we wait for upstream.
       keepAlive: true,
@@ -225,9 +242,15 @@ export class GatewayServer implements Gateway {
       connectionsCheckingInterval: Math.min(5_000, Math.ceil(options.headersReceiveTimeoutMs / 2)),
       // Checked by the handler, whose answer has the form of the rest.
       requireHostHeader: false,
-    });
+    };
+  }
+
+  #createServer(): Server {
+    const options = this.#options;
+    const server: Server = this.#tls?.server ?? createServer(this.#httpOptions());
     server.maxConnections = options.maxConnections + options.maxRefused;
-    server.on('connection', (socket) => this.#onConnection(socket));
+    const connected = this.#tls === undefined ? 'connection' : 'secureConnection';
+    server.on(connected, (socket: Socket) => this.#onConnection(socket));
     server.on('drop', () => this.#report.refused(options.connectionBound, options.maxConnections));
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#onRequest(request, response);
     server.on('request', onRequest);
@@ -342,6 +365,7 @@ export class GatewayServer implements Gateway {
 
   /** What arrived is no HTTP request, or not in time. */
   #onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (this.#tls?.failed(error, socket)) return;
     // While a response is on the connection, another one would be read as part of it.
     if (error.code === 'ECONNRESET' || this.#connections.get(socket)?.busy === true) {
       socket.destroy();
