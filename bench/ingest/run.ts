@@ -21,7 +21,7 @@ export interface Measurements {
 export interface Contestant {
   readonly name: string;
   readonly title: string;
-  measure(setup: IngestSetup): Promise<IngestSample>;
+  readonly measure: (setup: IngestSetup) => Promise<IngestSample>;
 }
 
 export interface Contestants {
@@ -41,12 +41,23 @@ export async function runIngest(
   for (let round = 1; round <= rounds; round++) {
     // Whoever comes second finds the machine, and its disk, as the first one left it: they take turns at that.
     for (const contestant of round % 2 === 1 ? contestants : contestants.toReversed()) {
-      const sample = await contestant.measure({ upstream, fleet, image, round, capMs });
+      const sample = await measured(contestant, { upstream, fleet, image, round, capMs });
       samples.push(sample);
       progress(`round ${round}/${rounds}  ${sampleText(sample)}`);
     }
   }
   return { samples, subjects: contestants.map(({ name, title }) => ({ name, title })), absent };
+}
+
+/** One that does not start is told of, and the others go on. */
+async function measured({ name, measure }: Contestant, setup: IngestSetup): Promise<IngestSample> {
+  try {
+    return await measure(setup);
+  } catch (error) {
+    const nothing = { bytes: 0, seconds: 0, subjectMs: undefined, upstreamMs: 0, clientMs: 0, machineMs: 0 };
+    const errors = [(error as Error).message.split('\n')[0] ?? ''];
+    return { round: setup.round, subject: name, ...nothing, peakMemoryBytes: undefined, errors };
+  }
 }
 
 export const pipeName = 'curl | sha256sum';

@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { count, size } from '../support/arguments.ts';
 import { describeMachine } from '../support/machine.ts';
@@ -7,6 +9,7 @@ import { verdictText } from '../support/verdict.ts';
 import { type Case, caseName, casesOf } from './cases.ts';
 import { throughputChart } from './chart.ts';
 import { fullRun, type Parameters, quickRun } from './parameters.ts';
+import { profileThroughput } from './profile.ts';
 import { throughputReport } from './report.ts';
 import { runThroughput } from './run.ts';
 import { subjectOf } from './subjects.ts';
@@ -20,6 +23,7 @@ interface Options {
   readonly blob?: number;
   readonly only?: string;
   readonly subjects?: string;
+  readonly profile?: string;
   readonly out: string;
 }
 
@@ -35,6 +39,7 @@ export function addThroughput(bench: Command, commandLine: string): void {
     .addOption(new Option('--blob <size>', 'size of the large blob, as 256MiB').argParser(size))
     .option('--only <words>', 'only measurements whose name holds this, as "GET manifest" or "(TLS)"')
     .option('--subjects <words>', 'only subjects whose name begins with one of these, as onepull,nginx')
+    .option('--profile <dir>', 'instead: profile onepull under each load; profiles and their top lines go there')
     .option('--out <dir>', 'where results go', resultsFolder)
     .action((options: Options) => throughput(options, commandLine));
 }
@@ -43,6 +48,10 @@ async function throughput(options: Options, commandLine: string): Promise<void> 
   const parameters = parametersOf(options);
   const machine = describeMachine(commandLine);
   const cases = chosenCases(casesOf(parameters), options);
+  if (options.profile !== undefined) {
+    await profile(parameters, cases, resolve(options.profile));
+    return;
+  }
   const measured = await runThroughput({ parameters, cases, make: subjectOf }, progressLines());
   const { samples, subjects, absent, manifestBytes } = measured;
   const rows = summarise(cases, samples);
@@ -56,6 +65,13 @@ async function throughput(options: Options, commandLine: string): Promise<void> 
     json: { machine, parameters, manifestBytes, subjects, absent, verdicts, rows, samples },
   });
   process.stdout.write(`${report}\n${verdicts.map((verdict) => `${verdictText(verdict)}\n`).join('')}`);
+}
+
+async function profile(parameters: Parameters, cases: readonly Case[], folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const report = await profileThroughput(parameters, cases, folder, progressLines());
+  await writeFile(join(folder, 'profiles.md'), report);
+  process.stdout.write(report);
 }
 
 export function parametersOf({ quick, ...options }: Omit<Options, 'out'>): Parameters {
