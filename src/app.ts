@@ -7,8 +7,9 @@ import { ChangeCount } from './core/change-count.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
 import { PassingTable, type PassingTableOptions } from './flights/passing/passing-table.ts';
-import { connectionsThatFit } from './gateway/connection-budget.ts';
+import { connectionsThatFit, idleFilesThatFit } from './gateway/connection-budget.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import { HitDepot, hitDepotDefaults } from './gateway/hits/hit-depot.ts';
 import { type GatewayOptions, GatewayServer, gatewayDefaults } from './gateway/server.ts';
 import { SharedParts } from './gateway/threads/depot-host.ts';
 import { GatewayCrew } from './gateway/threads/gateway-crew.ts';
@@ -80,9 +81,10 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   await using opening = new AsyncDisposableStack();
 
   const { maxSizeBytes } = config.storage;
-  const hasher = opening.use(openHasher(channels));
   const changes = new ChangeCount();
-  const store = opening.use(await openFsStore({ clock, channels, changes }, config.storage));
+  const maxIdleFiles = idleFilesThatFit(deps.descriptorLimit);
+  const hasher = opening.use(openHasher(channels));
+  const store = opening.use(await openFsStore({ clock, channels, changes }, { ...config.storage, maxIdleFiles }));
   const registries = await openRegistries(config, { clock, channels, env: deps.env }, opening);
   const upstreams = upstreamsOf(config, registries);
   const retry = retryPolicy(retryDefaults, Math.random);
@@ -165,7 +167,9 @@ function openGateway(config: Config, deps: AppDeps, { depot, requests, threads: 
   const threads = gatewayThreads(config, channels);
   if (threads === 0) {
     const names = new RegistryNames(registries, fallback);
-    return new GatewayServer({ depot, names, channels, tally: requests, clock, random: Math.random }, options);
+    const hits = opening.use(new HitDepot({ depot, changes, log: depot, clock }, { ...hitDepotDefaults, gateway: 0 }));
+    const tally = requests;
+    return new GatewayServer({ depot: hits, hits, names, channels, tally, clock, random: Math.random }, options);
   }
   return new GatewayCrew(
     { depot, hits: undefined, parts: new SharedParts(), reports, channels, clock, forget() {} },
@@ -230,7 +234,8 @@ function connectionBounds(config: Config, { channels, descriptorLimit: limit }: 
     (sum, { endpoints, connections }) => sum + endpoints.length * connections,
     0,
   );
-  const fit = connectionsThatFit({ limit, maxConnections, maxResponses, maxFlights, upstreamConnections });
+  const idleFiles = idleFilesThatFit(limit);
+  const fit = connectionsThatFit({ limit, maxConnections, maxResponses, maxFlights, upstreamConnections, idleFiles });
   if (fit >= maxConnections) return {};
   const message = `of ${maxConnections} connections (server.maxConnections) only ${fit} fit the file descriptors allowed`;
   const hint = 'raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower server.maxConnections';

@@ -1,13 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connectionsThatFit } from './connection-budget.ts';
+import { connectionsThatFit, idleFilesThatFit } from './connection-budget.ts';
 
-const usual = { maxConnections: 10_000, maxResponses: 5_000, maxFlights: 1_000, upstreamConnections: 448 };
+const usual = {
+  maxConnections: 10_000,
+  maxResponses: 5_000,
+  maxFlights: 1_000,
+  upstreamConnections: 448,
+  idleFiles: 0,
+};
 const fit = (limit: number, more = {}) => connectionsThatFit({ ...usual, ...more, limit });
 
 test('where all fits, the configured number of connections stays', () => {
   assert.equal(fit(1_048_576), 10_000);
   assert.equal(fit(16_512), 10_000);
+});
+
+test('files that stay open count', () => {
+  assert.equal(fit(16_512, { idleFiles: 512 }), 10_000 - 512);
+});
+
+test('a sixteenth of the descriptors is for files that stay open, and no more than is of use', () => {
+  assert.deepEqual([8, 64, 1024, 8192, 1_048_576, undefined].map(idleFilesThatFit), [0, 4, 64, 512, 512, 512]);
 });
 
 test('one descriptor less is one connection less', () => {

@@ -52,7 +52,7 @@ export interface FsContentStoreDeps {
  * So long at most a gateway reads a file without asking. Then it is looked at anew: what others do to our files behind our
  * back is noticed that soon, and what was read most lately stays open.
  */
-const leaseMs = 5000;
+const leaseMs = 2000;
 
 /**
  * Content on disk. The disk is the truth, the catalog a quick account of it: a file without a row is adopted when it is
