@@ -3,6 +3,7 @@ import { AppError } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import { abandonable } from '../core/shared-calls.ts';
 import type { BlobAnswer, BlobRequest, Depot } from '../pull/depot.ts';
+import type { BlockReads } from './blocks/block-reads.ts';
 import { BodyWriter } from './body-writer.ts';
 import { applicableRange, noneMatchNames } from './conditional.ts';
 import { type Content, contentHeaders, validatorHeaders } from './content-headers.ts';
@@ -13,6 +14,7 @@ import type { SharedReads } from './shared-reads.ts';
 export interface BlobDeps {
   readonly depot: Pick<Depot, 'blob'>;
   readonly reads: SharedReads;
+  readonly blocks?: BlockReads | undefined;
   readonly clock: Clock;
 }
 
@@ -72,6 +74,7 @@ function sendBody(
     deps,
     {
       signal: exchange.signal,
+      pace: exchange.pace,
       begin: (alone) => exchange.begin(status, headers, alone),
       write: (block, taken) => {
         // A block of a file is the pool's, which counts it.
@@ -81,6 +84,7 @@ function sendBody(
       end: () => exchange.end(),
     },
     body,
+    sizeBytes,
   );
   // With the size the headers are complete, and a client that has them goes on waiting (P2). Without it we could only
   // promise a body of which nothing is known.

@@ -3,48 +3,12 @@ import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import type { BlobBody } from '../pull/depot.ts';
-import { type BodyTarget, BodyWriter } from './body-writer.ts';
+import { BodyWriter } from './body-writer.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { SharedReads } from './shared-reads.ts';
 import { TestContent } from './testing/test-content.ts';
 import { until } from './testing/test-gateway.ts';
-
-/** A client that takes each block when the test says so. */
-class TestTarget implements BodyTarget {
-  readonly log: string[] = [];
-  readonly blocks: Buffer[] = [];
-  readonly controller = new AbortController();
-  #taken: ((error?: Error | null) => void) | undefined;
-
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
-  begin(alone: boolean): void {
-    this.log.push(alone ? 'headers' : 'begin');
-  }
-
-  write(block: Uint8Array, taken: (error?: Error | null) => void): void {
-    assert.equal(this.#taken, undefined, 'a second block while one is out');
-    this.log.push('write');
-    this.blocks.push(Buffer.from(block));
-    this.#taken = taken;
-  }
-
-  end(): void {
-    this.log.push('end');
-  }
-
-  get holding(): boolean {
-    return this.#taken !== undefined;
-  }
-
-  take(error?: Error): void {
-    const taken = this.#taken;
-    this.#taken = undefined;
-    taken?.(error);
-  }
-}
+import { TestTarget } from './testing/test-target.ts';
 
 class Setup implements Disposable {
   readonly pool = new BufferPool();
@@ -107,6 +71,7 @@ describe('BodyWriter', () => {
     assert.deepEqual([setup.pool.lent, setup.target.blocks.length], [1, 1]);
     setup.target.controller.abort(gone);
     await assert.rejects(run, gone);
+    setup.target.take(gone);
   });
 
   it('gives a client that takes long small blocks', async () => {
@@ -124,6 +89,7 @@ describe('BodyWriter', () => {
     );
     setup.target.controller.abort(gone);
     await assert.rejects(run, gone);
+    setup.target.take(gone);
   });
 
   it('waits for bytes, and takes no block while it does', async () => {
@@ -252,15 +218,18 @@ describe('BodyWriter', () => {
     writing.target.take();
   });
 
-  it('never gives a block back that the socket may still refer to', async () => {
+  it('keeps a block that the socket was handed until it refers to it no more, also when all else is over', async () => {
     using setup = new Setup('some bytes');
     const run = setup.writer.run();
     await until(() => setup.target.holding);
     setup.target.controller.abort(gone);
     await assert.rejects(run, gone);
+    assert.deepEqual([setup.pool.lent, setup.content.closes], [1, [1]]);
     const fresh = setup.pool.take(10);
     assert.notEqual(fresh.toString('latin1', 0, 4), 'some');
     setup.pool.give(fresh);
+    setup.target.take();
+    assert.equal(setup.pool.lent, 0);
   });
 
   it('fails when a block cannot be written or the headers cannot be sent', async () => {

@@ -1,15 +1,22 @@
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
-import type { BlobBody } from '../pull/depot.ts';
+import type { BlobBody, BlobStorage } from '../pull/depot.ts';
+import type { BlockReads, PinnedBlock } from './blocks/block-reads.ts';
+import type { ClientPace } from './client-pace.ts';
 import type { LentBlock, SharedReads } from './shared-reads.ts';
 
 /** The response as the byte path needs it. */
 export interface BodyTarget {
+  /** What is known of how quickly the client takes what it is sent. */
+  readonly pace: ClientPace;
   /** Aborts when the client has left or must not wait any longer. */
   readonly signal: AbortSignal;
   /** Sends the status line and headers; `alone` where no byte follows at once. Called once, before the first byte. */
   begin(alone: boolean): void;
-  /** Hands a block to the socket. `taken` is called when the socket needs the block no more, or never. */
+  /**
+   * Hands a block to the socket. `taken` is called later, once, in every case, when the socket refers to the block no more:
+   * with an error where the client has left.
+   */
   write(block: Uint8Array, taken: (error?: Error | null) => void): void;
   /** Ends the response, complete. */
   end(): void;
@@ -17,14 +24,17 @@ export interface BodyTarget {
 
 export interface BodyWriterDeps {
   readonly reads: SharedReads;
+  /** Undefined: there are none, and every byte is read for the answer that needs it. */
+  readonly blocks?: BlockReads | undefined;
   readonly clock: Clock;
 }
 
-/** A block that the socket took faster than this was no load on it: the next one may be large. */
-const quickMs = 20;
+/** For a client of which nothing is known yet, or that is slow. */
 const smallestBlockBytes = 32 * 1024;
+/** For one that has not shown yet that it takes more than kernels hold for it. */
 const largestBlockBytes = 256 * 1024;
 
+type FileStorage = Extract<BlobStorage, { kind: 'file' }>;
 type State = 'ready' | 'waiting' | 'reading' | 'writing' | 'done';
 
 /**
@@ -32,33 +42,39 @@ type State = 'ready' | 'waiting' | 'reading' | 'writing' | 'done';
  *
  * Invariants: at any time the writer waits for exactly one thing (bytes that are not there yet, the disk, or the socket),
  * and `#state` says which. It holds at most one block, from the read until the socket has taken it; that the next read
- * waits for this is the back pressure, and why a client is never read ahead of by more than a block. A client that takes
- * long gets small blocks, so that thousands of them hold little.
+ * waits for this is the back pressure, and why a client is never read ahead of by more than a block. A quick client is
+ * written what is left of a shared block, which is there already or is read for all who want it; one that takes long gets
+ * small blocks of its own, so that thousands of them hold little, and pins none that are shared.
  * Ends in one place, `#settle`: with an error the response is left unfinished, for the caller to render or to cut. The
- * body is closed once, never while the disk reads from it. Cancellation is the target's signal.
+ * body is closed once, never while the disk reads from it. Cancellation is the target's signal. A block that the socket
+ * has been handed is released when the socket says so, also after the end: a block that changes while it is being sent
+ * would put one client's bytes into another's answer.
  */
 export class BodyWriter {
   readonly #deps: BodyWriterDeps;
   readonly #target: BodyTarget;
   readonly #body: BlobBody;
+  readonly #blobBytes: number | undefined;
   readonly #settled = Promise.withResolvers<void>();
   #state: State = 'ready';
   #offset: number;
   #begun = false;
   #failure: unknown;
-  #block: LentBlock | undefined;
-  #blockBytes = smallestBlockBytes;
+  #block: LentBlock | PinnedBlock | undefined;
+  #wantedBytes = 0;
   #sentBytes = 0;
   #handedMs = 0;
 
-  constructor(deps: BodyWriterDeps, target: BodyTarget, body: BlobBody) {
+  /** `blobBytes`: the size of the whole blob, where it is known. */
+  constructor(deps: BodyWriterDeps, target: BodyTarget, body: BlobBody, blobBytes?: number) {
+    this.#blobBytes = blobBytes;
     this.#deps = deps;
     this.#target = target;
     this.#body = body;
     this.#offset = body.start;
   }
 
-  /** Resolves when all is sent and the response ended; rejects with what prevented it. Nothing is held any more then. */
+  /** Resolves when all is sent and the response ended; rejects with what prevented it. Then the body is closed. */
   run(): Promise<void> {
     const { signal } = this.#target;
     if (signal.aborted) this.#settle(signal.reason);
@@ -129,13 +145,73 @@ export class BodyWriter {
       return this.#write(storage.bytes.subarray(offset, offset + Math.min(bytes, largestBlockBytes)));
     }
     if (storage.kind === 'window') {
-      this.#block = this.#deps.reads.copy(storage.window, offset, Math.min(bytes, this.#blockBytes));
-      if (this.#block.bytes.length > 0) return this.#write(this.#block.bytes);
-      this.#letGo(false);
+      const block = this.#deps.reads.copy(storage.window, offset, Math.min(bytes, this.#ownBlockBytes));
+      this.#block = block;
+      if (block.bytes.length > 0) return this.#write(block.bytes);
+      this.#letGo();
       return this.#wait();
     }
+    this.#wantedBytes = bytes;
+    if (!this.#fetchBlock(storage)) this.#read(storage.fd);
+  }
+
+  /** What is left of a shared block; false where there is none to be had. */
+  #fetchBlock(storage: FileStorage): boolean {
+    const { blocks } = this.#deps;
+    const { fd, fileId } = storage;
+    const { pace } = this.#target.pace;
+    if (blocks === undefined || fileId === undefined || pace === 'slow') return false;
+    const offset = this.#offset;
+    const found = blocks.find(fileId, offset, pace === 'quick');
+    if (found !== undefined) return this.#writeOf(found);
+    const bytes = this.#bytesOfBlock(storage, offset - (offset % blocks.blockBytes), blocks.blockBytes);
+    if (!blocks.read(fd, fileId, offset, bytes, pace === 'quick', this.#onBlock)) return false;
     this.#state = 'reading';
-    this.#deps.reads.read(storage.fd, offset, Math.min(bytes, this.#blockBytes), this.#onRead);
+    return true;
+  }
+
+  /** How long the block is that begins at `start`; 0 where not all of it is there. */
+  #bytesOfBlock({ sizeBytes }: FileStorage, start: number, blockBytes: number): number {
+    if (sizeBytes !== undefined) return Math.min(blockBytes, sizeBytes - start);
+    const bytes = Math.min(blockBytes, (this.#blobBytes ?? Number.POSITIVE_INFINITY) - start);
+    const body = this.#body;
+    return (body.mark ?? body).readableTo(start) >= start + bytes ? bytes : 0;
+  }
+
+  #writeOf(block: PinnedBlock): boolean {
+    this.#block = block;
+    const mostBytes = this.#target.pace.pace === 'quick' ? this.#wantedBytes : largestBlockBytes;
+    const bytes = block.from(this.#offset, Math.min(mostBytes, this.#wantedBytes));
+    if (bytes.length > 0) this.#write(bytes);
+    else this.#letGo();
+    return bytes.length > 0;
+  }
+
+  readonly #onBlock = (block: PinnedBlock | undefined): void => {
+    if (this.#state === 'done') {
+      this.#block = block;
+      return this.#release();
+    }
+    this.#state = 'ready';
+    try {
+      const { storage } = this.#body;
+      if (block !== undefined && this.#writeOf(block)) return;
+      if (storage.kind === 'file') this.#read(storage.fd);
+      else this.#next();
+    } catch (failure) {
+      this.#settle(failure);
+    }
+  };
+
+  /** Reads for this answer, and for those that want the same at the same moment. */
+  #read(fd: number): void {
+    this.#state = 'reading';
+    this.#deps.reads.read(fd, this.#offset, Math.min(this.#wantedBytes, this.#ownBlockBytes), this.#onRead);
+  }
+
+  get #ownBlockBytes(): number {
+    const { pace, isUntried } = this.#target.pace;
+    return pace === 'slow' || isUntried ? smallestBlockBytes : largestBlockBytes;
   }
 
   readonly #onRead = (error: Error | null, block: LentBlock | undefined): void => {
@@ -153,7 +229,7 @@ export class BodyWriter {
 
   /** What should be there cannot be read: perhaps the body has it from elsewhere. */
   #onUnread(cause: Error | null): void {
-    this.#letGo(false);
+    this.#letGo();
     this.#state = 'waiting';
     const message = cause === null ? 'the blob on disk is shorter than it says' : 'cannot read the blob from disk';
     const failure = new AppError('STORAGE_FAILED', message, { cause });
@@ -165,20 +241,19 @@ export class BodyWriter {
   };
 
   #write(bytes: Uint8Array): void {
-    this.#state = 'writing';
+    this.#begin(false);
     this.#sentBytes = bytes.length;
     this.#handedMs = this.#deps.clock.monotonic();
-    this.#begin(false);
+    this.#state = 'writing';
     this.#target.write(bytes, this.#onTaken);
   }
 
   readonly #onTaken = (error?: Error | null): void => {
+    this.#letGo();
     if (this.#state !== 'writing') return;
     if (error) return this.#settle(error);
-    this.#letGo(false);
     this.#offset += this.#sentBytes;
-    const quick = this.#deps.clock.monotonic() - this.#handedMs < quickMs;
-    this.#blockBytes = quick ? largestBlockBytes : smallestBlockBytes;
+    this.#target.pace.took(this.#sentBytes, this.#deps.clock.monotonic() - this.#handedMs);
     this.#next();
   };
 
@@ -196,19 +271,24 @@ export class BodyWriter {
     this.#state = 'done';
     this.#failure = failure;
     this.#target.signal.removeEventListener('abort', this.#onAbort);
-    // The socket may refer to the block for as long as it lives.
-    if (state === 'writing') this.#letGo(true);
-    // While the disk reads, the descriptor stays: #onRead releases it, and the block.
-    if (state !== 'reading') this.#release();
+    // While the disk reads, the descriptor stays: the read's end releases it, and the block.
+    if (state === 'reading') return;
+    // What the socket was handed is released once it is taken; the file is not needed for that.
+    if (state !== 'writing') this.#letGo();
+    this.#close();
   }
 
-  #letGo(spoiled: boolean): void {
-    this.#block?.release(spoiled);
+  #letGo(): void {
+    this.#block?.release();
     this.#block = undefined;
   }
 
   #release(): void {
-    this.#letGo(false);
+    this.#letGo();
+    this.#close();
+  }
+
+  #close(): void {
     this.#body.close();
     if (this.#failure === undefined) this.#settled.resolve();
     else this.#settled.reject(this.#failure);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BufferPool } from './buffer-pool.ts';
 
-const options = { largeBytes: 64, maxLarge: 2, smallBytes: 8, keptSmall: 1 };
+const options = { largeBytes: 64, maxLarge: 2, smallBytes: 8, keptSmall: 1, mostBytes: 1000 };
 
 describe('BufferPool', () => {
   it('lends large blocks for large needs, small ones for small needs', () => {
@@ -25,14 +25,28 @@ describe('BufferPool', () => {
     assert.equal(pool.take(64).length, 64);
   });
 
-  it('reuses a block that came back and never one that was dropped', () => {
+  it('reuses a block that came back, and never one that is out', () => {
     const pool = new BufferPool(options);
     const given = pool.take(64);
+    assert.notEqual(pool.take(64), given);
     pool.give(given);
     assert.equal(pool.take(64), given);
-    pool.drop(given);
-    assert.notEqual(pool.take(64), given);
-    assert.equal(pool.lent, 1);
+    assert.equal(pool.lent, 2);
+  });
+
+  it('keeps none while all that is lent and kept is more than it may have', () => {
+    const pool = new BufferPool({ ...options, keptSmall: 100, mostBytes: 160 });
+    const large = [pool.take(64), pool.take(64)];
+    for (const block of large) pool.give(block);
+    assert.deepEqual([pool.lentBytes, pool.keptBytes], [0, 128]);
+    const small = Array.from({ length: 10 }, () => pool.take(8));
+    assert.deepEqual([pool.lentBytes, pool.keptBytes], [80, 0]);
+    const more = Array.from({ length: 15 }, () => pool.take(8));
+    for (const block of [...small, ...more]) {
+      pool.give(block);
+      assert.ok(pool.lentBytes + pool.keptBytes <= 200);
+    }
+    assert.ok(pool.keptBytes > 0 && pool.keptBytes <= 160);
   });
 
   it('keeps no more small blocks than it is told', () => {

@@ -4,23 +4,28 @@ export interface BufferPoolOptions {
   /** How many large blocks may exist. Where all are lent, small ones are: nobody waits for a block (P3). */
   readonly maxLarge: number;
   readonly smallBytes: number;
-  /** How many small blocks are kept for reuse. Those lent are bounded by the number of connections. */
+  /** How many small blocks are kept for reuse. Those lent are bounded by what may be queued, and by the number of answers. */
   readonly keptSmall: number;
+  /** Beyond so many bytes, lent and kept, none are kept. */
+  readonly mostBytes: number;
 }
 
-export const bufferPoolDefaults: BufferPoolOptions = {
-  largeBytes: 256 * 1024,
-  maxLarge: 128,
-  smallBytes: 32 * 1024,
-  keptSmall: 256,
-};
+const sizes = { largeBytes: 256 * 1024, smallBytes: 32 * 1024 } as const;
+
+/** A pool for answers that may have `mostBytes` queued: a quarter in large blocks, and as much is kept for reuse. */
+export function bufferPoolOptions(mostBytes: number): BufferPoolOptions {
+  const quarter = mostBytes / 4;
+  const maxLarge = Math.floor(quarter / sizes.largeBytes);
+  return { ...sizes, maxLarge, keptSmall: Math.floor(quarter / sizes.smallBytes), mostBytes };
+}
+
+export const bufferPoolDefaults: BufferPoolOptions = bufferPoolOptions(64 * 1024 * 1024);
 
 /**
  * Lends blocks for the time between a read and the socket's having taken the bytes.
  *
- * Invariants: a block is lent to one borrower at a time; every `take` is followed by one `give` or one `drop`. `drop` is
- * for a block that a socket may still refer to: it is left to the garbage collector, because a block that is reused while
- * it is being sent would put one client's bytes into another client's response.
+ * Invariants: a block is lent to one borrower at a time, and every `take` is followed by one `give`, when no socket refers
+ * to the block any more: a block that is reused while it is being sent would put one client's bytes into another's answer.
  */
 export class BufferPool {
   readonly #options: BufferPoolOptions;
@@ -43,32 +48,37 @@ export class BufferPool {
     return this.#lentLarge * this.#options.largeBytes + this.#lentSmall * this.#options.smallBytes;
   }
 
+  /** The memory of those that are kept for reuse. */
+  get keptBytes(): number {
+    return this.#large.length * this.#options.largeBytes + this.#small.length * this.#options.smallBytes;
+  }
+
   /** A block for up to `wantedBytes`; it may be shorter. */
   take(wantedBytes: number): Buffer {
     const { largeBytes, smallBytes, maxLarge } = this.#options;
     if (wantedBytes > smallBytes && this.#lentLarge < maxLarge) {
       this.#lentLarge++;
-      return this.#large.pop() ?? Buffer.allocUnsafeSlow(largeBytes);
+      return this.#large.pop() ?? this.#allocate(largeBytes);
     }
     this.#lentSmall++;
-    return this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBytes);
+    return this.#small.pop() ?? this.#allocate(smallBytes);
   }
 
   give(block: Buffer): void {
-    const free = this.#return(block);
-    if (free === this.#large || free.length < this.#options.keptSmall) free.push(block);
+    const { largeBytes, keptSmall, mostBytes } = this.#options;
+    const isLarge = block.length === largeBytes;
+    if (isLarge) this.#lentLarge--;
+    else this.#lentSmall--;
+    if (this.lentBytes + this.keptBytes + block.length > mostBytes) return;
+    if (isLarge) this.#large.push(block);
+    else if (this.#small.length < keptSmall) this.#small.push(block);
   }
 
-  drop(block: Buffer): void {
-    this.#return(block);
-  }
-
-  #return(block: Buffer): Buffer[] {
-    if (block.length === this.#options.largeBytes) {
-      this.#lentLarge--;
-      return this.#large;
+  #allocate(bytes: number): Buffer {
+    if (this.lentBytes + this.keptBytes > this.#options.mostBytes) {
+      this.#large.length = 0;
+      this.#small.length = 0;
     }
-    this.#lentSmall--;
-    return this.#small;
+    return Buffer.allocUnsafeSlow(bytes);
   }
 }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { ClientPace } from './client-pace.ts';
 import type { Exchange } from './exchange.ts';
 
 /** What looks at a connection's bytes before node:http does. */
@@ -20,6 +21,7 @@ const maxPipelined = 64;
  */
 export class Connection {
   readonly client: string;
+  readonly pace: ClientPace = new ClientPace();
   /** When it was opened or, later, when its last request was over. */
   idleSinceMs: number;
   lane: ConnectionLane | undefined;

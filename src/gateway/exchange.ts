@@ -4,7 +4,11 @@ import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
+
+import type { ClientPace } from './client-pace.ts';
+
 import type { ManifestAsk } from './hits/judged-heads.ts';
+
 import type { QueuedBytes } from './queued-bytes.ts';
 import { discardBody, hasBody } from './request-body.ts';
 import { originFormOf } from './route.ts';
@@ -18,6 +22,16 @@ export interface ExchangeDeps {
   readonly queued: QueuedBytes;
   /** Whether connections are to be closed after the response. */
   closing(): boolean;
+}
+
+export interface ExchangeParts {
+  readonly id: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly client: string;
+  readonly pace: ClientPace;
+  /** The response has closed. */
+  closed(): void;
 }
 
 export interface ExchangeOptions {
@@ -47,6 +61,8 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly client: string;
+  /** How quickly the client takes what it is sent, on this connection. */
+  readonly pace: ClientPace;
   readonly head: boolean;
 
   /** What the handlers find out, for the event. */
@@ -83,19 +99,16 @@ export class Exchange {
   #left = false;
   #over = false;
 
-  constructor(
-    deps: ExchangeDeps,
-    options: ExchangeOptions,
-    parts: { id: string; request: IncomingMessage; response: ServerResponse; client: string; closed: () => void },
-  ) {
+  constructor(deps: ExchangeDeps, options: ExchangeOptions, parts: ExchangeParts) {
     this.#deps = deps;
     this.#options = options;
     this.id = parts.id;
     this.request = parts.request;
     this.response = parts.response;
     this.client = parts.client;
+    this.pace = parts.pace;
     this.head = parts.request.method === 'HEAD';
-    this.#closed = parts.closed;
+    this.#closed = () => parts.closed();
     this.#arrivedMs = deps.clock.monotonic();
     this.#stall = new StallTimer(deps.clock, options.clientTimeoutMs, () => this.cut());
     this.response.on('finish', () => this.#finished());
@@ -127,8 +140,9 @@ export class Exchange {
     if (alone) this.response.flushHeaders();
   }
 
-  /** Hands a block to the socket; `taken` is called once it needs the block no more. One at a time. */
+  /** Hands a block to the socket; `taken` is called once, in any case, when it refers to the block no more. One at a time. */
   write(block: Uint8Array, taken: (error?: Error | null) => void): void {
+    if (this.#over) return queueMicrotask(() => taken(new AppError('CANCELLED', 'the client has left')));
     this.#firstByteMs ??= this.#elapsedMs();
     this.#handedBytes = block.length;
     this.#taken = taken;
@@ -202,6 +216,9 @@ export class Exchange {
     this.#headerTimer?.clear();
     this.#letGo?.();
     if (!this.#complete) this.#controller.abort(new AppError('CANCELLED', 'the client has left'));
+    // The response is written, or its socket's handle is closed and has cancelled what it was writing. Node drops what it is
+    // given for a socket that was destroyed, and its callback too.
+    this.#onTaken(new AppError('CANCELLED', 'the client has left'));
     this.#publish();
     this.#closed();
   }
@@ -209,12 +226,14 @@ export class Exchange {
   readonly #onTaken = (error?: Error | null): void => {
     this.#stall.end();
     const taken = this.#taken;
+    if (taken === undefined) return;
+    this.#taken = undefined;
     // On a socket that was destroyed, pending writes are called back as if they had succeeded.
     this.#left ||= Boolean(error) || this.request.socket.destroyed;
-    if (this.#left) return taken?.(new AppError('CANCELLED', 'the client has left', { cause: error }));
+    if (this.#left) return taken(new AppError('CANCELLED', 'the client has left', { cause: error }));
     this.#bytes += this.#handedBytes;
     if (this.#bytes - this.#countedBytes >= countEveryBytes) this.#countServed();
-    taken?.();
+    taken();
   };
 
   /** Says how much more was sent. Now and then, so that a rate shows while a long body goes out. */

@@ -3,6 +3,7 @@ import { AppError } from '../core/errors.ts';
 import { referenceText } from '../core/reference.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
 import { serveBlob } from './blobs.ts';
+import type { BlockReads } from './blocks/block-reads.ts';
 import { revalidated } from './content-headers.ts';
 import { serveCatalog, serveReferrers, serveTags } from './discovery.ts';
 import type { Exchange } from './exchange.ts';
@@ -17,6 +18,7 @@ export interface RequestHandlerDeps {
   readonly hits?: Hits;
   readonly names: NameResolver;
   readonly reads: SharedReads;
+  readonly blocks?: BlockReads | undefined;
   readonly clock: Clock;
 }
 

@@ -7,6 +7,8 @@ import { listenFailure } from '../core/listen-failure.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
 import type { Channels, RequestTally } from '../telemetry/channels.ts';
 import { Admission, type Burden, type ResponseBound } from './admission.ts';
+import { BlockReads } from './blocks/block-reads.ts';
+import type { SharedBlocks } from './blocks/shared-blocks.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Connection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
@@ -35,6 +37,8 @@ export interface GatewayDeps {
   random(): number;
   /** Shared by gateways that run in one thread. */
   readonly pool?: BufferPool;
+  /** Blocks of hot files, shared by all gateways: for this one's thread. */
+  readonly blocks?: SharedBlocks | undefined;
   /** What it counts together with others, as the bounds are for all. Left out: it is the only gateway. */
   readonly counts?: GatewayCounts;
 }
@@ -47,7 +51,7 @@ export interface GatewayOptions {
   readonly reusePort?: boolean | undefined;
   /** How long a request waits for its response headers (P2). */
   readonly headerTimeoutMs: number;
-  /** How long a client may take to accept a block of up to 256 KiB; one that is known to be slow gets 32 KiB. */
+  /** How long a client may take to accept a block of up to 1 MiB; one that is known to be slow gets 32 KiB. */
   readonly clientTimeoutMs: number;
   readonly maxConnections: number;
   /** What clients are shown: then they speak HTTPS. Left out: plain HTTP. */
@@ -120,7 +124,11 @@ export class GatewayServer implements Gateway {
     this.#deps = deps;
     this.#options = options;
     const pool = deps.pool ?? new BufferPool();
-    this.#handler = new RequestHandler({ ...deps, reads: new SharedReads(pool) });
+    this.#handler = new RequestHandler({
+      ...deps,
+      reads: new SharedReads(pool),
+      blocks: deps.blocks && new BlockReads(deps.blocks),
+    });
     this.#queued = new QueuedBytes(pool);
     this.#counts = deps.counts ?? ownCounts();
     const { responses } = this.#counts;

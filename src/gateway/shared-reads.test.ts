@@ -37,10 +37,10 @@ describe('reads of files', () => {
     assert.deepEqual(blocks.map(text), ['23456', '23456', '23456']);
     assert.equal(new Set(blocks).size, 1);
     assert.equal(pool.lent, 1);
-    blocks[0]?.release(false);
-    blocks[1]?.release(false);
+    blocks[0]?.release();
+    blocks[1]?.release();
     assert.equal(pool.lent, 1, 'one still uses it');
-    blocks[2]?.release(false);
+    blocks[2]?.release();
     assert.equal(pool.lent, 0);
   });
 
@@ -58,16 +58,6 @@ describe('reads of files', () => {
     assert.equal(text(second), '0123');
   });
 
-  it('never lend a block again that a socket may still refer to', async () => {
-    const pool = new BufferPool({ largeBytes: 64, maxLarge: 2, smallBytes: 8, keptSmall: 4 });
-    const reads = new SharedReads(pool);
-    const [one, other] = await Promise.all([read(reads, 0, 4), read(reads, 0, 4)]);
-    one.release(true);
-    other.release(false);
-    assert.equal(pool.lent, 0);
-    assert.notEqual(pool.take(4).buffer, one.bytes.buffer);
-  });
-
   it('of a window are copies that stay as they are, of as much as was asked for', () => {
     const pool = new BufferPool();
     const reads = new SharedReads(pool);
@@ -76,8 +66,8 @@ describe('reads of files', () => {
     const [short, long] = [reads.copy(window, 2, 4), reads.copy(window, 6, 100_000)];
     passing.fill('x');
     assert.deepEqual([text(short), text(long)], ['2345', '6789']);
-    short.release(false);
-    long.release(false);
+    short.release();
+    long.release();
     assert.equal(pool.lent, 0);
     const fail = () => {
       throw new Error('gone');

@@ -8,7 +8,6 @@ export class LentBlock {
   readonly #buffer: Buffer;
   readonly #pool: BufferPool;
   #users: number;
-  #spoiled = false;
 
   constructor(pool: BufferPool, buffer: Buffer, bytes: number, users: number) {
     this.bytes = bytes === buffer.length ? buffer : buffer.subarray(0, bytes);
@@ -17,12 +16,9 @@ export class LentBlock {
     this.#users = users;
   }
 
-  /** This user is done with it. `spoiled`: a socket may still refer to it, so that it must not be used again. */
-  release(spoiled: boolean): void {
-    this.#spoiled ||= spoiled;
-    if (--this.#users > 0) return;
-    if (this.#spoiled) this.#pool.drop(this.#buffer);
-    else this.#pool.give(this.#buffer);
+  /** This user is done with it, and so is the socket that it was handed to. */
+  release(): void {
+    if (--this.#users === 0) this.#pool.give(this.#buffer);
   }
 }
 

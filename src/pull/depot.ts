@@ -164,8 +164,11 @@ export interface BlobBody {
 }
 
 export type BlobStorage =
-  /** `fileId`: where the bytes of the file never change again, a number that no other file in this process ever has. */
-  | { readonly kind: 'file'; readonly fd: number; readonly fileId?: number }
+  /**
+   * `fileId`: where bytes that can be read once never change again, a number that no other file in this process ever has.
+   * `sizeBytes`: where all of the file is there, how long it is.
+   */
+  | { readonly kind: 'file'; readonly fd: number; readonly fileId?: number; readonly sizeBytes?: number }
   | { readonly kind: 'memory'; readonly bytes: Uint8Array }
   | { readonly kind: 'window'; readonly window: BlobWindow };
 

@@ -93,6 +93,11 @@ export class SharedBlocks {
     return noBlock;
   }
 
+  /** Pins once more what this thread has pinned. */
+  pinAgain(slot: number): void {
+    Atomics.add(this.#words, this.layout.recordOf(slot) + blockWord.pins + this.#thread, 1);
+  }
+
   unpin(slot: number): void {
     Atomics.sub(this.#words, this.layout.recordOf(slot) + blockWord.pins + this.#thread, 1);
   }

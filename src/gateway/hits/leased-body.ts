@@ -35,7 +35,7 @@ export class LeasedBody implements BlobBody {
     this.#start = part?.start ?? 0;
     this.#end = part?.end ?? lease.sizeBytes;
     this.#askAnew = askAnew;
-    this.#storage = { kind: 'file', fd: lease.fd, fileId: lease.fileId };
+    this.#storage = { kind: 'file', fd: lease.fd, fileId: lease.fileId, sizeBytes: lease.sizeBytes };
   }
 
   get start(): number {

@@ -25,6 +25,10 @@ export class TestContent implements Disposable {
   whenUnreadable: (() => Promise<void> | void) | undefined;
   /** What is there is read as from a window. */
   isPassing = false;
+  /** The number of its file: then it may be served from shared blocks. */
+  fileId: number | undefined;
+  /** Its file is told to be all there, where it is. */
+  isFile = false;
   readonly #waiters = new Set<Waiter>();
   #filled = 0;
   #ended = false;
@@ -85,8 +89,11 @@ export class TestContent implements Disposable {
     const view = this.closes.push(0) - 1;
     const end = part?.end ?? this.sizeBytes;
     const until = end ?? Number.POSITIVE_INFINITY;
-    const storage = (): BlobStorage =>
-      this.isPassing ? { kind: 'window', window: this } : { kind: 'file', fd: this.fd };
+    const storage = (): BlobStorage => {
+      if (this.isPassing) return { kind: 'window', window: this };
+      const size = this.isFile && this.#ended ? { sizeBytes: this.bytes.length } : {};
+      return { kind: 'file', fd: this.fd, ...(this.fileId !== undefined && { fileId: this.fileId }), ...size };
+    };
     return {
       start: part?.start ?? 0,
       end,

@@ -11,7 +11,7 @@ import {
 import { RequestCounts } from '../../telemetry/request-tally.ts';
 import { BufferPool } from '../buffer-pool.ts';
 import { HitDepot, hitDepotDefaults } from '../hits/hit-depot.ts';
-import { type GatewayOptions, GatewayServer, gatewayDefaults } from '../server.ts';
+import { type GatewayDeps, type GatewayOptions, GatewayServer, gatewayDefaults } from '../server.ts';
 import { TestContent } from './test-content.ts';
 import { TestDepot, testNames } from './test-depot.ts';
 
@@ -37,7 +37,7 @@ export class TestGateway implements AsyncDisposable {
   readonly hits: HitDepot | undefined;
   readonly notes: HitNote[] = [];
 
-  private constructor({ remembers = false, ...options }: TestGatewayOptions) {
+  private constructor({ remembers = false, ...options }: TestGatewayOptions, more: Partial<GatewayDeps>) {
     this.depot = new TestDepot();
     this.clock = new VirtualClock();
     this.pool = new BufferPool();
@@ -57,13 +57,22 @@ export class TestGateway implements AsyncDisposable {
       : undefined;
     const ways = this.hits === undefined ? { depot } : { depot: this.hits, hits: this.hits };
     this.server = new GatewayServer(
-      { ...ways, names: testNames, channels, tally: new RequestCounts(channels), clock, pool, random: () => 0.5 },
+      {
+        ...ways,
+        names: testNames,
+        channels,
+        tally: new RequestCounts(channels),
+        clock,
+        pool,
+        random: () => 0.5,
+        ...more,
+      },
       { ...gatewayDefaults, host: '127.0.0.1', port: 0, ...options },
     );
   }
 
-  static async start(options: TestGatewayOptions = {}): Promise<TestGateway> {
-    const gateway = new TestGateway(options);
+  static async start(options: TestGatewayOptions = {}, more: Partial<GatewayDeps> = {}): Promise<TestGateway> {
+    const gateway = new TestGateway(options, more);
     gateway.port = (await gateway.server.listen()).port;
     return gateway;
   }
