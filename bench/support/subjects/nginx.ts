@@ -51,7 +51,7 @@ async function startNginx(upstreamUrl: string, options: NginxOptions) {
     await untilUp(() => answers(origin, () => child.isRunning), 'nginx');
   } catch (cause) {
     await close();
-    throw new Error(`nginx does not answer:\n${child.tail}`, { cause });
+    throw new Error(`nginx does not answer\n${child.tail}`, { cause });
   }
   return { origin, pid: child.pid, [Symbol.asyncDispose]: close };
 }

@@ -65,7 +65,7 @@ async function startServer({ checkout = ownCheckout, settings = {}, env = {} }: 
   } catch (cause) {
     const text = await readFile(logFile, 'utf8');
     await close();
-    throw new Error(`onepull does not answer:\n${text.slice(-1000)}`, { cause });
+    throw new Error(`onepull does not answer\n${text.slice(-1000)}`, { cause });
   }
   return { origin, pid: child.pid, [Symbol.asyncDispose]: close } satisfies RunningSubject;
 }

@@ -42,7 +42,7 @@ async function startVarnish(upstreamUrl: string) {
     await untilUp(() => answers(origin, () => child.isRunning), 'varnish');
   } catch (cause) {
     await close();
-    throw new Error(`varnish does not answer:\n${child.tail}`, { cause });
+    throw new Error(`varnish does not answer\n${child.tail}`, { cause });
   }
   return { origin, pid: child.pid, [Symbol.asyncDispose]: close };
 }
