@@ -102,7 +102,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const requests = new RequestCounts(channels);
   const loopTimes = () => performance.eventLoopUtilization();
   const threads = new ThreadReports({ clock, counts: requests, log: deps.log, loopTimes });
-  const gateway = opening.use(openGateway(config, deps, { depot, requests, threads }));
+  const gateway = opening.use(openGateway(config, deps, { depot, changes, requests, threads }, opening));
 
   const version = productVersion();
   const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
@@ -153,12 +153,18 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 
 interface GatewayParts {
   readonly depot: PullDepot;
+  readonly changes: ChangeCount;
   readonly requests: RequestCounts;
   readonly threads: ThreadReports;
 }
 
 /** In this thread, or in as many of their own as are wanted. */
-function openGateway(config: Config, deps: AppDeps, { depot, requests, threads: reports }: GatewayParts): Gateway {
+function openGateway(
+  config: Config,
+  deps: AppDeps,
+  { depot, changes, requests, threads: reports }: GatewayParts,
+  opening: AsyncDisposableStack,
+): Gateway {
   const { channels } = deps;
   const clock = systemClock;
   const registries = config.upstreams.map(({ name }) => name);

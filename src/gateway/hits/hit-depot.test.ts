@@ -220,6 +220,22 @@ describe('a leased blob', () => {
     assert.equal(setup.blobsAsked, 1);
   });
 
+  it('that only HEAD asked for is described without asking, in its scope, its time, and until a change', async () => {
+    using setup = new Setup();
+    const head = { method: 'HEAD' } as const;
+    for (let round = 0; round < 3; round++) {
+      const answer = await setup.ask(head);
+      assert.equal(answer.kind === 'head' && answer.sizeBytes, 10);
+    }
+    assert.equal(setup.blobsAsked, 1);
+    await setup.ask({ ...head, scope: testNames.resolve(undefined, 'b') });
+    setup.depot.changes.bump();
+    await setup.ask(head);
+    setup.clock.advance(60_000);
+    await setup.ask(head);
+    assert.equal(setup.blobsAsked, 4);
+  });
+
   it('is asked for anew when it was taken back', async () => {
     using setup = new Setup();
     const { use } = await setup.leased();

@@ -95,7 +95,8 @@ export class HitDepot implements Depot, Hits, Disposable {
 
   async blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
     const { scope, digest } = request;
-    const known = request.method === 'HEAD' ? this.#blobs.get(scope, digest) : this.#blobs.enter(scope, digest);
+    if (request.method === 'HEAD') return this.#describe(request, signal);
+    const known = this.#blobs.enter(scope, digest);
     if (known !== undefined) return this.#leased(request, known);
     const answer = await this.#depot.blob({ ...request, gateway: this.#gateway }, signal);
     if (answer.kind === 'body' && answer.lease !== undefined) this.#blobs.add(scope, digest, answer.lease);
@@ -119,12 +120,25 @@ export class HitDepot implements Depot, Hits, Disposable {
     this.#notes[Symbol.dispose]();
   }
 
-  /** The answer from a lease; for GET its use is entered. */
+  async #describe(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
+    const { scope, digest } = request;
+    const known = this.#blobs.describe(scope, digest);
+    if (known !== undefined) {
+      this.#notes.add(known.count, 'HEAD');
+      return { kind: 'head', sizeBytes: known.sizeBytes, served: 'hit' };
+    }
+    const answer = await this.#depot.blob(request, signal);
+    if (answer.kind === 'head' && answer.keep !== undefined && answer.sizeBytes !== undefined) {
+      this.#blobs.addDescribed(scope, digest, answer.sizeBytes, answer.keep);
+    }
+    return answer;
+  }
+
+  /** The answer to GET from a lease whose use is entered. */
   #leased(request: BlobRequest, known: KnownBlob): BlobAnswer {
     const { lease, use, count } = known;
     const { sizeBytes } = lease;
-    this.#notes.add(count, request.method);
-    if (request.method === 'HEAD') return { kind: 'head', sizeBytes, served: 'hit' };
+    this.#notes.add(count, 'GET');
     const decision = decideRange(request.range, sizeBytes);
     if (decision.kind === 'unsatisfiable') {
       use.leave();

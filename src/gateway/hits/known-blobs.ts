@@ -4,8 +4,15 @@ import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type Scope, scopeKey } from '../../core/scope.ts';
 import { SharedUse } from '../../core/shared-use.ts';
-import type { BlobLease } from '../../pull/depot.ts';
+import type { BlobLease, Keep } from '../../pull/depot.ts';
 import { HitCount } from './hit-notes.ts';
+
+/** A blob that the scope has. */
+export interface DescribedBlob {
+  readonly sizeBytes: number;
+  readonly keep: Keep;
+  readonly count: HitCount;
+}
 
 export interface KnownBlob {
   readonly lease: BlobLease;
@@ -14,33 +21,38 @@ export interface KnownBlob {
 }
 
 /**
- * The blobs that this gateway has a lease on, and where they may be served from.
+ * The blobs that this gateway has a lease on, and where they may be served from; and what HEAD was told of others.
  *
- * Invariants: a lease is found only in the scope that it was given for (P9), before its time is up and while the count of
- * changes is the same. To read of it one has to enter its use first and to look here again: what is found after that
+ * Invariants: either is found only in the scope that it was given for (P9), before its time is up and while the count of
+ * changes is the same. To read of a lease one has to enter its use first and to look here again: what is found after that
  * stays until it is left.
  */
 export class KnownBlobs {
   readonly #changes: Pick<ChangeCount, 'value'>;
   readonly #clock: Clock;
   readonly #known: LRUCache<string, KnownBlob>;
+  readonly #described: LRUCache<string, DescribedBlob>;
 
   constructor(deps: { changes: Pick<ChangeCount, 'value'>; clock: Clock }, options: { maxEntries: number }) {
     this.#changes = deps.changes;
     this.#clock = deps.clock;
     this.#known = new LRUCache({ max: options.maxEntries });
+    this.#described = new LRUCache({ max: options.maxEntries });
   }
 
   get size(): number {
     return this.#known.size;
   }
 
-  get(scope: Scope, digest: Digest): KnownBlob | undefined {
+  /** For HEAD: from a lease, or from what was said to HEAD before. */
+  describe(scope: Scope, digest: Digest): DescribedBlob | undefined {
     const key = blobKey(scope, digest);
-    const known = this.#known.get(key);
-    if (known === undefined) return undefined;
-    if (this.#stands(known)) return known;
-    this.#known.delete(key);
+    const leased = this.#known.get(key);
+    if (leased !== undefined && this.#stands(leased.lease.keep)) return { ...leased.lease, count: leased.count };
+    const described = this.#described.get(key);
+    if (described === undefined) return undefined;
+    if (this.#stands(described.keep)) return described;
+    this.#described.delete(key);
     return undefined;
   }
 
@@ -50,7 +62,7 @@ export class KnownBlobs {
     if (known === undefined) return undefined;
     const entered = known.use.enter();
     // Only now: what changes from here on waits until the use is left.
-    if (entered && this.#stands(known)) return known;
+    if (entered && this.#stands(known.lease.keep)) return known;
     if (entered) known.use.leave();
     this.forget(scope, digest, known);
     return undefined;
@@ -61,14 +73,19 @@ export class KnownBlobs {
     this.#known.set(blobKey(scope, digest), { lease, use, count: new HitCount(scope, digest, undefined) });
   }
 
+  addDescribed(scope: Scope, digest: Digest, sizeBytes: number, keep: Keep): void {
+    const count = new HitCount(scope, digest, undefined);
+    this.#described.set(blobKey(scope, digest), { sizeBytes, keep, count });
+  }
+
   /** `known` is of no use any more. */
   forget(scope: Scope, digest: Digest, known: KnownBlob): void {
     const key = blobKey(scope, digest);
     if (this.#known.peek(key) === known) this.#known.delete(key);
   }
 
-  #stands({ lease: { keep } }: KnownBlob): boolean {
-    return keep.change === this.#changes.value && keep.untilMs > this.#clock.now();
+  #stands({ change, untilMs }: Keep): boolean {
+    return change === this.#changes.value && untilMs > this.#clock.now();
   }
 }
 

@@ -76,7 +76,7 @@ export class TestDepot implements Depot {
     const content = this.contents.get(request.digest);
     if (content === undefined) throw new AppError('BLOB_UNKNOWN', 'no such blob');
     const { sizeBytes } = content;
-    if (request.method === 'HEAD') return { kind: 'head', sizeBytes, served: this.served };
+    if (request.method === 'HEAD') return { kind: 'head', sizeBytes, served: this.served, keep: this.keep };
     const decision = sizeBytes === undefined ? { kind: 'whole' as const } : decideRange(request.range, sizeBytes);
     if (decision.kind === 'unsatisfiable') return { kind: 'unsatisfiable', sizeBytes: content.bytes.length };
     const part = decision.kind === 'part' ? decision.range : undefined;
