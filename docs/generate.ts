@@ -61,6 +61,7 @@ function metricsPage(): string {
     channels,
     requests: new RequestCounts(channels),
     threads: { refresh: async () => {}, busy: () => [] },
+    certificateUntilMs: () => undefined,
     droppedLines: () => 0,
     flights: () => [],
     upstreams: () => [],

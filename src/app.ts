@@ -13,6 +13,7 @@ import { HitDepot, hitDepotDefaults } from './gateway/hits/hit-depot.ts';
 import { type GatewayOptions, GatewayServer, gatewayDefaults } from './gateway/server.ts';
 import { SharedParts } from './gateway/threads/depot-host.ts';
 import { GatewayCrew } from './gateway/threads/gateway-crew.ts';
+import { CertificateWatch } from './gateway/tls/certificate-watch.ts';
 import { Fetches } from './pull/fetches.ts';
 import { PullBoard } from './pull/pull-board.ts';
 import { PullDepot } from './pull/pull-depot.ts';
@@ -102,7 +103,9 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const requests = new RequestCounts(channels);
   const loopTimes = () => performance.eventLoopUtilization();
   const threads = new ThreadReports({ clock, counts: requests, log: deps.log, loopTimes });
-  const gateway = opening.use(openGateway(config, deps, { depot, changes, requests, threads }, opening));
+  const certificate = opening.use(await openCertificate(config, channels));
+  const gateway = opening.use(openGateway(config, deps, { certificate, depot, changes, requests, threads }, opening));
+  certificate?.subscribe((next) => gateway.useCertificate(next));
 
   const version = productVersion();
   const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
@@ -111,6 +114,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       channels,
       requests,
       threads,
+      certificateUntilMs: () => certificate?.untilMs,
       droppedLines: () => deps.log?.droppedLines ?? 0,
       cache,
       diskFreeBytes: () => store.diskFreeBytes(),
@@ -127,7 +131,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
         channels,
         metrics,
         readiness: () => (isDraining ? ['shutting down'] : []),
-        warnings: () => store.health(),
+        warnings: () => [...store.health(), ...(certificate?.warnings() ?? [])],
         flights: () => [...fetches.snapshots(), ...fetches.ended()],
         pulls: () => board.snapshots(),
         upstreams: () => registries.map((registry) => registry.snapshot()),
@@ -152,6 +156,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 }
 
 interface GatewayParts {
+  readonly certificate: CertificateWatch | undefined;
   readonly depot: PullDepot;
   readonly changes: ChangeCount;
   readonly requests: RequestCounts;
@@ -162,14 +167,15 @@ interface GatewayParts {
 function openGateway(
   config: Config,
   deps: AppDeps,
-  { depot, changes, requests, threads: reports }: GatewayParts,
+  { certificate, depot, changes, requests, threads: reports }: GatewayParts,
   opening: AsyncDisposableStack,
 ): Gateway {
   const { channels } = deps;
   const clock = systemClock;
   const registries = config.upstreams.map(({ name }) => name);
   const fallback = config.upstreams.find(({ isDefault }) => isDefault)?.name;
-  const options: GatewayOptions = { ...gatewayOptions(config), ...connectionBounds(config, deps) };
+  const shown = { certificate: certificate?.current };
+  const options: GatewayOptions = { ...gatewayOptions(config), ...connectionBounds(config, deps), ...shown };
   const threads = gatewayThreads(config, channels);
   if (threads === 0) {
     const names = new RegistryNames(registries, fallback);
@@ -181,6 +187,13 @@ function openGateway(
     { depot, hits: undefined, parts: new SharedParts(), reports, channels, clock, forget() {} },
     { threads, gateway: options, names: { registries, fallback }, log: config.log, saysEvents: deps.log === undefined },
   );
+}
+
+/** Undefined: clients speak plain HTTP. */
+function openCertificate({ server: { tls } }: Config, channels: Channels): Promise<CertificateWatch> | undefined {
+  const { certFile, keyFile } = tls;
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  return CertificateWatch.open({ clock: systemClock, channels }, { certFile, keyFile });
 }
 
 /** Several listeners on one port are a thing of few systems. */

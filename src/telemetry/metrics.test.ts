@@ -8,6 +8,7 @@ import { RequestCounts } from './request-tally.ts';
 function setUp(
   flights: MetricsDeps['flights'] = () => [],
   upstreams: MetricsDeps['upstreams'] = () => [],
+  certificateUntilMs: MetricsDeps['certificateUntilMs'] = () => undefined,
 ): { channels: Channels; requests: RequestCounts; metrics: Metrics } {
   const channels = new Channels();
   const requests = new RequestCounts(channels);
@@ -19,6 +20,7 @@ function setUp(
     requests,
     threads,
     droppedLines: () => 4,
+    certificateUntilMs,
     flights,
     load,
     cache,
@@ -183,4 +185,13 @@ test('endpoints show what is known of them, and a rest only while it lasts', asy
   );
   pauses.length = 0;
   assert.doesNotMatch(await metrics.text(), /paused_seconds\{/);
+});
+
+test('the end of the certificate shows where there is one', async () => {
+  const without = await setUp().metrics.text();
+  assert.doesNotMatch(without, /^onepull_tls_certificate/m);
+  await has(
+    setUp(undefined, undefined, () => 1_800_000_000_500).metrics,
+    'onepull_tls_certificate_expiry_timestamp_seconds 1800000000.5',
+  );
 });

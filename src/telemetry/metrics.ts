@@ -20,6 +20,8 @@ export interface MetricsDeps {
     /** How busy each of them is, between 0 and 1. */
     busy(): readonly { readonly thread: string; readonly ratio: number }[];
   };
+  /** When the certificate that clients are shown ceases to hold; undefined where they are shown none. */
+  certificateUntilMs(): number | undefined;
   /** Lines that were left out of the log, as nobody took them. */
   droppedLines(): number;
   /** What is free on the cache's disk; undefined where the system does not say. */
@@ -54,6 +56,7 @@ export class Metrics {
     this.#countEvictions(deps.channels);
     this.#readGauges(deps);
     this.#readThreads(deps);
+    this.#readCertificate(deps);
     addUpstreamGauges(this.#registry, deps.upstreams);
     this.#gauge('build_info', 'The running version; always 1.', ['version']).set({ version: options.version }, 1);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });
@@ -230,6 +233,19 @@ export class Metrics {
       collect() {
         this.reset();
         this.inc(droppedLines());
+      },
+    });
+  }
+
+  #readCertificate({ certificateUntilMs }: MetricsDeps): void {
+    new Gauge({
+      name: 'onepull_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the certificate of the data port expires, in seconds since the epoch; only where clients speak HTTPS.',
+      registers: [this.#registry],
+      collect() {
+        const untilMs = certificateUntilMs();
+        if (untilMs === undefined) this.remove();
+        else this.set(untilMs / 1000);
       },
     });
   }

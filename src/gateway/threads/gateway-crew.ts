@@ -5,6 +5,7 @@ import type { ThreadTelemetryOptions } from '../../telemetry/thread-telemetry.ts
 import type { Gateway } from '../gateway.ts';
 import type { GatewayOptions } from '../server.ts';
 import { SharedCounts } from '../shared-counts.ts';
+import type { ServerCertificate } from '../tls/tls-front.ts';
 import { GatewayWorker, type GatewayWorkerDeps, type ThreadEnd } from './gateway-worker.ts';
 import { PortClaim } from './port-claim.ts';
 import type { Breakage, ThreadData } from './thread-messages.ts';
@@ -59,12 +60,14 @@ export class GatewayCrew implements Gateway {
   readonly #counts: SharedCounts;
   readonly #places: readonly Place[];
   #address: { host: string; port: number } | undefined;
+  #certificate: ServerCertificate | undefined;
   #replaced = 0;
   #drained: Promise<void> | undefined;
 
   constructor(deps: GatewayCrewDeps, options: GatewayCrewOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#certificate = options.gateway.certificate;
     this.#counts = new SharedCounts(new SharedArrayBuffer(SharedCounts.bytesFor(options.threads)));
     this.#places = Array.from({ length: options.threads }, () => ({
       worker: undefined,
@@ -107,6 +110,11 @@ export class GatewayCrew implements Gateway {
     }
   }
 
+  useCertificate(certificate: ServerCertificate): void {
+    this.#certificate = certificate;
+    for (const { worker } of this.#places) worker?.useCertificate(certificate);
+  }
+
   drain(timeoutMs: number): Promise<void> {
     const workers = this.#places.flatMap(({ worker }) => (worker === undefined ? [] : [worker]));
     this.#drained ??= this.#drainOnce(workers);
@@ -135,7 +143,8 @@ export class GatewayCrew implements Gateway {
   }
 
   #start(place: Place, gateway: number): GatewayWorker {
-    const { gateway: options, names, log, saysEvents } = this.#options;
+    const { names, log, saysEvents } = this.#options;
+    const options = { ...this.#options.gateway, certificate: this.#certificate };
     const counts = this.#counts.shared;
     const worker = new GatewayWorker(this.#deps, { gateway, options, names, log, saysEvents, counts });
     place.worker = worker;

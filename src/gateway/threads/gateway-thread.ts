@@ -32,12 +32,13 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
   const depot = new DepotClient({ clock }, data.depot);
   const counts = new SharedCounts(data.counts).of(data.gateway);
   const deps = { depot, names, channels, tally, clock, random: Math.random, counts };
+  let { certificate } = data.options;
   let gateway: GatewayServer | undefined;
   let begun: Promise<void> | undefined;
   telemetry.showLoad(() => gateway?.load() ?? { responses: 0, queuedBytes: 0 });
 
   async function listen(port: number): Promise<void> {
-    gateway = new GatewayServer(deps, { ...data.options, port, reusePort: true });
+    gateway = new GatewayServer(deps, { ...data.options, certificate, port, reusePort: true });
     try {
       say({ kind: 'listening', ...(await gateway.listen()) });
       every(clock, noteEveryMs, () => gateway?.load());
@@ -63,6 +64,9 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
         return begun;
       case 'drain':
         return drain(message.timeoutMs);
+      case 'certificate':
+        certificate = message.certificate;
+        return gateway?.useCertificate(certificate);
       case 'telemetry':
         return telemetry.receive(message.question);
       case 'break':

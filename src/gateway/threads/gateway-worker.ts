@@ -3,6 +3,7 @@ import type { AppError } from '../../core/errors.ts';
 import { asAppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { ThreadInbox, ThreadReports } from '../../telemetry/thread-reports.ts';
+import type { ServerCertificate } from '../tls/tls-front.ts';
 import { DepotHost, type DepotHostDeps } from './depot-host.ts';
 import { errorOf } from './messages.ts';
 import type { Breakage, FromThread, ThreadData, ToThread } from './thread-messages.ts';
@@ -71,6 +72,10 @@ export class GatewayWorker {
   listen(port: number): Promise<{ host: string; port: number }> {
     this.#say({ kind: 'listen', port });
     return this.#listening.promise;
+  }
+
+  useCertificate(certificate: ServerCertificate): void {
+    this.#say({ kind: 'certificate', certificate });
   }
 
   drain(timeoutMs: number): void {

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { NoticeEvent, RequestEvent } from '../../telemetry/channels.ts';
 import type { ThreadQuestion, ThreadReport, ThreadTelemetryOptions } from '../../telemetry/thread-telemetry.ts';
 import type { GatewayOptions } from '../server.ts';
+import type { ServerCertificate } from '../tls/tls-front.ts';
 import type { PlainError } from './messages.ts';
 
 /** What a gateway's thread is started with. */
@@ -21,6 +22,7 @@ export interface ThreadData {
 
 export type ToThread =
   | { readonly kind: 'listen'; readonly port: number }
+  | { readonly kind: 'certificate'; readonly certificate: ServerCertificate }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   | { readonly kind: 'telemetry'; readonly question: ThreadQuestion }
   /** For tests: it dies of it. */
