@@ -3,6 +3,7 @@ import { type BarPanel, barChart } from '../support/bar-chart.ts';
 import { type Machine, machineText } from '../support/machine.ts';
 import { type Column, markdownTable } from '../support/markdown-table.ts';
 import { type Spread, spreadText } from '../support/statistics.ts';
+import { subjectStyle } from '../support/subject-style.ts';
 import { type Verdict, verdictText } from '../support/verdict.ts';
 import type { Parameters } from './parameters.ts';
 import type { Row } from './summary.ts';
@@ -25,7 +26,7 @@ export function ingestReport({ machine, parameters, titles, absent, rows, verdic
 ![Bytes for each second of a cold pull, and what a GB costs](ingest.svg)
 
 Made by \`${machine.command}\` on ${machine.date} UTC${commit}: ${machineText(machine)}.
-${rounds} rounds. One client pulls an image with one layer of ${formatSize(blobBytes)} that nobody has yet, over a line as fast as the machine,
+${rounds} round${rounds === 1 ? '' : 's'}. One client pulls an image with one layer of ${formatSize(blobBytes)} that nobody has yet, over a line as fast as the machine,
 which upstream, cache and client share. A pull counts as unfinished after ${formatDuration(capMs)}. Each has its digest checked afterwards.
 
 ${markdownTable(columns(titles), rows)}
@@ -48,8 +49,10 @@ export function ingestChart(rows: readonly Row[], notes: readonly string[]): str
         title: '',
         bars: rows
           .filter((row) => figure(row).median > 0)
-          .map((row, n) => ({ label: row.subject, style: n + 1, value: figure(row).median, ...figure(row) }))
-          .map((bar) => ({ ...bar, text: text(bar.value) })),
+          .map((row) => {
+            const { median: value, min, max } = figure(row);
+            return { label: row.subject, style: subjectStyle(row.subject), value, min, max, text: text(value) };
+          }),
       },
     ],
   });

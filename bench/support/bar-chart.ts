@@ -12,6 +12,7 @@ export interface Bar {
 }
 
 export interface BarGroup {
+  /** Above its bars; nothing where there is one group only. */
   readonly title: string;
   readonly bars: readonly Bar[];
 }
@@ -51,7 +52,11 @@ export function barChart({ title, panels, notes }: BarChart): string {
 }
 
 function groupsHeight(groups: readonly BarGroup[]): number {
-  return groups.reduce((sum, { bars }) => sum + groupTitleHeight + bars.length * rowHeight, 0);
+  return groups.reduce((sum, group) => sum + titleHeight(group) + group.bars.length * rowHeight, 0);
+}
+
+function titleHeight({ title }: BarGroup): number {
+  return title === '' ? 0 : groupTitleHeight;
 }
 
 function panelSvg({ title, groups }: BarPanel, left: number): string {
@@ -59,8 +64,8 @@ function panelSvg({ title, groups }: BarPanel, left: number): string {
   const lines = [text(16, 28, title, 'class="title"')];
   let y: number = plot.top;
   for (const group of groups) {
-    lines.push(text(16, y + 16, group.title, 'class="name"'));
-    y += groupTitleHeight;
+    if (group.title !== '') lines.push(text(16, y + 16, group.title, 'class="name"'));
+    y += titleHeight(group);
     for (const bar of group.bars) {
       lines.push(...barSvg(bar, y, plot.width / most));
       y += rowHeight;

@@ -1,4 +1,5 @@
 import { type Bar, type BarGroup, barChart } from '../support/bar-chart.ts';
+import { subjectStyle } from '../support/subject-style.ts';
 import { manifestsAt } from './parameters.ts';
 import { rateText } from './rate-text.ts';
 import type { Row } from './summary.ts';
@@ -14,13 +15,10 @@ export function throughputChart(rows: readonly Row[], notes: readonly string[]):
     panels: [
       { title: `Answers for each second, ${manifestsAt} connections`, groups: groupsOf(manifests) },
       { title: 'Bytes for each second', groups: groupsOf([...blobs, ...tls]) },
-    ],
+    ].filter(({ groups }) => groups.length > 0),
     notes,
   });
 }
-
-/** Who has which colour, whatever is added to its name. */
-const styles = ['onepull', 'distribution', 'nginx', 'varnish'];
 
 function groupsOf(rows: readonly Row[]): BarGroup[] {
   const cases = Map.groupBy(rows, ({ case: one }) => one);
@@ -31,6 +29,6 @@ function groupsOf(rows: readonly Row[]): BarGroup[] {
 }
 
 function barOf({ subject, rate, case: { unit } }: Row): Bar {
-  const style = 1 + Math.max(0, styles.indexOf(subject.split(',')[0] ?? ''));
+  const style = subjectStyle(subject);
   return { label: subject, style, value: rate.median, min: rate.min, max: rate.max, text: rateText(unit, rate.median) };
 }

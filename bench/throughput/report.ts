@@ -43,7 +43,7 @@ export function throughputReport(input: ReportInput): string {
 ![Answers and bytes for each second](throughput.svg)
 
 Made by \`${machine.command}\` on ${machine.date} UTC${commit}: ${machineText(machine)}.
-${rounds} rounds of ${seconds} s each; subjects take turns within a round, and all share the machine with the client. A manifest of
+${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} s for each measurement; subjects take turns within a round, and all share the machine with the client. A manifest of
 ${manifestBytes} bytes, a blob of ${formatSize(blobBytes)}, a small one of ${formatSize(smallBlobBytes)}, ranges of ${formatSize(rangeBytes)} all over the large one. Every subject has
 served the right bytes of all of it before it is measured. No access log, except where it says so; no scrub.
 

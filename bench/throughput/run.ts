@@ -15,7 +15,7 @@ import type { SubjectsSetup } from './subjects.ts';
 export interface Measurements {
   readonly samples: readonly LoadSample[];
   readonly subjects: readonly Pick<Subject, 'name' | 'title' | 'version'>[];
-  /** What could not take part, and why. */
+  /** What could not take part, and why; and what was not as it should be. */
   readonly absent: readonly string[];
   readonly manifestBytes: number;
 }
@@ -43,7 +43,6 @@ export async function runThroughput(plan: Plan, progress: (line: string) => void
   const certificate = needsForCertificate() === false ? await makeCertificate(folder.path) : undefined;
   const started = await startAll(plan, { upstream, content, certificate, stack, progress });
   const cases = plan.cases.filter(({ client }) => client === 'lean' || needs('wrk') === false);
-  const absent = [...started.absent, ...(cases.length < plan.cases.length ? [`wrk: ${needs('wrk')}`] : [])];
   const samples: LoadSample[] = [];
   for (let round = 1; round <= parameters.rounds; round++) {
     for (const [n, one] of cases.entries()) {
@@ -59,6 +58,12 @@ export async function runThroughput(plan: Plan, progress: (line: string) => void
       }
     }
   }
+  const { getBlob } = await upstream.report();
+  const absent = [
+    ...started.absent,
+    ...(cases.length < plan.cases.length ? [`Nothing was measured with wrk (${needs('wrk')})`] : []),
+    ...(getBlob > 0 ? [`What should have been hot was not: upstream was asked for blobs ${getBlob} times`] : []),
+  ];
   return { samples, subjects: started.subjects, absent, manifestBytes: content['manifest by digest'].sizeBytes };
 }
 

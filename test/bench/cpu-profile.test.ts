@@ -19,12 +19,16 @@ const thread = {
 };
 
 test('self times of a function add up, wherever it was called from and in whatever thread', () => {
-  const { functions, busyMs, idleMs } = summariseProfiles([thread, thread]);
+  const { functions, busyMs, idleMs, threads } = summariseProfiles([thread, thread]);
   assert.deepEqual(functions, [
     { name: 'serve', place: 'src/gateway/server.ts:42', selfMs: 6, share: 1 },
     { name: '(anonymous)', place: '', selfMs: 0, share: 0 },
   ]);
   assert.deepEqual([busyMs, idleMs], [6, 8]);
+  assert.deepEqual(threads, [
+    { busyMs: 3, idleMs: 4 },
+    { busyMs: 3, idleMs: 4 },
+  ]);
 });
 
 test('the table shows the first functions and their share of the time that was not idle', () => {

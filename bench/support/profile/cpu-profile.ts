@@ -27,6 +27,8 @@ export interface CpuProfile {
   /** Of all threads together. */
   readonly busyMs: number;
   readonly idleMs: number;
+  /** Of each thread, the busiest first. */
+  readonly threads: readonly { readonly busyMs: number; readonly idleMs: number }[];
   /** The most first. */
   readonly functions: readonly SelfTime[];
 }
@@ -41,6 +43,17 @@ export async function readProfiles(folder: string): Promise<CpuProfile> {
 }
 
 export function summariseProfiles(files: readonly ProfileFile[]): CpuProfile {
+  const threads = files.map((file) => functionsOf([file]));
+  const { busyMs, idleMs, functions } = functionsOf(files);
+  return {
+    busyMs,
+    idleMs,
+    threads: threads.map((own) => ({ busyMs: own.busyMs, idleMs: own.idleMs })).sort((a, b) => b.busyMs - a.busyMs),
+    functions,
+  };
+}
+
+function functionsOf(files: readonly ProfileFile[]): Omit<CpuProfile, 'threads'> {
   const totals = new Map<string, { name: string; place: string; us: number }>();
   for (const { nodes, samples, timeDeltas } of files) {
     const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
