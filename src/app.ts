@@ -85,7 +85,9 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const changes = new ChangeCount();
   const maxIdleFiles = idleFilesThatFit(deps.descriptorLimit);
   const hasher = opening.use(openHasher(channels));
-  const store = opening.use(await openFsStore({ clock, channels, changes }, { ...config.storage, maxIdleFiles }));
+  const store = opening.use(
+    await openFsStore({ clock, channels, changes, hasher }, { ...config.storage, maxIdleFiles }),
+  );
   const registries = await openRegistries(config, { clock, channels, env: deps.env }, opening);
   const upstreams = upstreamsOf(config, registries);
   const retry = retryPolicy(retryDefaults, Math.random);

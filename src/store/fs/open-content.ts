@@ -4,6 +4,7 @@ import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Channels } from '../../telemetry/channels.ts';
+import type { ContentHasher } from '../content-hasher.ts';
 import { FileIds } from '../file-ids.ts';
 import { Condemnation } from './condemnation.ts';
 import { DigestQueue } from './digest-queue.ts';
@@ -31,6 +32,7 @@ export interface OpenContentDeps extends CatalogParts {
   readonly channels: Channels;
   readonly changes: ChangeCount;
   readonly disk: Disk;
+  readonly hasher: ContentHasher;
   /** `Disk.boot`. */
   readonly boot: string | undefined;
   readonly health: StoreHealth;
@@ -57,7 +59,7 @@ export function openContent(
   layout: Layout,
   opening: AsyncDisposableStack,
 ) {
-  const { boot, clock, channels, disk, health, accessTimes, blobs, useClock } = deps;
+  const { boot, clock, channels, disk, hasher, health, accessTimes, blobs, useClock } = deps;
   const { maxSizeBytes, verifyAfterMs = 0 } = options;
   const queue = new DigestQueue();
   const fileIds = new FileIds();
@@ -73,7 +75,7 @@ export function openContent(
   const ledger = new ProofLedger({ clock }, { verifyAfterMs });
   const condemnation = new Condemnation({ disk, channels, layout, blobs, queue, files, ledger, quarantine });
   const condemn = (file: HeldFile, reason: string) => condemnation.file(file, reason, 'serving');
-  const proofs = opening.use(new Proofs({ ledger, condemn }, proofDefaults));
+  const proofs = opening.use(new Proofs({ hasher, ledger, condemn }, proofDefaults));
   const content: FsContentStore = new FsContentStore({
     clock,
     fileIds,

@@ -4,7 +4,9 @@ import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
+import type { ContentHasher } from '../content-hasher.ts';
 import type { ContentStore } from '../content-store.ts';
+import { InlineHasher } from '../hashing/inline-hasher.ts';
 import { adoptStored } from './blob-walk.ts';
 import { isCatalogDamage } from './catalog-database.ts';
 import { lockDataDirectory } from './data-lock.ts';
@@ -28,6 +30,8 @@ export interface FsStoreDeps {
   readonly changes?: ChangeCount;
   /** This machine's, unless told. */
   readonly disk?: Disk;
+  /** Hashes content that is to be proven; in this thread unless told. */
+  readonly hasher?: ContentHasher;
 }
 
 type Deps = Required<FsStoreDeps> & { readonly boot: string | undefined };
@@ -111,7 +115,8 @@ async function openOnce(
 ): Promise<FsStore> {
   const disk = given.disk ?? nodeDisk;
   const { changes = new ChangeCount() } = given;
-  const deps = { ...given, changes, disk, boot: await disk.boot() };
+  const hasher = given.hasher ?? new InlineHasher();
+  const deps = { ...given, changes, disk, hasher, boot: await disk.boot() };
   await using opening = new AsyncDisposableStack();
   const layout = new Layout(options.path);
   await prepareLayout(deps.disk, layout);
@@ -191,7 +196,7 @@ function startWalk(
 }
 
 function openScrub(
-  { clock, channels }: Deps,
+  { clock, channels, hasher }: Deps,
   { scrubBytesPerSecond }: FsStoreOptions,
   { backlog, blobs, state }: OpenCatalog,
   { condemnation, content }: ContentParts,
@@ -204,7 +209,7 @@ function openScrub(
   const walk = (signal: AbortSignal) =>
     adoptStored({ clock, layout, blobs, content }, { share: scrubWalkShare }, signal);
   return new Scrub(
-    { clock, channels, blobs, condemnation, content, adoptStored: walk, position },
+    { clock, channels, hasher, blobs, condemnation, content, adoptStored: walk, position },
     { bytesPerSecond: scrubBytesPerSecond },
   );
 }

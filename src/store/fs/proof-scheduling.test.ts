@@ -4,22 +4,28 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
 import { Random } from '../../flights/testing/random.ts';
+import type { ContentHasher } from '../content-hasher.ts';
 import type { StoredBlob } from '../content-store.ts';
+import { InlineHasher } from '../hashing/inline-hasher.ts';
 import { sampleBlob } from '../testing/sample-content.ts';
 import { tempFolder } from '../testing/temp-folder.ts';
 import { type HeldFile, OpenFiles } from './open-files.ts';
 import { Proofs, type ProofsOptions } from './proofs.ts';
 
 /** Files of a few chunks each, and what was told of them. */
-async function proofsOf(options: Partial<ProofsOptions> = {}) {
+async function proofsOf(options: Partial<ProofsOptions> = {}, hasher: ContentHasher = new InlineHasher()) {
   const folder = await tempFolder();
   const files = new OpenFiles();
   const right: Digest[] = [];
   const condemned: string[] = [];
   const ledger = { isProved: () => false, right: (digest: Digest) => void right.push(digest) };
   const condemn = async (_: HeldFile, reason: string) => void condemned.push(reason);
-  const proofs = new Proofs({ ledger, condemn }, { atOnce: 2, chunkBytes: 64 * 1024, nearlyDoneBytes: 0, ...options });
+  const proofs = new Proofs(
+    { hasher, ledger, condemn },
+    { atOnce: 2, chunkBytes: 64 * 1024, nearlyDoneBytes: 0, ...options },
+  );
   const open = async (seed: number, sizeBytes = 2_000_000): Promise<StoredBlob> => {
     const { digest, bytes } = sampleBlob(seed, sizeBytes);
     const shared = files.share(digest);
@@ -68,6 +74,38 @@ function digestOf(blobs: readonly StoredBlob[], sizeBytes: number): Digest | und
 }
 
 describe('proofs', () => {
+  it('that cannot be made say nothing of the content', async () => {
+    const fails = () => Promise.reject(new AppError('SHUTTING_DOWN', 'no more threads'));
+    await using world = await proofsOf({}, { begin: () => ({ advance: fails, finish: fails, end: async () => {} }) });
+    const blob = await world.open(1);
+    assert.match(String(await endOf(blob)), /no more threads/);
+    assert.deepEqual([world.right, world.condemned], [[], []]);
+    blob.close();
+  });
+
+  it('are forgotten where they are made as soon as they are over, however that came', async () => {
+    let open = 0;
+    const inline = new InlineHasher();
+    const hasher: ContentHasher = {
+      begin(digest, fd) {
+        const hash = inline.begin(digest, fd);
+        open++;
+        const end = async () => {
+          open--;
+          await hash.end();
+        };
+        return { advance: (to) => hash.advance(to), finish: (to) => hash.finish(to), end };
+      },
+    };
+    await using world = await proofsOf({ atOnce: 1 }, hasher);
+    const [first, second, third] = await Promise.all([world.open(1), world.open(2), world.open(3)]);
+    second?.close();
+    if (third !== undefined) await endOf(third);
+    assert.equal(open, 0);
+    first?.close();
+    third?.close();
+  });
+
   it('run so many at once, in the order in which they were asked for', async () => {
     await using world = await proofsOf({ atOnce: 1 });
     const blobs = [];

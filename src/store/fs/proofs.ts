@@ -1,11 +1,12 @@
-import { type Digest, DigestVerifier } from '../../core/digest.ts';
+import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
+import type { ContentHash, ContentHasher } from '../content-hasher.ts';
 import type { StoredBlob } from '../content-store.ts';
 import type { FileIdentity } from './file-identity.ts';
-import { readFully } from './file-io.ts';
 import type { HeldFile } from './open-files.ts';
 
 export interface ProofsDeps {
+  readonly hasher: ContentHasher;
   readonly ledger: {
     isProved(digest: Digest, identity: FileIdentity): boolean;
     right(digest: Digest, identity: FileIdentity): void;
@@ -17,18 +18,18 @@ export interface ProofsDeps {
 export interface ProofsOptions {
   /** Blobs that are hashed at a time. */
   readonly atOnce: number;
-  /** Read and hashed in one go: small enough for the event loop, large enough for the disk. */
+  /** Hashed in one go: little enough to give way soon, much enough that asking for it costs nothing beside. */
   readonly chunkBytes: number;
   /** A hashing with no more than this to go is finished, whoever still waits for it. */
   readonly nearlyDoneBytes: number;
 }
 
-export const proofDefaults: ProofsOptions = { atOnce: 2, chunkBytes: 256 * 1024, nearlyDoneBytes: 8 * 2 ** 20 };
+export const proofDefaults: ProofsOptions = { atOnce: 2, chunkBytes: 4 * 2 ** 20, nearlyDoneBytes: 8 * 2 ** 20 };
 
 interface Hashing {
   /** The hashing's own hold: the descriptor stays while it reads, and the content in use. */
   readonly file: HeldFile;
-  readonly verifier: DigestVerifier;
+  readonly hash: ContentHash;
   readonly outcome: PromiseWithResolvers<void>;
   readers: number;
   /** Somebody waits for it and for nothing else. */
@@ -98,7 +99,7 @@ export class Proofs implements AsyncDisposable {
   #begin(file: HeldFile): Hashing {
     const hashing: Hashing = {
       file: file.again(),
-      verifier: new DigestVerifier(file.digest),
+      hash: this.#deps.hasher.begin(file.digest, file.fd),
       outcome: Promise.withResolvers<void>(),
       readers: 0,
       isAwaited: false,
@@ -142,6 +143,8 @@ export class Proofs implements AsyncDisposable {
   #end(hashing: Hashing): void {
     this.#dequeue(hashing);
     this.#delist(hashing);
+    // Nothing of it is under way any more: who hashes it need not remember how far it came.
+    void hashing.hash.end();
     hashing.file.close();
   }
 
@@ -184,29 +187,26 @@ export class Proofs implements AsyncDisposable {
     }
   }
 
-  /** While the bytes of one chunk are hashed, those of the next are read. */
   async #hash(hashing: Hashing): Promise<'right' | 'cancelled' | 'interrupted' | { readonly damage: string }> {
-    const { file, verifier } = hashing;
-    const { digest, fd, sizeBytes } = file;
-    const bufferBytes = Math.min(this.#options.chunkBytes, restBytes(hashing));
-    let [buffer, other] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
-    let reading = readChunk(fd, buffer, hashing.hashedBytes, sizeBytes);
-    while (hashing.hashedBytes < sizeBytes) {
-      const chunk = await reading;
-      if (typeof chunk === 'string') return { damage: chunk };
-      hashing.hashedBytes += chunk.length;
-      [buffer, other] = [other, buffer];
-      if (hashing.hashedBytes < sizeBytes) reading = readChunk(fd, buffer, hashing.hashedBytes, sizeBytes);
-      verifier.update(chunk);
-      const stop = this.#whyStop(hashing);
-      if (stop !== undefined) {
-        // From this very tick on: who comes while the last read ends begins another.
+    const { hash } = hashing;
+    const { digest, sizeBytes } = hashing.file;
+    try {
+      while (restBytes(hashing) > this.#options.chunkBytes) {
+        const to = hashing.hashedBytes + this.#options.chunkBytes;
+        await hash.advance(to);
+        hashing.hashedBytes = to;
+        const stop = this.#whyStop(hashing);
+        // From this very tick on: who comes now begins another.
         if (stop === 'cancelled') this.#delist(hashing);
-        await reading;
-        return stop;
+        if (stop !== undefined) return stop;
       }
+      const found = await hash.finish(sizeBytes);
+      hashing.hashedBytes = sizeBytes;
+      return found === digest ? 'right' : { damage: 'its hash is another' };
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'STORAGE_FAILED') return { damage: error.message };
+      throw error;
     }
-    return verifier.finish() === digest ? 'right' : { damage: 'its hash is another' };
   }
 
   #whyStop(hashing: Hashing): 'cancelled' | 'interrupted' | undefined {
@@ -241,16 +241,6 @@ function isBefore(one: Hashing, other: Hashing): boolean {
 function mayInterrupt(one: Hashing, running: Hashing): boolean {
   if (one.isAwaited !== running.isAwaited) return one.isAwaited;
   return restBytes(one) < restBytes(running);
-}
-
-/** The bytes at `position`, as many as fit the buffer; or what is wrong with them. Never rejects. */
-async function readChunk(fd: number, buffer: Buffer, position: number, sizeBytes: number): Promise<Buffer | string> {
-  const chunk = buffer.subarray(0, Math.min(buffer.length, sizeBytes - position));
-  try {
-    return (await readFully(fd, chunk, position)) === chunk.length ? chunk : 'it is shorter than it was';
-  } catch {
-    return 'it cannot be read';
-  }
 }
 
 function damaged(reason: string): AppError {

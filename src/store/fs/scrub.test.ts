@@ -5,6 +5,7 @@ import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { Channels } from '../../telemetry/channels.ts';
+import { InlineHasher } from '../hashing/inline-hasher.ts';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
 import { sampleBlob, sampleDigest, sampleScope } from '../testing/sample-content.ts';
 import { Scrub } from './scrub.ts';
@@ -63,6 +64,7 @@ describe('the scrub', () => {
       {
         clock,
         channels: new Channels(),
+        hasher: new InlineHasher(),
         blobs: { slice: (after = '' as Digest) => small.filter((digest) => digest > after).map(row) },
         content: { hold: async () => undefined, proved: async () => {} },
         condemnation: { file: async () => {} },

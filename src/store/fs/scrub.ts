@@ -1,14 +1,16 @@
 import { type Clock, sleep } from '../../core/clock.ts';
-import { type Digest, DigestVerifier, parseDigest } from '../../core/digest.ts';
+import { type Digest, parseDigest } from '../../core/digest.ts';
+import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
+import type { ContentHasher } from '../content-hasher.ts';
 import type { BlobRow } from './catalog-blobs.ts';
-import { readFully } from './file-io.ts';
 import type { HeldFile } from './open-files.ts';
 import { foreseen } from './storage-error.ts';
 
 export interface ScrubDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly hasher: ContentHasher;
   readonly blobs: { slice(after: Digest | undefined, limit: number): BlobRow[] };
   readonly content: {
     /** Undefined where the file is gone; its row is then gone too. */
@@ -47,7 +49,6 @@ export class Scrub implements AsyncDisposable {
   readonly #deps: ScrubDeps;
   readonly #options: ScrubOptions;
   readonly #abort = new AbortController();
-  readonly #chunk: Uint8Array = new Uint8Array(chunkBytes);
   #running: Promise<void> | undefined;
 
   constructor(deps: ScrubDeps, options: ScrubOptions) {
@@ -114,20 +115,21 @@ export class Scrub implements AsyncDisposable {
 
   async #damageOf(file: HeldFile, signal: AbortSignal): Promise<string | undefined> {
     const { digest, fd, sizeBytes } = file;
-    const verifier = new DigestVerifier(digest);
-    for (let position = 0; position < sizeBytes; ) {
-      let bytes: number;
-      try {
-        bytes = await readFully(fd, this.#chunk, position);
-      } catch {
-        return 'it cannot be read';
+    const hash = this.#deps.hasher.begin(digest, fd);
+    try {
+      for (let position = 0; position < sizeBytes; ) {
+        const to = Math.min(position + chunkBytes, sizeBytes);
+        await hash.advance(to);
+        await this.#rest(to - position, signal);
+        position = to;
       }
-      if (bytes === 0) return 'it is shorter than it was';
-      verifier.update(this.#chunk.subarray(0, bytes));
-      position += bytes;
-      await this.#rest(bytes, signal);
+      return (await hash.finish(sizeBytes)) === digest ? undefined : 'its hash is another';
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'STORAGE_FAILED') return error.message;
+      throw error;
+    } finally {
+      await hash.end();
     }
-    return verifier.finish() === digest ? undefined : 'its hash is another';
   }
 
   /** For as long as the rate gives to so many bytes. */
