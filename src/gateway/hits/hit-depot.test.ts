@@ -168,28 +168,32 @@ describe('a manifest that may be given again', () => {
 });
 
 describe('hits', () => {
-  it('are told about once a second, each kind with its number', async () => {
+  it('are told at once, and then about once a second together, each kind with its number', async () => {
     using setup = new Setup();
-    for (const method of ['GET', 'GET', 'GET', 'HEAD'] as const) await setup.manifest('v1', { method });
+    const told = () => setup.notes.splice(0).map((notes) => notes.map((note) => `${note.method} ${note.count}`));
+    for (const method of ['GET', 'GET'] as const) await setup.manifest('v1', { method });
+    assert.deepEqual(told(), [['GET 1']]);
+    for (const method of ['GET', 'GET', 'HEAD'] as const) await setup.manifest('v1', { method });
     (await setup.body()).close();
     (await setup.body()).close();
-    assert.equal(setup.notes.length, 0);
-    setup.clock.advance(1_000);
-    const told = setup.notes.flat().map(({ reference, method, count }) => [reference?.kind, method, count]);
-    assert.deepEqual(told, [
-      ['tag', 'GET', 2],
-      ['tag', 'HEAD', 1],
-      [undefined, 'GET', 1],
-    ]);
+    setup.clock.advance(999);
+    assert.deepEqual(told(), []);
+    setup.clock.advance(1);
+    assert.deepEqual(told(), [['GET 2', 'HEAD 1', 'GET 1']]);
     setup.clock.advance(10_000);
-    assert.equal(setup.notes.length, 1);
+    assert.equal(setup.clock.pending, 0);
+    await setup.manifest('v1');
+    assert.deepEqual(told(), [['GET 1']]);
   });
 
   it('are told at the end', async () => {
     const setup = new Setup();
-    for (let round = 0; round < 2; round++) await setup.manifest('v1');
+    for (let round = 0; round < 4; round++) await setup.manifest('v1');
     setup[Symbol.dispose]();
-    assert.equal(setup.notes.flat()[0]?.count, 1);
+    assert.deepEqual(
+      setup.notes.flat().map(({ count }) => count),
+      [1, 2],
+    );
   });
 });
 
@@ -201,7 +205,7 @@ describe('a leased blob', () => {
     const body = await setup.body();
     assert.equal(use.users, 1);
     assert.deepEqual([body.start, body.end, body.readableTo(0)], [0, 10, 10]);
-    assert.deepEqual(body.storage, { kind: 'file', fd: lease.fd, fileId: lease.fileId });
+    assert.deepEqual(body.storage, { kind: 'file', fd: lease.fd, fileId: lease.fileId, sizeBytes: 10 });
     assert.equal(await body.whenReadable(3, signal), 10);
     const part = await setup.body({ range: 'bytes=2-4' });
     assert.deepEqual([part.start, part.end, part.readableTo(2)], [2, 5, 5]);

@@ -19,13 +19,15 @@ export class HitCount {
   }
 }
 
+/** What is told is as old as this, at most. */
 const tellEveryMs = 1_000;
 
 /**
- * Counts answers that were given from memory and tells the depot now and then, one note for each kind.
+ * Counts answers that were given from memory and tells the depot, one note for each kind: the first at once, and what
+ * follows within a second together.
  *
- * Invariants: what was counted is told once, at the latest by `tell` at the end. A timer waits only while there is
- * something to tell.
+ * Invariants: what was counted is told once, at the latest when this is disposed of. A timer waits only for a second after
+ * something was told.
  */
 export class HitNotes implements Disposable {
   readonly #log: HitLog;
@@ -42,13 +44,16 @@ export class HitNotes implements Disposable {
     if (count.gets + count.heads === 0) this.#untold.push(count);
     if (method === 'GET') count.gets++;
     else count.heads++;
-    this.#timer ??= this.#clock.after(tellEveryMs, () => this.tell());
+    if (this.#timer === undefined) this.#tell();
   }
 
-  tell(): void {
-    this.#timer?.clear();
+  readonly #onTimer = (): void => {
     this.#timer = undefined;
-    if (this.#untold.length === 0) return;
+    if (this.#untold.length > 0) this.#tell();
+  };
+
+  #tell(): void {
+    this.#timer = this.#clock.after(tellEveryMs, this.#onTimer);
     const notes: HitNote[] = [];
     for (const count of this.#untold) {
       const { scope, digest, reference, gets, heads } = count;
@@ -62,6 +67,8 @@ export class HitNotes implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.tell();
+    this.#timer?.clear();
+    if (this.#untold.length > 0) this.#tell();
+    this.#timer?.clear();
   }
 }
