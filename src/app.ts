@@ -186,7 +186,15 @@ function openGateway(
     return new GatewayServer({ depot: hits, hits, names, channels, tally, clock, random: Math.random }, options);
   }
   return new GatewayCrew(
-    { depot, hits: undefined, parts: new SharedParts(), reports, channels, clock, forget() {} },
+    {
+      depot,
+      hits: undefined,
+      parts: new SharedParts(),
+      reports,
+      channels,
+      clock,
+      forget: (gateway) => depot.gatewayEnded(gateway),
+    },
     { threads, gateway: options, names: { registries, fallback }, log: config.log, saysEvents: deps.log === undefined },
   );
 }

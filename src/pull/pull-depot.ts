@@ -83,6 +83,11 @@ export class PullDepot implements Depot, HitLog {
     return this.#blobs.answer(request, signal);
   }
 
+  /** The gateway's thread is over, whatever it was reading. Before another one has its number. */
+  gatewayEnded(gateway: number): void {
+    this.#deps.store.gatewayEnded(gateway);
+  }
+
   /** What gateways answered by themselves was used, and asked for, all the same. */
   noteHits(notes: readonly HitNote[]): void {
     const { board, catalog } = this.#deps;

@@ -77,6 +77,7 @@ export class FsContentStore implements ContentStore {
     const file = this.#deps.files.share(digest) ?? (await this.hold(digest));
     if (file === undefined) return undefined;
     this.#deps.accessTimes.touch(digest);
+    file.keepOpen();
     const stored = this.#deps.proofs.serve(file);
     return stored.proof === undefined ? { ...stored, lease: (gateway) => this.#lease(file, gateway) } : stored;
   }

@@ -175,6 +175,22 @@ describe('files that nobody reads', () => {
     assert.notEqual((await lend(content, sampleBlob(0, 100))).fileId, leases[0]?.fileId);
   });
 
+  it('are not displaced by what is read in one go: that is closed again', async () => {
+    await using fixture = await FsStoreFixture.create({ maxIdleFiles: 2 });
+    const { content } = fixture.store;
+    const leases = [await lend(content, sampleBlob(0, 100)), await lend(content, sampleBlob(1, 100))];
+    for (let seed = 0; seed < 6; seed++) {
+      const { digest, bytes } = sampleBlob(seed, 100);
+      await content.put(digest, bytes);
+      assert.deepEqual(await content.read(digest, 100), bytes);
+    }
+    assert.deepEqual(
+      leases.map(({ use }) => use.isTakenBack),
+      [false, false],
+    );
+    assert.equal(await openCount(fixture), 2);
+  });
+
   it('that gateways read are not closed, however many they are', async () => {
     await using fixture = await FsStoreFixture.create({ maxIdleFiles: 2 });
     const { content } = fixture.store;

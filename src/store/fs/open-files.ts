@@ -21,6 +21,8 @@ export interface HeldFile {
   identify(): Promise<FileIdentity>;
   /** Another hold of it, for as long as this one lasts at least. */
   again(): HeldFile;
+  /** It is worth being open after its last holder has left. */
+  keepOpen(): void;
   /** For a gateway to read it after this hold, too. Undefined where it is not what the next reader would get. */
   lease(gateway: number): LeaseWord | undefined;
   /** Idempotent. */
@@ -39,6 +41,8 @@ interface OpenFile {
   readonly identity: FileIdentity;
   readonly leases: FileLeases;
   holders: number;
+  /** Somebody wants to find it open later. */
+  isKept: boolean;
   isClosed: boolean;
 }
 
@@ -59,7 +63,7 @@ export interface OpenFilesOptions {
  *
  * Invariants
  * - A file is listed from when it was found sound until it is forgotten or let go; only a listed file is shared or leased.
- *   One that nobody holds is idle (`#idle`, at most `maxIdle`, what was used last at the end), or, if a gateway was reading
+ *   One that nobody holds is, if it was worth keeping open, idle (`#idle`, at most `maxIdle`, what was used last at the end), or, if a gateway was reading
  *   it when it was to be closed, remote (`#remote`) until that has left; forgotten, it lingers as long (`#lingering`).
  * - A descriptor is closed once nobody holds the file and every lease on it was taken back, in that tick; so whoever reads
  *   under a hold or in a lease never reads another file that got the same number.
@@ -142,7 +146,7 @@ export class OpenFiles implements AsyncDisposable {
       const [sizeBytes, identity] = [Number(status.size), identityOf(status)];
       const view = { kind: 'file', fd, fileId: this.#deps.fileIds.next(), sizeBytes } as const;
       const leases = new FileLeases(this.#words);
-      const file: OpenFile = { digest, view, sizeBytes, identity, leases, holders: 0, isClosed: false };
+      const file: OpenFile = { digest, view, sizeBytes, identity, leases, holders: 0, isKept: false, isClosed: false };
       const held = this.#hold(file);
       const verdict = isSound(held);
       if (verdict === true || (await verdict)) {
@@ -227,7 +231,14 @@ export class OpenFiles implements AsyncDisposable {
       identity,
       identify: async () => identityOf(await statFile(view.fd, { bigint: true })),
       again: () => this.#hold(file),
-      lease: (gateway) => (this.#files.get(digest) === file ? file.leases.of(gateway) : undefined),
+      keepOpen: () => {
+        file.isKept = true;
+      },
+      lease: (gateway) => {
+        if (this.#files.get(digest) !== file) return undefined;
+        file.isKept = true;
+        return file.leases.of(gateway);
+      },
       close: () => {
         if (isClosed) return;
         isClosed = true;
@@ -239,6 +250,7 @@ export class OpenFiles implements AsyncDisposable {
   #left(file: OpenFile): void {
     this.#sweep();
     if (this.#files.get(file.digest) !== file) return this.#closeUnlisted(file);
+    if (!file.isKept) return void this.letGo(file.digest);
     this.#idle.add(file);
     this.#boundIdle(this.#options.maxIdle);
   }
