@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { addAgainst, asAgainst } from './against/command.ts';
 import { addColdBurst } from './cold-burst/command.ts';
+import { addGrowth } from './growth/command.ts';
 import { addIngest } from './ingest/command.ts';
 import { addPoorUpstreams } from './poor-upstreams/command.ts';
 import { endOrderly } from './support/at-exit.ts';
@@ -26,6 +27,7 @@ addColdBurst(bench, commandLine);
 addThroughput(bench, commandLine);
 addIngest(bench, commandLine);
 addPoorUpstreams(bench, commandLine);
+addGrowth(bench, commandLine);
 addAgainst(bench, commandLine);
 addProfileTable(bench);
 await bench.parseAsync(asAgainst(args), { from: 'user' });

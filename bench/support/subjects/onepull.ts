@@ -2,6 +2,9 @@ import { productVersion } from '../../../src/config/version.ts';
 import { OnepullProcess } from '../../../test/support/onepull-process.ts';
 import type { RunningSubject, Subject } from './subject.ts';
 
+/** Its one upstream, which is the default: clients name repositories alone. */
+export const registryName = 'registry.example';
+
 /** `bin/onepull serve` with its defaults, the access log included, in front of one upstream. */
 export const onepull: Subject = {
   name: 'onepull',
@@ -21,7 +24,7 @@ export async function startOnepull(
   settings: Readonly<Record<string, unknown>> = {},
   tagTtl = '60s',
 ): Promise<RunningOnepull> {
-  const cache = await OnepullProcess.start({ upstreams: { 'registry.example': { endpoints, tagTtl } }, ...settings });
+  const cache = await OnepullProcess.start({ upstreams: { [registryName]: { endpoints, tagTtl } }, ...settings });
   return {
     origin: cache.url,
     pid: cache.pid,
