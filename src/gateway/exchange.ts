@@ -4,11 +4,8 @@ import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
-
 import type { ClientPace } from './client-pace.ts';
-
 import type { ManifestAsk } from './hits/judged-heads.ts';
-
 import type { QueuedBytes } from './queued-bytes.ts';
 import { discardBody, hasBody } from './request-body.ts';
 import { originFormOf } from './route.ts';
