@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { readdir, readlink, rm } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
@@ -60,6 +60,26 @@ describe('leases and eviction', () => {
     use.leave();
     assert.equal(await content.makeRoom(90_000), 'enough');
     assert.equal(use.enter(), false);
+  });
+
+  it('of an image that a gateway reads a layer of, the rest leaves only where it must', async () => {
+    await using fixture = await FsStoreFixture.create({ maxSizeBytes });
+    const { catalog, content } = fixture.store;
+    const [read, rest] = [sampleBlob(1, 20_000), sampleBlob(2, 20_000)];
+    const manifest = sampleManifest([read, rest]);
+    for (const { digest, bytes } of [manifest, read, rest]) await content.put(digest, bytes);
+    catalog.addManifest(manifest);
+    fixture.clock.advance(10_000);
+    await content.put(sampleBlob(3, 20_000).digest, sampleBlob(3, 20_000).bytes);
+    const { use } = await lend(content, read);
+    assert.ok(use.enter());
+    assert.equal(await content.makeRoom(45_000), 'enough');
+    assert.notEqual(await content.sizeOf(rest.digest), undefined);
+    assert.equal(await content.makeRoom(75_000), 'enough');
+    assert.equal(await content.sizeOf(rest.digest), undefined);
+    assert.notEqual(await content.sizeOf(read.digest), undefined);
+    assert.equal(use.isTakenBack, false);
+    use.leave();
   });
 
   it('what a gateway that died was reading leaves', async () => {
@@ -225,6 +245,16 @@ describe('files that nobody reads', () => {
     assert.equal(await openCount(fixture), 10);
     await fixture.close();
     assert.equal(await openCount(fixture), 0);
+  });
+
+  it('are not closed under a gateway that is still in its lease when the store ends', async () => {
+    await using fixture = await FsStoreFixture.create();
+    const { fd, use } = await lend(fixture.store.content, sampleBlob(1, 100));
+    assert.ok(use.enter());
+    await fixture.close();
+    assert.equal(readSync(fd, Buffer.alloc(100)), 100);
+    use.leave();
+    closeSync(fd);
   });
 
   it('forgotten while a gateway reads them, are closed once it has left', async () => {

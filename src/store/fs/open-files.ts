@@ -63,8 +63,9 @@ export interface OpenFilesOptions {
  *
  * Invariants
  * - A file is listed from when it was found sound until it is forgotten or let go; only a listed file is shared or leased.
- *   One that nobody holds is, if it was worth keeping open, idle (`#idle`, at most `maxIdle`, what was used last at the end), or, if a gateway was reading
- *   it when it was to be closed, remote (`#remote`) until that has left; forgotten, it lingers as long (`#lingering`).
+ *   One that nobody holds is closed unless it is kept. Then it is idle (`#idle`, at most `maxIdle`, what was used last at the
+ *   end), or, if a gateway was reading it when it was to be closed, remote (`#remote`) until that has left; forgotten, it
+ *   lingers as long (`#lingering`).
  * - A descriptor is closed once nobody holds the file and every lease on it was taken back, in that tick; so whoever reads
  *   under a hold or in a lease never reads another file that got the same number.
  * - An idle file is looked at before it is shared again: one that was written to, renamed or removed meanwhile is forgotten.
@@ -103,11 +104,6 @@ export class OpenFiles implements AsyncDisposable {
   /** What is read now, with its size. */
   *entries(): Generator<{ readonly digest: Digest; readonly sizeBytes: number }> {
     for (const file of this.#files.values()) if (isUsed(file)) yield file;
-  }
-
-  /** Descriptors that are open now. */
-  get size(): number {
-    return this.#files.size + this.#lingering.size;
   }
 
   /** Whether the next reader of the digest would get this file. */
@@ -250,7 +246,7 @@ export class OpenFiles implements AsyncDisposable {
   #left(file: OpenFile): void {
     this.#sweep();
     if (this.#files.get(file.digest) !== file) return this.#closeUnlisted(file);
-    if (!file.isKept) return void this.letGo(file.digest);
+    if (!file.isKept && this.letGo(file.digest)) return;
     this.#idle.add(file);
     this.#boundIdle(this.#options.maxIdle);
   }
