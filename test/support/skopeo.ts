@@ -10,6 +10,8 @@ export interface SkopeoOptions {
   readonly credentials?: Credentials;
   /** All of an index's images instead of the one for this machine. */
   readonly all?: boolean;
+  /** Speak HTTPS, and trust the authorities whose `.crt` files are in this folder. */
+  readonly certFolder?: string;
   /** A `registries.conf` of its own: mirrors by path prefix. Unless told, an empty one. */
   readonly registriesConf?: string;
 }
@@ -25,7 +27,8 @@ export interface SkopeoCopy {
 export async function skopeoCopy(image: string, options: SkopeoOptions = {}): Promise<SkopeoCopy> {
   await using folder = await TemporaryDirectory.make();
   const target = join(folder.path, 'copy');
-  const flags = ['--src-tls-verify=false', '--preserve-digests', ...(options.all ? ['--all'] : [])];
+  const trust = options.certFolder === undefined ? ['--src-tls-verify=false'] : ['--src-cert-dir', options.certFolder];
+  const flags = [...trust, '--preserve-digests', ...(options.all ? ['--all'] : [])];
   const login = options.credentials ? ['--src-creds', pair(options.credentials)] : [];
   await skopeo(folder.path, ['copy', ...flags, ...login, `docker://${image}`, `dir:${target}`], options);
   const files: Digest[] = [];
