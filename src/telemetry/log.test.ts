@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pino, stdTimeFunctions } from 'pino';
 import { parseDigest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
@@ -79,8 +80,32 @@ test("a client's text is bounded and stays on its line", () => {
   assert(!text().includes('\u001b'));
 });
 
+test('a line of a request has the form of all others, whatever a client sent', () => {
+  const { channels, text } = recorder();
+  const userAgent = 'a "quote" \\ \u2028 \ud800 \u00e9 \u{1f433} \u007f\t';
+  channels.request.publish({ ...request, userAgent, errorCode: 'BLOB_UNKNOWN', firstByteMs: undefined });
+  const { level: _level, time: _time, ...fields } = JSON.parse(text());
+  let byPino = '';
+  const stream = {
+    write(line: string) {
+      byPino += line;
+    },
+  };
+  const options = {
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (level: string) => ({ level }) },
+  };
+  pino(options, stream).info({ ...fields, userAgent });
+  const withoutTime = (line: string) => line.replace(/"time":"[^"]*"/, '');
+  assert.equal(withoutTime(text()), withoutTime(byPino));
+});
+
 test('a path keeps no query but ns', () => {
   assert.equal(pathForLog('/v2/'), '/v2/');
+  assert.equal(pathForLog('/v2/x?ns=docker.io'), '/v2/x?ns=docker.io');
+  assert.equal(pathForLog('/v2/x?ns=docker.io:5000&ns=u'), '/v2/x?ns=docker.io%3A5000');
+  assert.equal(pathForLog('/v2/x?sns=secret'), '/v2/x');
   assert.equal(pathForLog('/v2/x/blobs/y?sig=1'), '/v2/x/blobs/y');
   assert.equal(pathForLog('/v2/x?a=1&ns=ghcr.io&b=2'), '/v2/x?ns=ghcr.io');
   assert.equal(pathForLog('/v2/x?ns=a%0Ab'), '/v2/x?ns=a%0Ab');

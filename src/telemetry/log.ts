@@ -40,6 +40,7 @@ export class Log implements LogLines, AsyncDisposable {
   readonly #logger: Logger;
   readonly #stream: DestinationStream;
   #droppedLines = 0;
+  #time = { ms: 0, text: '' };
 
   constructor(deps: { readonly channels: Channels; readonly clock?: Clock }, options: LogOptions) {
     const { channels, clock = systemClock } = deps;
@@ -99,9 +100,12 @@ export class Log implements LogLines, AsyncDisposable {
     this.#logger[level](Object.assign({ event: 'notice' }, own, failure), withoutSecrets(message));
   }
 
+  /** There are so many of these that the line is put together here, as pino would. */
   #request(event: RequestEvent): void {
     if (!this.#logger.isLevelEnabled('info')) return;
-    this.#logger.info({
+    const line = {
+      level: 'info',
+      time: this.#timeText(),
       event: 'request',
       id: event.id,
       client: event.client,
@@ -118,7 +122,14 @@ export class Log implements LogLines, AsyncDisposable {
       firstByteMs: tenths(event.firstByteMs),
       durationMs: tenths(event.durationMs),
       userAgent: clipped(event.userAgent),
-    });
+    };
+    this.#stream.write(`${JSON.stringify(line)}\n`);
+  }
+
+  #timeText(): string {
+    const nowMs = Date.now();
+    if (nowMs !== this.#time.ms) this.#time = { ms: nowMs, text: new Date(nowMs).toISOString() };
+    return this.#time.text;
   }
 
   #flight({ event, errorCode, message, ...flight }: FlightEvent): void {
@@ -141,8 +152,12 @@ export class Log implements LogLines, AsyncDisposable {
   }
 }
 
+/** Nothing but `ns` for a query, and no word in it that could be anything but a registry's name. */
+const plainPath = /^[^?]*(\?ns=[\w.-]+)?$/;
+
 /** The path without its query, which may hold anything; `ns` is a registry's name and stays, without a user in it. */
 export function pathForLog(path: string): string {
+  if (plainPath.test(path)) return path;
   const [bare = '', query] = path.split('?', 2);
   const ns = query === undefined ? null : new URLSearchParams(query).get('ns');
   return ns === null ? bare : `${bare}?ns=${encodeURIComponent(ns.slice(ns.lastIndexOf('@') + 1))}`;
