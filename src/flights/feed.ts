@@ -217,6 +217,16 @@ export class Feed implements PlannedFeed {
     }
     if (answer.isWhole === true) this.#askedEnd = undefined;
     this.#watch.waits();
+    try {
+      await this.#readAll(answer);
+    } finally {
+      // What came before the source broke off is there as well: it must not come twice (P1).
+      await this.#drain;
+    }
+    if (!this.#over) this.#checkEnd(answer);
+  }
+
+  async #readAll(answer: SourceBody): Promise<void> {
     for await (const chunk of answer.chunks) {
       if (this.#over) return;
       this.#took(chunk.length);
@@ -225,8 +235,6 @@ export class Feed implements PlannedFeed {
       else if (this.#isFull) await this.#untilRoom();
       if (this.#over) return;
     }
-    await this.#drain;
-    if (!this.#over) this.#checkEnd(answer);
   }
 
   #took(bytes: number): void {

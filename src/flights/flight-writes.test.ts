@@ -131,6 +131,24 @@ describe('what a source sends while a write is under way', () => {
     world.assertNothingLeft();
   });
 
+  it('is written before a source that breaks off is left, and not asked for again', async () => {
+    await deliver(100, 200, 300);
+    attempt.cut();
+    await world.quiet();
+    assert.equal(source.attempts.length, 1);
+    await write();
+    assert.deepEqual(writes.at(-1), { offset: 100, bytes: 500 });
+    await write();
+    world.clock.advance(1000);
+    await world.quiet();
+    attempt = source.attempts[1] ?? assert.fail('nobody asked again');
+    assert.equal(attempt.start, 600);
+    attempt.answer();
+    await world.quiet();
+    await complete();
+    assert.ok(source.sent.every((times) => times === 1));
+  });
+
   it('leaves out what another source brought by the time it is written', async () => {
     await deliver(1000);
     const island = await world.join(source, size, { start: 3000, end: 3500 });
