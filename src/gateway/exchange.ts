@@ -45,6 +45,8 @@ const headerRetryAfterMs = 5_000;
 /** What is logged for a client that left before it had an answer; never sent. */
 const clientLeftStatus = 499;
 
+const ignored = () => {};
+
 /**
  * One request and its response, from its turn on the connection to the close.
  *
@@ -78,8 +80,11 @@ export class Exchange {
 
   readonly #deps: ExchangeDeps;
   readonly #options: ExchangeOptions;
-  readonly #controller = new AbortController();
-  readonly #stall: StallTimer;
+  /** Made for whoever asks for the signal. */
+  #controller: AbortController | undefined;
+  #aborted: AppError | undefined;
+  /** Made for the first write that the kernel does not take at once. */
+  #stall: StallTimer | undefined;
   readonly #closed: () => void;
   readonly #arrivedMs: number;
   #headerTimer: Timer | undefined;
@@ -107,19 +112,23 @@ export class Exchange {
     this.head = parts.request.method === 'HEAD';
     this.#closed = () => parts.closed();
     this.#arrivedMs = deps.clock.monotonic();
-    this.#stall = new StallTimer(deps.clock, options.clientTimeoutMs, () => this.cut());
     this.response.on('finish', () => this.#finished());
     this.response.on('close', () => this.close());
     // A write to a response whose client is gone says so here as well; the close tells us all.
-    this.response.on('error', () => {});
+    this.response.on('error', ignored);
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    }
     return this.#controller.signal;
   }
 
-  /** Starts the time that the headers may take: when the request's turn has come on its connection. */
+  /** Starts the time that the headers may take, unless they were sent: when the request's turn has come, and is not over. */
   start(): void {
+    if (this.#status !== undefined || this.#over) return;
     this.#headerTimer = this.#deps.clock.after(this.#options.headerTimeoutMs, () => this.#headersDue());
   }
 
@@ -143,14 +152,14 @@ export class Exchange {
     this.#firstByteMs ??= this.#elapsedMs();
     this.#handedBytes = block.length;
     this.#taken = taken;
-    this.#stall.begin();
+    this.#watch();
     this.response.write(block, this.#onTaken);
   }
 
   end(): void {
     this.#handedBytes = 0;
-    this.#stall.begin();
     this.response.end();
+    this.#watchRest();
   }
 
   /** Sends a whole response. HEAD gets the headers only. */
@@ -176,8 +185,8 @@ export class Exchange {
     }
     this.#firstByteMs ??= this.#elapsedMs();
     this.#handedBytes = bytes.length - from;
-    this.#stall.begin();
     this.response.end(from === 0 ? bytes : bytes.subarray(from));
+    this.#watchRest();
   }
 
   /** Tells the client of the error while that is possible; else cuts the body, so that it does not look complete. */
@@ -209,19 +218,19 @@ export class Exchange {
   close(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#stall.clear();
+    this.#stall?.clear();
     this.#headerTimer?.clear();
     this.#letGo?.();
-    if (!this.#complete) this.#controller.abort(new AppError('CANCELLED', 'the client has left'));
+    if (!this.#complete) this.#abort(new AppError('CANCELLED', 'the client has left'));
     // The response is written, or its socket's handle is closed and has cancelled what it was writing. Node drops what it is
     // given for a socket that was destroyed, and its callback too.
-    this.#onTaken(new AppError('CANCELLED', 'the client has left'));
+    if (this.#taken !== undefined) this.#onTaken(new AppError('CANCELLED', 'the client has left'));
     this.#publish();
     this.#closed();
   }
 
   readonly #onTaken = (error?: Error | null): void => {
-    this.#stall.end();
+    this.#stall?.end();
     const taken = this.#taken;
     if (taken === undefined) return;
     this.#taken = undefined;
@@ -250,7 +259,23 @@ export class Exchange {
   #headersDue(): void {
     if (this.#onHeadersDue !== undefined) return this.#onHeadersDue();
     const message = 'the content did not begin to arrive in time; the pull goes on';
-    this.#controller.abort(new AppError('HEADER_TIMEOUT', message, { retryAfterMs: headerRetryAfterMs }));
+    this.#abort(new AppError('HEADER_TIMEOUT', message, { retryAfterMs: headerRetryAfterMs }));
+  }
+
+  #abort(reason: AppError): void {
+    this.#aborted ??= reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** The client has its time to take what is written now. */
+  #watch(): void {
+    this.#stall ??= new StallTimer(this.#deps.clock, this.#options.clientTimeoutMs, () => this.cut());
+    this.#stall.begin();
+  }
+
+  /** The same for the last that is written, which mostly the kernel has taken by now: the close ends it. */
+  #watchRest(): void {
+    if (this.request.socket.writableLength > 0) this.#watch();
   }
 
   #elapsedMs(): number {

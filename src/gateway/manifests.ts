@@ -19,14 +19,16 @@ export function serveManifest(
   { reference }: ManifestRoute,
   scope: Scope,
   { depot, hits }: ManifestDeps,
-): Promise<void> | void {
+): Promise<void> | undefined {
   const { headers } = exchange.request;
   const { accept } = headers;
   const method = exchange.head ? 'HEAD' : 'GET';
   const ask: ManifestAsk = { scope, reference, accept, method, ...conditionsOf(headers) };
   const known = hits === undefined ? undefined : knownAnswer(ask, hits);
-  // What is there is answered in the same turn.
-  if (known !== undefined) return send(exchange, ask, known);
+  if (known !== undefined) {
+    send(exchange, ask, known);
+    return undefined;
+  }
   const { client, signal } = exchange;
   const asked = abandonable(depot.manifest({ scope, reference, accept, method, client }, signal), signal);
   return asked.then((answer) => send(exchange, ask, answer));

@@ -35,7 +35,7 @@ const pingHeaders: string[] = [
 
 const pushMethods: readonly string[] = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
-/** Finds what a request wants and has it served. Whatever goes wrong ends in `exchange.fail`; never rejects. */
+/** Finds what a request wants and has it served. Whatever goes wrong ends in `exchange.fail`. */
 export class RequestHandler {
   readonly #deps: RequestHandlerDeps;
 
@@ -43,15 +43,16 @@ export class RequestHandler {
     this.#deps = deps;
   }
 
-  async handle(exchange: Exchange): Promise<void> {
+  handle(exchange: Exchange): void {
     try {
-      await this.#serve(exchange);
+      this.#serve(exchange)?.catch((error) => exchange.fail(error));
     } catch (error) {
       exchange.fail(error);
     }
   }
 
-  async #serve(exchange: Exchange): Promise<void> {
+  /** What is there is sent before this returns. */
+  #serve(exchange: Exchange): Promise<void> | undefined {
     const { request } = exchange;
     checkMethod(request.method ?? '');
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
@@ -60,12 +61,15 @@ export class RequestHandler {
     }
     const route = routeOf(request.url ?? '');
     exchange.route = route.kind;
-    if (route.kind === 'ping') return exchange.send(200, pingHeaders, pingBody);
+    if (route.kind === 'ping') {
+      exchange.send(200, pingHeaders, pingBody);
+      return undefined;
+    }
     if (route.kind === 'catalog') return serveCatalog(exchange, route, this.#deps.depot);
     return this.#serveRepository(exchange, route);
   }
 
-  #serveRepository(exchange: Exchange, route: RepositoryRoute): Promise<void> | void {
+  #serveRepository(exchange: Exchange, route: RepositoryRoute): Promise<void> | undefined {
     const { depot, names } = this.#deps;
     const scope = names.resolve(route.ns, route.name);
     exchange.scope = scope;

@@ -248,6 +248,8 @@ export class GatewayServer implements Gateway {
       headersTimeout: options.headersReceiveTimeoutMs,
       requestTimeout: options.requestReceiveTimeoutMs,
       connectionsCheckingInterval: Math.min(5_000, Math.ceil(options.headersReceiveTimeoutMs / 2)),
+      // Without a body there is none to read: half the stream's events are not told.
+      optimizeEmptyRequests: true,
       // Checked by the handler, whose answer has the form of the rest.
       requireHostHeader: false,
     };
@@ -334,7 +336,6 @@ export class GatewayServer implements Gateway {
   }
 
   #run(exchange: Exchange): void {
-    exchange.start();
     if (this.#drained !== undefined) {
       return exchange.fail(new AppError('SHUTTING_DOWN', 'this node is shutting down', { retryAfterMs: 1_000 }));
     }
@@ -344,7 +345,8 @@ export class GatewayServer implements Gateway {
       return exchange.fail(this.#overloaded('this node has all the work that it can do'));
     }
     exchange.admitted = true;
-    void this.#handler.handle(exchange);
+    this.#handler.handle(exchange);
+    exchange.start();
   }
 
   #onClosed(connection: Connection, exchange: Exchange): void {

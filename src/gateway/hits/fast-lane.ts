@@ -10,7 +10,7 @@ import { manifestForm } from '../manifest-response.ts';
 import type { QueuedBytes } from '../queued-bytes.ts';
 import { originFormOf } from '../route.ts';
 import type { Hits } from './hit-depot.ts';
-import { type JudgedHead, JudgedHeads } from './judged-heads.ts';
+import { isPlain, type JudgedHead, JudgedHeads } from './judged-heads.ts';
 import { LaneConnection } from './lane-connection.ts';
 import { takeOver } from './node-internals.ts';
 import type { PreparedResponse } from './prepared-response.ts';
@@ -99,7 +99,7 @@ export class FastLane {
   learn({ text, manifestAsk: ask, request }: Exchange): void {
     if (text === undefined || ask === undefined || this.#heads.get(text) !== undefined) return;
     const key = this.deps.hits.manifestKey(ask);
-    if (key === undefined || this.deps.hits.known(key) === undefined) return;
+    if (key === undefined || this.deps.hits.known(key) === undefined || !isPlain(request)) return;
     this.#heads.add(text, { ask, key, target: request.url ?? '', userAgent: request.headers['user-agent'] });
   }
 

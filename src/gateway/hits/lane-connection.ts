@@ -5,7 +5,7 @@ import type { Exchange } from '../exchange.ts';
 import { hasBody } from '../request-body.ts';
 import { StallTimer } from '../stall-timer.ts';
 import type { FastLane, LaneAnswer } from './fast-lane.ts';
-import { isPlain, maxHeadBytes } from './judged-heads.ts';
+import { maxHeadBytes } from './judged-heads.ts';
 import type { OnData } from './node-internals.ts';
 
 const nothing = Buffer.alloc(0);
@@ -96,7 +96,7 @@ export class LaneConnection {
     this.#atRequest = last !== undefined && endsWithEmptyLine(chunk) && isComplete(last.request);
     if (last === undefined) return;
     this.#isFirst = false;
-    if (text !== undefined && this.#found === 1 && this.#atRequest && isPlain(last.request)) last.text = text;
+    if (text !== undefined && this.#found === 1 && this.#atRequest) last.text = text;
   }
 
   /** Whether all that was written is taken, and more may be. */
