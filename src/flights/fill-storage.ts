@@ -35,8 +35,12 @@ export function partialFill(partial: PartialBlob): FillStorage {
   };
 }
 
-/** A small blob: it stays in memory until it is complete, and is never worth a partial file. */
-export function memoryFill(store: ContentStore, digest: Digest, sizeBytes: number): FillStorage {
+/**
+ * A small blob: it stays in memory until it is complete, and is not worth a partial file. `letGo` is called once nobody
+ * reads it there any more.
+ */
+export function memoryFill(store: ContentStore, digest: Digest, sizeBytes: number, letGo = () => {}): FillStorage {
+  const use = new Use(letGo);
   // Shared, so that gateways in other threads read it where it is.
   const memory = Buffer.from(new SharedArrayBuffer(sizeBytes));
   return {
@@ -52,8 +56,8 @@ export function memoryFill(store: ContentStore, digest: Digest, sizeBytes: numbe
     async record() {},
     commit: () => store.put(digest, memory),
     async discard() {},
-    hold: () => () => {},
-    async close() {},
+    hold: () => use.hold(),
+    close: async () => use.close(),
   };
 }
 
@@ -62,11 +66,7 @@ export function committedFill(blob: StoredBlob): FillStorage {
   const refuse = async (): Promise<never> => {
     throw new AppError('INTERNAL', 'committed content is not written to');
   };
-  let holds = 0;
-  let closed = false;
-  const closeIfUnused = () => {
-    if (closed && holds === 0) blob.close();
-  };
+  const use = new Use(() => blob.close());
   return {
     view: blob.view,
     resumed: { filled: [{ start: 0, end: blob.sizeBytes }], sizeBytes: blob.sizeBytes },
@@ -74,17 +74,36 @@ export function committedFill(blob: StoredBlob): FillStorage {
     async record() {},
     commit: refuse,
     discard: refuse,
-    hold() {
-      holds++;
-      return () => {
-        holds--;
-        closeIfUnused();
-      };
-    },
-    async close() {
-      if (closed) return;
-      closed = true;
-      closeIfUnused();
-    },
+    hold: () => use.hold(),
+    close: async () => use.close(),
   };
+}
+
+/** Lets go of something once it is closed and nobody holds it. */
+class Use {
+  readonly #letGo: () => void;
+  #holds = 0;
+  #closed = false;
+
+  constructor(letGo: () => void) {
+    this.#letGo = letGo;
+  }
+
+  hold(): () => void {
+    this.#holds++;
+    return () => {
+      this.#holds--;
+      this.#letGoIfUnused();
+    };
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#letGoIfUnused();
+  }
+
+  #letGoIfUnused(): void {
+    if (this.#closed && this.#holds === 0) this.#letGo();
+  }
 }

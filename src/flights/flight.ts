@@ -3,8 +3,6 @@ import type { Clock, Timer } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
-import type { ContentHasher } from '../store/content-hasher.ts';
-import type { ContentStore } from '../store/content-store.ts';
 import type { Channels, FlightEvent as PublishedEvent } from '../telemetry/channels.ts';
 import type { FillBody } from './fill-body.ts';
 import { Filling } from './filling.ts';
@@ -12,16 +10,13 @@ import type { FillingHost, FillingOptions, Want } from './filling-host.ts';
 import { FlightReader, type ReaderHost } from './flight-reader.ts';
 import { type FlightSnapshot, shownState } from './flight-snapshot.ts';
 import { type FlightEvent, type FlightState, isFinal, isOpenEnded, nextState } from './flight-state.ts';
-import { type OpenBodyOptions, openBody } from './open-body.ts';
+import { type OpenBodyDeps, type OpenBodyOptions, openBody } from './open-body.ts';
 import { RateMeter } from './rate-meter.ts';
 import { SizeBelief } from './size-belief.ts';
 import type { RetryPolicy, Source } from './source.ts';
 import { SourceRoster } from './source-roster.ts';
 
-export interface FlightDeps {
-  readonly store: ContentStore;
-  /** Hashes what is filled, beside it. */
-  readonly hasher: ContentHasher;
+export interface FlightDeps extends OpenBodyDeps {
   readonly clock: Clock;
   readonly channels: Channels;
   readonly retry: RetryPolicy;

@@ -6,6 +6,7 @@ import type { Room } from '../store/content-store.ts';
 import { InlineHasher } from '../store/hashing/inline-hasher.ts';
 import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
 import { openBody } from './open-body.ts';
+import { SmallBlobMemory } from './small-blob-memory.ts';
 
 const content = Buffer.alloc(2000, 'content');
 const digest = digestOf(content);
@@ -47,6 +48,26 @@ describe('the body of a flight', () => {
     store.room = 'disk-full';
     const body = await openBody({ store, hasher }, digest, 400, options);
     assert.equal(body.view.kind, 'memory');
+  });
+
+  it('is on disk where small blobs have all the memory that they may, until one has been read and closed', async () => {
+    await using store = new DoubtfulStore();
+    const memory = new SmallBlobMemory(900);
+    const deps = { store, hasher, memory };
+    const open = (byte: string) => openBody(deps, digestOf(Buffer.alloc(400, byte)), 400, options);
+    const [first, second, third] = [await open('a'), await open('b'), await open('c')];
+    assert.deepEqual([first.view.kind, second.view.kind, third.view.kind], ['memory', 'memory', 'file']);
+    assert.equal(memory.usedBytes, 800);
+    const release = first.storage.hold();
+    await first.storage.close();
+    assert.equal(memory.usedBytes, 800, 'a client reads it');
+    release();
+    assert.equal(memory.usedBytes, 400);
+    const fourth = await open('d');
+    assert.equal(fourth.view.kind, 'memory');
+    for (const body of [second, third, fourth]) await body.storage.close();
+    await first.storage.close();
+    assert.equal(memory.usedBytes, 0);
   });
 
   it('is what the store has once that is proven', async () => {

@@ -5,11 +5,19 @@ import type { ContentHasher } from '../store/content-hasher.ts';
 import type { ContentStore, Room, StoredBlob } from '../store/content-store.ts';
 import { FillBody } from './fill-body.ts';
 import { committedFill, type FillStorage, memoryFill, partialFill } from './fill-storage.ts';
+import type { SmallBlobMemory } from './small-blob-memory.ts';
+
+export interface OpenBodyDeps {
+  readonly store: ContentStore;
+  readonly hasher: ContentHasher;
+  /** For the small blobs of all flights. Left out: it has no bound but that of flights. */
+  readonly memory?: SmallBlobMemory | undefined;
+}
 
 export interface OpenBodyOptions {
   /** So many bytes at the end of a body are held back until it is verified. */
   readonly holdBackBytes: number;
-  /** Blobs up to this size are filled in memory. */
+  /** Blobs up to this size are filled in memory, while there is some. */
   readonly smallBlobBytes: number;
   /** Blobs up to this size are hashed as their bytes come, others by the hasher, behind them. */
   readonly hashDirectlyBytes: number;
@@ -22,7 +30,7 @@ export interface OpenBodyOptions {
  * store's word (`Room`) where there was no room before anything was fetched.
  */
 export async function openBody(
-  { store, hasher }: { readonly store: ContentStore; readonly hasher: ContentHasher },
+  { store, hasher, memory }: OpenBodyDeps,
   digest: Digest,
   sizeBytes: number | undefined,
   options: OpenBodyOptions,
@@ -33,7 +41,7 @@ export async function openBody(
     const facts = { digest, sizeBytes: stored.sizeBytes, holdBackBytes: 0, verified: true };
     return new FillBody(committedFill(stored), facts);
   }
-  const storage = await openStorage(store, digest, sizeBytes, options);
+  const storage = await openStorage({ store, memory }, digest, sizeBytes, options);
   const { holdBackBytes, hashDirectlyBytes } = options;
   return new FillBody(storage, { digest, sizeBytes, holdBackBytes, hasher, hashDirectlyBytes });
 }
@@ -52,13 +60,17 @@ async function proven(stored: StoredBlob | undefined): Promise<StoredBlob | unde
 }
 
 async function openStorage(
-  store: ContentStore,
+  { store, memory }: Pick<OpenBodyDeps, 'store' | 'memory'>,
   digest: Digest,
   sizeBytes: number | undefined,
   { smallBlobBytes }: OpenBodyOptions,
 ): Promise<FillStorage> {
   if (sizeBytes === undefined) return openPartial(store, digest, sizeBytes);
-  if (sizeBytes <= smallBlobBytes) return memoryFill(store, digest, sizeBytes);
+  if (sizeBytes <= smallBlobBytes) {
+    if (memory === undefined) return memoryFill(store, digest, sizeBytes);
+    const letGo = memory.take(sizeBytes);
+    if (letGo !== undefined) return memoryFill(store, digest, sizeBytes, letGo);
+  }
   const room = await store.makeRoom(sizeBytes, digest);
   if (room !== 'enough') throw noRoom(room, sizeBytes);
   return openPartial(store, digest, sizeBytes);
