@@ -63,6 +63,11 @@ function metricsPage(): string {
     threads: { refresh: async () => {}, busy: () => [] },
     certificateUntilMs: () => undefined,
     droppedLines: () => 0,
+    memory: {
+      shares: { blocks: 0, queued: 0, 'small-blobs': 0, manifests: 0, prepared: 0 },
+      blocks: () => ({ usedBytes: 0, pinnedBytes: 0, hits: 0, misses: 0 }),
+      smallBlobBytes: () => 0,
+    },
     flights: () => [],
     upstreams: () => [],
     load,

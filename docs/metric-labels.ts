@@ -12,6 +12,7 @@ import type {
   ServedBytesEvent,
   UpstreamRequestKind,
 } from '../src/telemetry/channels.ts';
+import type { MemoryFigures } from '../src/telemetry/memory-gauges.ts';
 
 /** What a label of the metrics says. A label of one name may say different things in different metrics. */
 export interface LabelDescription {
@@ -24,6 +25,13 @@ export interface LabelDescription {
 }
 
 // Each set is a type of the code: a value that is missing here, or that no longer exists, does not compile.
+const memoryUses: Record<keyof MemoryFigures['shares'], string> = {
+  blocks: 'blocks of hot content, which all answers share',
+  queued: 'bytes that wait for clients to take them, and buffers (`server.maxQueued`, where that is set)',
+  'small-blobs': 'small blobs that are filled in memory',
+  manifests: 'manifests, and what is known of them',
+  prepared: 'answers that are kept prepared',
+};
 const routes: Record<RequestEvent['route'], string> = {
   ping: '`/v2/`',
   manifest: 'a manifest',
@@ -164,6 +172,7 @@ export const labelDescriptions: readonly LabelDescription[] = [
     meaning: '`main` (the store, upstreams and the admin API), or one that answers clients (`server.threads`).',
   },
   { label: 'upstream', meaning: "The upstream's name in the configuration." },
+  { label: 'use', meaning: 'What memory is set aside for.', values: memoryUses },
   { label: 'version', meaning: 'The version of onepull.' },
   { label: 'what', meaning: 'What is not asked for meanwhile.', values: pauses },
 ];

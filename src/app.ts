@@ -1,14 +1,18 @@
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { AdminServer } from './admin/admin-server.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
 import { ChangeCount } from './core/change-count.ts';
 import { type Clock, systemClock } from './core/clock.ts';
+import { divideMemory, type MemoryBudget, processMemoryBytes, usualMemoryBytes } from './core/memory-budget.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
 import { PassingTable, type PassingTableOptions } from './flights/passing/passing-table.ts';
+import { SmallBlobMemory } from './flights/small-blob-memory.ts';
+import { SharedBlocks } from './gateway/blocks/shared-blocks.ts';
 import { connectionsThatFit, idleFilesThatFit } from './gateway/connection-budget.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import { type GatewayMemory, gatewayMemory } from './gateway/gateway-memory.ts';
 import { HitDepot, hitDepotDefaults } from './gateway/hits/hit-depot.ts';
 import { type GatewayOptions, GatewayServer, gatewayDefaults } from './gateway/server.ts';
 import { SharedParts } from './gateway/threads/depot-host.ts';
@@ -25,6 +29,7 @@ import { startHashThread } from './store/hashing/hash-thread.ts';
 import { HashThreads } from './store/hashing/hash-threads.ts';
 import type { Channels } from './telemetry/channels.ts';
 import type { LogLines } from './telemetry/log.ts';
+import type { MemoryFigures } from './telemetry/memory-gauges.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { RequestCounts } from './telemetry/request-tally.ts';
 import { ThreadReports } from './telemetry/thread-reports.ts';
@@ -85,6 +90,8 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const changes = new ChangeCount();
   const maxIdleFiles = idleFilesThatFit(deps.descriptorLimit);
   const hasher = opening.use(openHasher(channels));
+  const budget = memoryBudget(config);
+  const smallBlobs = new SmallBlobMemory(budget.smallBlobBytes);
   const store = opening.use(
     await openFsStore({ clock, channels, changes, hasher }, { ...config.storage, maxIdleFiles }),
   );
@@ -92,7 +99,10 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const upstreams = upstreamsOf(config, registries);
   const retry = retryPolicy(retryDefaults, Math.random);
   const flights = opening.use(
-    new FlightTable({ store: store.content, hasher, clock, channels, retry }, flightOptions(config)),
+    new FlightTable(
+      { store: store.content, hasher, memory: smallBlobs, clock, channels, retry },
+      flightOptions(config),
+    ),
   );
   const passing = opening.use(new PassingTable({ clock, channels, retry }, passingOptions(config)));
   const fetches = new Fetches(flights, passing);
@@ -100,13 +110,22 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const { content, catalog } = store;
   const depot = new PullDepot(
     { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
-    { headerTimeoutMs: config.pull.headerTimeoutMs, maxKeptBytes: maxSizeBytes, ...pullDefaults },
+    {
+      headerTimeoutMs: config.pull.headerTimeoutMs,
+      maxKeptBytes: maxSizeBytes,
+      manifestBytes: budget.manifestBytes,
+      ...pullDefaults,
+    },
   );
   const requests = new RequestCounts(channels);
   const loopTimes = () => performance.eventLoopUtilization();
   const threads = new ThreadReports({ clock, counts: requests, log: deps.log, loopTimes });
   const certificate = opening.use(await openCertificate(config, channels));
-  const gateway = opening.use(openGateway(config, deps, { certificate, depot, changes, requests, threads }, opening));
+  const gateways = gatewayThreads(config, channels);
+  const memory = gatewayMemory(budget, gateways);
+  const blocks = new SharedBlocks(memory.blocks, 0, Math.random);
+  const parts = { certificate, depot, changes, requests, threads, gateways, budget, memory, blocks };
+  const gateway = opening.use(openGateway(config, deps, parts, opening));
   certificate?.subscribe((next) => gateway.useCertificate(next));
 
   const version = productVersion();
@@ -116,6 +135,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       channels,
       requests,
       threads,
+      memory: memoryFigures(budget, blocks, smallBlobs),
       certificateUntilMs: () => certificate?.untilMs,
       droppedLines: () => deps.log?.droppedLines ?? 0,
       cache,
@@ -163,13 +183,18 @@ interface GatewayParts {
   readonly changes: ChangeCount;
   readonly requests: RequestCounts;
   readonly threads: ThreadReports;
+  /** Threads that answer clients. */
+  readonly gateways: number;
+  readonly budget: MemoryBudget;
+  readonly memory: GatewayMemory;
+  readonly blocks: SharedBlocks;
 }
 
 /** In this thread, or in as many of their own as are wanted. */
 function openGateway(
   config: Config,
   deps: AppDeps,
-  { certificate, depot, changes, requests, threads: reports }: GatewayParts,
+  { certificate, depot, changes, requests, threads: reports, gateways, budget, memory, blocks }: GatewayParts,
   opening: AsyncDisposableStack,
 ): Gateway {
   const { channels } = deps;
@@ -177,13 +202,21 @@ function openGateway(
   const registries = config.upstreams.map(({ name }) => name);
   const fallback = config.upstreams.find(({ isDefault }) => isDefault)?.name;
   const shown = { certificate: certificate?.current };
-  const options: GatewayOptions = { ...gatewayOptions(config), ...connectionBounds(config, deps), ...shown };
-  const threads = gatewayThreads(config, channels);
-  if (threads === 0) {
+  const bounds = { ...connectionBounds(config, deps), maxQueuedBytes: budget.queuedBytes };
+  const options: GatewayOptions = { ...gatewayOptions(config), ...bounds, ...shown, memory };
+  if (gateways === 0) {
     const names = new RegistryNames(registries, fallback);
-    const hits = opening.use(new HitDepot({ depot, changes, log: depot, clock }, { ...hitDepotDefaults, gateway: 0 }));
+    const hits = opening.use(
+      new HitDepot(
+        { depot, changes, log: depot, clock },
+        { ...hitDepotDefaults, maxBytes: memory.preparedBytes, gateway: 0 },
+      ),
+    );
     const tally = requests;
-    return new GatewayServer({ depot: hits, hits, names, channels, tally, clock, random: Math.random }, options);
+    return new GatewayServer(
+      { depot: hits, hits, blocks, names, channels, tally, clock, random: Math.random },
+      options,
+    );
   }
   return new GatewayCrew(
     {
@@ -193,10 +226,40 @@ function openGateway(
       reports,
       channels,
       clock,
-      forget: (gateway) => depot.gatewayEnded(gateway),
+      forget(gateway) {
+        depot.gatewayEnded(gateway);
+        blocks.threadEnded(gateway);
+      },
     },
-    { threads, gateway: options, names: { registries, fallback }, log: config.log, saysEvents: deps.log === undefined },
+    {
+      threads: gateways,
+      gateway: options,
+      names: { registries, fallback },
+      log: config.log,
+      saysEvents: deps.log === undefined,
+    },
   );
+}
+
+/** What `server.memory` says, or what is usual for a process that may use as much as this one, divided. */
+function memoryBudget({ server: { memoryBytes, maxQueuedBytes } }: Config): MemoryBudget {
+  const processBytes = processMemoryBytes(process.constrainedMemory(), totalmem());
+  return divideMemory(memoryBytes ?? usualMemoryBytes(processBytes), maxQueuedBytes);
+}
+
+function memoryFigures(budget: MemoryBudget, blocks: SharedBlocks, smallBlobs: SmallBlobMemory): MemoryFigures {
+  const { blockCacheBytes, queuedBytes, smallBlobBytes, manifestBytes, preparedBytes } = budget;
+  return {
+    shares: {
+      blocks: blockCacheBytes,
+      queued: queuedBytes,
+      'small-blobs': smallBlobBytes,
+      manifests: manifestBytes,
+      prepared: preparedBytes,
+    },
+    blocks: () => blocks.counts(),
+    smallBlobBytes: () => smallBlobs.usedBytes,
+  };
 }
 
 /** Undefined: clients speak plain HTTP. */

@@ -70,7 +70,7 @@ const input = z
         passThroughMemory: size({ max: '64GiB' })
           .prefault('128MiB')
           .describe(
-            'Memory to stream what the disk cannot take: blobs larger than the cache, or any if it fails. `0`: refuse.',
+            'Memory to stream what the disk cannot take: blobs larger than the cache, or any if it fails; not of `server.memory`. `0`: refuse.',
           ),
         maxFlights: integer(1, 100_000)
           .prefault(1000)
@@ -87,7 +87,7 @@ const input = z
         memory: size({ min: '32MiB', max: '1024GiB' })
           .optional()
           .describe(
-            'What hot content, buffers and small blobs may take together. Left out: a quarter of what the process may use, at most 256MiB.',
+            'What blocks of hot content, bytes that wait for clients, small blobs, manifests and prepared answers may take together. Left out: a quarter of what the process may use (the limit of its control group, or the memory), at least 32MiB and at most 256MiB. `pull.passThroughMemory` comes on top.',
           ),
         tls: z
           .strictObject({
@@ -109,8 +109,10 @@ const input = z
             'Answers under way at the same time, at most; one more is refused with 503 and Retry-After. HEAD has a tenth more.',
           ),
         maxQueued: size({ min: '1MiB', max: '64GiB' })
-          .prefault('256MiB')
-          .describe('Bytes that wait in memory for clients to take them, at most; beyond it new requests are refused.'),
+          .optional()
+          .describe(
+            'Bytes that wait in memory for clients to take them, at most; beyond it new requests are refused. Left out: three eighths of `server.memory`.',
+          ),
         clientTimeout: duration({ min: '10ms', max: '1h' })
           .prefault('2m')
           .describe('A client that neither sends nor takes a byte for so long is cut off.'),

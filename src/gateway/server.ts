@@ -9,11 +9,12 @@ import type { Channels, RequestTally } from '../telemetry/channels.ts';
 import { Admission, type Burden, type ResponseBound } from './admission.ts';
 import { BlockReads } from './blocks/block-reads.ts';
 import type { SharedBlocks } from './blocks/shared-blocks.ts';
-import { BufferPool } from './buffer-pool.ts';
+import { BufferPool, bufferPoolOptions } from './buffer-pool.ts';
 import { Connection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
+import type { GatewayMemory } from './gateway-memory.ts';
 import { FastLane } from './hits/fast-lane.ts';
 import type { Hits } from './hits/hit-depot.ts';
 import { sparing } from './hits/node-internals.ts';
@@ -65,6 +66,8 @@ export interface GatewayOptions {
   /** Bytes that wait in memory for clients to take them, at most. */
   readonly maxQueuedBytes: number;
   readonly maxHeaderBytes: number;
+  /** What this gateway has of the memory that is divided; left out: a little, and no blocks. */
+  readonly memory?: GatewayMemory | undefined;
   /** How long an idle connection stays. Longer than clients keep theirs, so that they are the ones to close. */
   readonly keepAliveTimeoutMs: number;
   /** How long a client may take to send its request's headers. */
@@ -123,7 +126,7 @@ export class GatewayServer implements Gateway {
   constructor(deps: GatewayDeps, options: GatewayOptions) {
     this.#deps = deps;
     this.#options = options;
-    const pool = deps.pool ?? new BufferPool();
+    const pool = deps.pool ?? new BufferPool(options.memory && bufferPoolOptions(options.memory.bufferBytes));
     this.#handler = new RequestHandler({
       ...deps,
       reads: new SharedReads(pool),

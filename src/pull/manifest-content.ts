@@ -37,6 +37,14 @@ export interface ManifestContentDeps extends AttemptDeps {
   readonly channels: Channels;
 }
 
+export interface ManifestContentOptions {
+  readonly boundMs: number;
+  /** What manifests that are kept in memory may take, and what is known of them. */
+  readonly memoryBytes?: number | undefined;
+}
+
+const usualMemoryBytes = 32 * 2 ** 20;
+
 /**
  * Manifests by digest: from memory, from the store, or fetched once for all who want one.
  *
@@ -53,15 +61,14 @@ export class ManifestContent {
   readonly #rests = new RestNotices();
   /** The change since which a scope is known to be linked to all that its manifest proves. */
   readonly #linkedSince = new LRUCache<string, number>({ max: 16_384 });
-  readonly #memory = new LRUCache<Digest, KeptManifest>({
-    maxSize: 64 * 2 ** 20,
-    // What is known of its references takes about as much again.
-    sizeCalculation: ({ bytes }) => 2 * bytes.length + 1024,
-  });
+  readonly #memory: LRUCache<Digest, KeptManifest>;
 
-  constructor(deps: ManifestContentDeps, options: { boundMs: number }) {
+  constructor(deps: ManifestContentDeps, { boundMs, memoryBytes = usualMemoryBytes }: ManifestContentOptions) {
     this.#deps = deps;
-    this.#boundMs = options.boundMs;
+    this.#boundMs = boundMs;
+    // What is known of its references takes about as much again.
+    const sizeCalculation = ({ bytes }: KeptManifest) => 2 * bytes.length + 1024;
+    this.#memory = new LRUCache({ maxSize: memoryBytes, sizeCalculation });
   }
 
   /** The manifest, if it is here and the scope is known to have it. */

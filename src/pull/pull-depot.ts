@@ -50,6 +50,8 @@ export interface PullDepotOptions {
   readonly staleAfterMs: number;
   /** No larger blob is ever kept: it would be more than the whole cache. */
   readonly maxKeptBytes: number;
+  /** Memory for manifests. */
+  readonly manifestBytes?: number | undefined;
 }
 
 /** The depot of one node: from what is here, or from upstream, once for all who ask. */
@@ -66,7 +68,7 @@ export class PullDepot implements Depot, HitLog {
     const shared = { ...deps, failures: new RememberedFailures(deps.clock) };
     // Work that is shared gives up a little before those who wait for it do, so that they hear its reason.
     const bound = { boundMs: options.headerTimeoutMs * 0.9 };
-    const content = new ManifestContent(shared, bound);
+    const content = new ManifestContent(shared, { ...bound, memoryBytes: options.manifestBytes });
     const tags = new Tags(shared, content, { ...bound, staleAfterMs: options.staleAfterMs });
     this.#manifests = new Manifests(shared, content, tags);
     this.#blobs = new Blobs(shared, { ...bound, maxKeptBytes: options.maxKeptBytes });

@@ -20,6 +20,11 @@ function setUp(
     requests,
     threads,
     droppedLines: () => 4,
+    memory: {
+      shares: { blocks: 1, queued: 2, 'small-blobs': 3, manifests: 4, prepared: 5 },
+      blocks: () => ({ usedBytes: 0, pinnedBytes: 0, hits: 0, misses: 0 }),
+      smallBlobBytes: () => 0,
+    },
     certificateUntilMs,
     flights,
     load,

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Channels, FlightEvent, UpstreamRequestEvent } from './channels.ts';
+import { addMemoryGauges, type MemoryFigures } from './memory-gauges.ts';
 import { addRequestMetrics } from './request-metrics.ts';
 import { type RequestCounts, requestBounds } from './request-tally.ts';
 import { addUpstreamGauges, type UpstreamFigures } from './upstream-gauges.ts';
@@ -22,6 +23,7 @@ export interface MetricsDeps {
   };
   /** When the certificate that clients are shown ceases to hold; undefined where they are shown none. */
   certificateUntilMs(): number | undefined;
+  readonly memory: MemoryFigures;
   /** Lines that were left out of the log, as nobody took them. */
   droppedLines(): number;
   /** What is free on the cache's disk; undefined where the system does not say. */
@@ -57,6 +59,7 @@ export class Metrics {
     this.#readGauges(deps);
     this.#readThreads(deps);
     this.#readCertificate(deps);
+    addMemoryGauges(this.#registry, deps.memory);
     addUpstreamGauges(this.#registry, deps.upstreams);
     this.#gauge('build_info', 'The running version; always 1.', ['version']).set({ version: options.version }, 1);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });

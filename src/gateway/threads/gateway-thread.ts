@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { RegistryNames } from '../../pull/registry-names.ts';
 import { ThreadTelemetry } from '../../telemetry/thread-telemetry.ts';
+import { SharedBlocks } from '../blocks/shared-blocks.ts';
 import { GatewayServer } from '../server.ts';
 import { SharedCounts } from '../shared-counts.ts';
 import { DepotClient } from './depot-client.ts';
@@ -31,7 +32,9 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
   const names = new RegistryNames(data.names.registries, data.names.fallback);
   const depot = new DepotClient({ clock }, data.depot);
   const counts = new SharedCounts(data.counts).of(data.gateway);
-  const deps = { depot, names, channels, tally, clock, random: Math.random, counts };
+  const { memory } = data.options;
+  const blocks = memory && new SharedBlocks(memory.blocks, data.gateway, Math.random);
+  const deps = { depot, blocks, names, channels, tally, clock, random: Math.random, counts };
   let { certificate } = data.options;
   let gateway: GatewayServer | undefined;
   let begun: Promise<void> | undefined;
