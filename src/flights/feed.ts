@@ -1,6 +1,6 @@
-import { giveBack, piecesLength, slicePieces } from '../core/byte-pieces.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
+import { FeedWriter, type FeedWriterHost } from './feed-writer.ts';
 import type { FillBody } from './fill-body.ts';
 import type { PlanLimits, PlannedFeed, PlannedRange } from './range-planner.ts';
 import { RateMeter } from './rate-meter.ts';
@@ -42,23 +42,18 @@ export interface FeedListener {
 
 /** What follows a range is asked for so much earlier than its first byte will take to come. */
 const followMarginMs = 50;
-/** What is gathered while a write is under way: more waits in the connection. Of TLS a record brings 16 KiB at most. */
-const gatheredBytes = 1024 * 1024;
-const gatheredChunks = 64;
-
 /**
  * One request to one source, filling one range of one body.
  *
  * Invariants
- * - Bytes that are already there are never written again, nor those that another feed is just writing: of each chunk only
- *   what is missing goes to the storage. So what was hashed stays as it is, whatever a second source says it should be.
- * - What comes is written at once where no write is under way; what comes meanwhile is gathered, within a bound, and written
- *   together by the next one. So one write is under way at most, in the order of the bytes.
+ * - Of what comes only what is missing goes to the storage (`FeedWriter`). So what was hashed stays as it is, whatever a
+ *   second source says it should be.
+ * - All that came before the source ended or broke off is written before the feed ends.
  * - When `run` has resolved nothing of this feed writes any more: a write under way at a stop is waited for, whatever the
  *   source still does is ignored.
  * - A source that never settles cannot hold `run`: a stop or a stall ends it.
  */
-export class Feed implements PlannedFeed {
+export class Feed implements PlannedFeed, FeedWriterHost {
   readonly source: Source;
   readonly start: number;
   /** It was opened beside others that bring the blob already, to be faster. */
@@ -72,23 +67,10 @@ export class Feed implements PlannedFeed {
   readonly #ended: PromiseWithResolvers<FeedOutcome> = Promise.withResolvers();
   #askedEnd: number | undefined;
   #end: number | undefined;
-  #position: number;
   #waitingFor: string | undefined;
   #servesRanges = true;
+  readonly #writer: FeedWriter;
   #over = false;
-  /** Where what came ends; `#position` follows it. */
-  #cameTo = 0;
-  /** Came, and is neither written nor being written. */
-  #gathered: Uint8Array[] = [];
-  #gatheredBytes = 0;
-  /** Resolves when what is gathered is about to be written, or never will be. */
-  #room: PromiseWithResolvers<void> | undefined;
-  /** Writes what is gathered, until nothing is. */
-  #drain: Promise<void> | undefined;
-  #writing: Promise<void> | undefined;
-  #writeStart = 0;
-  /** `#writeStart` while nothing is being written. */
-  #writeEnd = 0;
 
   constructor(
     deps: { body: FillBody; listener: FeedListener; clock: Clock },
@@ -112,7 +94,7 @@ export class Feed implements PlannedFeed {
     this.start = range.start;
     this.#askedEnd = range.end;
     this.#end = range.end;
-    this.#position = range.start;
+    this.#writer = new FeedWriter(deps.body, this, range.start);
   }
 
   /** Where it stops at the latest (excluded); undefined: with the blob. */
@@ -122,7 +104,7 @@ export class Feed implements PlannedFeed {
 
   /** The next byte it will bring. */
   get nextOffset(): number {
-    return Math.max(this.#position, this.start);
+    return Math.max(this.#writer.position, this.start);
   }
 
   get bytesPerSecond(): number {
@@ -168,7 +150,7 @@ export class Feed implements PlannedFeed {
       (error) => this.#finish({ kind: 'failed', error: asAppError(error) }),
     );
     const outcome = await this.#ended.promise;
-    await this.#writing?.catch(() => {});
+    await this.#writer.stopped();
     return outcome;
   }
 
@@ -192,7 +174,7 @@ export class Feed implements PlannedFeed {
     if (this.#over) return;
     this.#over = true;
     this.#watch.stop();
-    this.#room?.resolve();
+    this.#writer.stop();
     this.#abort.abort(new AppError('CANCELLED', 'the fill does not need this transfer any more'));
     this.#ended.resolve(outcome);
   }
@@ -208,8 +190,7 @@ export class Feed implements PlannedFeed {
     const request = { start, end, optional, urgency, hasAlternative, waiting };
     const answer = await this.source.open(request, this.#abort.signal);
     if (!this.#isWanted(answer)) return this.stop();
-    this.#position = answer.start;
-    this.#cameTo = answer.start;
+    this.#writer.begin(answer.start);
     if (answer.start < this.start || answer.isWhole === true) {
       // What comes is the whole blob, and any more of it would cost the same way again.
       this.#servesRanges = false;
@@ -221,7 +202,7 @@ export class Feed implements PlannedFeed {
       await this.#readAll(answer);
     } finally {
       // What came before the source broke off is there as well: it must not come twice (P1).
-      await this.#drain;
+      await this.#writer.drained();
     }
     if (!this.#over) this.#checkEnd(answer);
   }
@@ -230,9 +211,9 @@ export class Feed implements PlannedFeed {
     for await (const chunk of answer.chunks) {
       if (this.#over) return;
       this.#took(chunk.length);
-      this.#gather(chunk);
-      if (this.#isAllHere) await this.#drain;
-      else if (this.#isFull) await this.#untilRoom();
+      this.#writer.add(chunk);
+      if (this.#writer.cameTo >= this.limit) await this.#writer.drained();
+      else if (this.#writer.isFull) await this.#writer.untilRoom();
       if (this.#over) return;
     }
   }
@@ -247,78 +228,34 @@ export class Feed implements PlannedFeed {
 
   /** Resolves when what is being written between `start` and `end` is; undefined where nothing is. */
   writing(start: number, end: number): Promise<void> | undefined {
-    return this.#writeStart < end && start < this.#writeEnd ? this.#writing?.catch(() => {}) : undefined;
+    return this.#writer.writing(start, end);
   }
 
-  #gather(chunk: Uint8Array): void {
-    this.#gathered.push(chunk);
-    this.#gatheredBytes += chunk.length;
-    this.#cameTo += chunk.length;
-    // The source is waited for while nothing is left to write: what our disk takes is not its fault.
-    this.#drain ??= this.#drainAll().then(
-      () => {
-        this.#drain = undefined;
-        if (!this.#over) this.#watch.waits();
-      },
-      (error) => this.#finish({ kind: 'failed', error: asAppError(error) }),
-    );
+  // --- what its writer tells and asks (FeedWriterHost) ----------------------------------------------------------------
+
+  get limit(): number {
+    return this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Nothing more that comes could be wanted. */
-  get #isAllHere(): boolean {
-    return this.#cameTo >= (this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
+  writtenByOthers(start: number, end: number): Promise<void> | undefined {
+    return this.#listener.writtenByOthers(this, start, end);
   }
 
-  get #isFull(): boolean {
-    return this.#gatheredBytes >= gatheredBytes || this.#gathered.length >= gatheredChunks;
-  }
-
-  #untilRoom(): Promise<void> {
-    this.#room = Promise.withResolvers();
-    return this.#room.promise;
-  }
-
-  async #drainAll(): Promise<void> {
-    while (this.#gathered.length > 0 && !this.#over) {
-      const chunks = this.#gathered;
-      const bytes = this.#gatheredBytes;
-      this.#gathered = [];
-      this.#gatheredBytes = 0;
-      this.#room?.resolve();
-      await this.#take(chunks, bytes);
-      if (this.#hasMet()) this.#finish({ kind: 'met' });
-    }
-  }
-
-  /** Writes what is missing of `chunks`, of which the first stands at the present position. */
-  async #take(chunks: readonly Uint8Array[], bytes: number): Promise<void> {
-    const at = this.#position;
-    const limit = Math.min(at + bytes, this.end ?? this.#body.sizeBytes ?? Number.POSITIVE_INFINITY);
-    const { filled } = this.#body;
-    // Whatever was awaited, another feed may have written meanwhile: each step looks at what is missing now.
-    for (let from = filled.endFrom(at); from < limit && !this.#over; from = filled.endFrom(from)) {
-      const end = Math.min(filled.nextFrom(from) ?? limit, limit);
-      const others = this.#listener.writtenByOthers(this, from, end);
-      if (others !== undefined) await others;
-      else await this.#write(slicePieces(chunks, from - at, end - at), from);
-    }
-    this.#position = at + bytes;
-    for (const chunk of chunks) giveBack(chunk);
-  }
-
-  async #write(bytes: readonly Uint8Array[], offset: number): Promise<void> {
-    const end = offset + piecesLength(bytes);
-    this.#writing = this.#body.storage.write(bytes, offset);
-    this.#writeStart = offset;
-    this.#writeEnd = end;
-    try {
-      await this.#writing;
-    } finally {
-      this.#writeEnd = this.#writeStart;
-    }
-    // What is written counts even if the feed was stopped meanwhile: it is there.
-    this.#body.wrote(offset, bytes);
+  wrote(offset: number, end: number): void {
     this.#listener.wrote(this, offset, end);
+  }
+
+  reached(): void {
+    if (this.#hasMet()) this.#finish({ kind: 'met' });
+  }
+
+  /** From now on the source is waited for: what our disk takes is not its fault. */
+  idle(): void {
+    this.#watch.waits();
+  }
+
+  failed(error: unknown): void {
+    this.#finish({ kind: 'failed', error: asAppError(error) });
   }
 
   /** Whether the rest of the range is there already, or so much of it that reading through would cost more. */
@@ -337,11 +274,11 @@ export class Feed implements PlannedFeed {
     const end = this.#askedEnd ?? this.#body.sizeBytes;
     if (end === undefined && answer.blobSizeBytes === undefined) {
       // Nobody said how long it is: then it ends here, and the digest tells whether that is so.
-      this.#body.setSize(this.#position);
+      this.#body.setSize(this.#writer.position);
       return;
     }
-    if (end !== undefined && this.#position < end) {
-      const missingBytes = end - this.#position;
+    if (end !== undefined && this.#writer.position < end) {
+      const missingBytes = end - this.#writer.position;
       throw new AppError('UPSTREAM_INTERRUPTED', `${this.source.origin} ended ${missingBytes} bytes too early`);
     }
   }
