@@ -64,7 +64,7 @@ const flightDefaults = {
   holdBackBytes: 32 * 1024,
   smallBlobBytes: 128 * 1024,
   /** What takes less time than to tell another thread, and to hear of it. */
-  hashDirectlyBytes: 1024 * 1024,
+  hashDirectlyBytes: 512 * 1024,
   /** A request may queue for a connection, connect, be redirected and authorised before its first byte. */
   askTimeoutMs: 90_000,
   maxBadBodies: 2,
