@@ -153,13 +153,14 @@ export class FsContentStore implements ContentStore {
   }
 
   #putOnce(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const { disk, layout, ledger, queue } = this.#deps;
+    const { disk, files, layout, ledger, queue } = this.#deps;
     const path = layout.blob(digest);
     return queue.run(digest, async () => {
       try {
         const there = await identityAt(path);
         if (there === undefined || !ledger.isProved(digest, there)) {
-          await replaceFile(disk, layout.blobDraft(digest), path, (append) => append(bytes), true);
+          const draft = layout.blobDraft(digest);
+          await files.sparing(() => replaceFile(disk, draft, path, (append) => append(bytes), true));
         } else {
           // An earlier process may have died before it did.
           await disk.syncFolder(layout.blobFolder(algorithmOf(digest)));
@@ -172,7 +173,7 @@ export class FsContentStore implements ContentStore {
   }
 
   openPartial(digest: Digest): Promise<PartialBlob> {
-    const { disk, fileIds, fillSafety, layout, queue, ingest } = this.#deps;
+    const { disk, fileIds, files, fillSafety, layout, queue, ingest } = this.#deps;
     const deps: PartialBlobDeps = {
       ...fillSafety,
       disk,
@@ -186,7 +187,7 @@ export class FsContentStore implements ContentStore {
     return queue.run(digest, async () => {
       ingest.opened(digest);
       try {
-        const partial = await FsPartialBlob.open(deps, digest);
+        const partial = await files.sparing(() => FsPartialBlob.open(deps, digest));
         return new RoomyPartial(this.#deps, partial, this.#deps.maxSizeBytes);
       } catch (error) {
         ingest.closed(digest, false);

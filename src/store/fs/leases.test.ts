@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { closeSync, readSync } from 'node:fs';
 import { readdir, readlink, rm } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { digestOf } from '../../core/digest.ts';
 import { SharedUse } from '../../core/shared-use.ts';
@@ -10,9 +13,11 @@ import type { ContentStore } from '../content-store.ts';
 import { FsStoreFixture } from '../testing/fs-store-fixture.ts';
 import { letIn, misled, over, type ReaderOrder, refused } from '../testing/lease-reader.ts';
 import { sampleBlob, sampleManifest, sampleScope } from '../testing/sample-content.ts';
+import { tempFolder } from '../testing/temp-folder.ts';
 
 const maxSizeBytes = 100_000;
 const gateway = 0;
+const isElsewhere = process.platform === 'linux' ? false : 'limits of descriptors are set as Linux has them';
 
 /** Stored, read once, and lent to the gateway. */
 async function lend(content: ContentStore, blob: ReturnType<typeof sampleBlob>, to: number = gateway) {
@@ -237,6 +242,13 @@ describe('files that nobody reads', () => {
     assert.equal(use.enter(), false);
     assert.ok(fixture.changes.value > before);
     assert.equal(await openCount(fixture), 0);
+  });
+
+  it('make room for others where the process has no descriptor left', { skip: isElsewhere }, async () => {
+    await using folder = await tempFolder();
+    const program = fileURLToPath(new URL('../testing/open-all.ts', import.meta.url));
+    const line = 'ulimit -n 64; exec "$0" "$@"';
+    await promisify(execFile)('sh', ['-c', line, process.execPath, program, folder.path, '150']);
   });
 
   it('are closed with the store', async () => {

@@ -5,7 +5,7 @@ import type { FileView } from '../content-store.ts';
 import { FileIds } from '../file-ids.ts';
 import { FileLeases, type LeaseWord, LeaseWords } from '../file-leases.ts';
 import { type FileIdentity, identityOf } from './file-identity.ts';
-import { errnoOf, isMissing } from './storage-error.ts';
+import { areDescriptorsFew, isMissing } from './storage-error.ts';
 
 /** One holder's use of an open file. */
 export interface HeldFile {
@@ -131,7 +131,7 @@ export class OpenFiles implements AsyncDisposable {
   ): Promise<HeldFile | undefined> {
     let fd: number;
     try {
-      fd = await this.#openOrMakeRoom(path);
+      fd = await this.sparing(() => openFile(path, 'r'));
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -181,6 +181,18 @@ export class OpenFiles implements AsyncDisposable {
     return true;
   }
 
+  /** Does what needs a descriptor; where the process has none left, half of those go that nobody needs, and it is done again. */
+  async sparing<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!areDescriptorsFew(error) || this.#idle.size === 0) throw error;
+      this.#boundIdle(Math.floor(this.#idle.size / 2));
+      await this.closed();
+      return await work();
+    }
+  }
+
   /** The gateway's thread is over, whatever it was in the middle of. */
   gatewayEnded(gateway: number): void {
     for (const file of [...this.#files.values(), ...this.#lingering]) file.leases.writeOff(gateway);
@@ -198,19 +210,6 @@ export class OpenFiles implements AsyncDisposable {
     this.#files.clear();
     this.#lingering.clear();
     await this.closed();
-  }
-
-  /** Where the process has no descriptor left, half of those go that nobody needs. */
-  async #openOrMakeRoom(path: string): Promise<number> {
-    try {
-      return await openFile(path, 'r');
-    } catch (error) {
-      const areFew = errnoOf(error) === 'EMFILE' || errnoOf(error) === 'ENFILE';
-      if (!areFew || this.#idle.size === 0) throw error;
-      this.#boundIdle(Math.floor(this.#idle.size / 2));
-      await this.closed();
-      return await openFile(path, 'r');
-    }
   }
 
   #hold(file: OpenFile): HeldFile {

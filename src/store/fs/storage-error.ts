@@ -34,6 +34,12 @@ export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** Whether the process, or the system, may open no more files. */
+export function areDescriptorsFew(error: unknown): boolean {
+  const code = errnoOf(error instanceof AppError ? error.cause : error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
 /** Whether the file is simply not there. */
 export function isMissing(error: unknown): boolean {
   return errnoOf(error) === 'ENOENT';
