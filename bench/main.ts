@@ -3,6 +3,7 @@ import { addAgainst, asAgainst } from './against/command.ts';
 import { addColdBurst } from './cold-burst/command.ts';
 import { addGrowth } from './growth/command.ts';
 import { addIngest } from './ingest/command.ts';
+import { addMemory } from './memory/command.ts';
 import { addPoorUpstreams } from './poor-upstreams/command.ts';
 import { endOrderly } from './support/at-exit.ts';
 import { addProfileTable } from './support/profile/command.ts';
@@ -11,7 +12,7 @@ import { addThroughput } from './throughput/command.ts';
 import { addWhole } from './whole/command.ts';
 
 /** What `npm run bench` runs, in this order. What is not here runs by its name alone. */
-const whole = ['cold-burst', 'throughput', 'ingest'] as const;
+const whole = ['cold-burst', 'throughput', 'ingest', 'growth'] as const;
 
 // Every program that a benchmark starts ends with this process, and some start a dozen.
 process.setMaxListeners(100);
@@ -28,6 +29,7 @@ addThroughput(bench, commandLine);
 addIngest(bench, commandLine);
 addPoorUpstreams(bench, commandLine);
 addGrowth(bench, commandLine);
+addMemory(bench, commandLine);
 addAgainst(bench, commandLine);
 addProfileTable(bench);
 await bench.parseAsync(asAgainst(args), { from: 'user' });
