@@ -68,7 +68,8 @@ const flightDefaults = {
   /** A request may queue for a connection, connect, be redirected and authorised before its first byte. */
   askTimeoutMs: 90_000,
   maxBadBodies: 2,
-  plan: { patienceBytes: 1024 * 1024, leastRangeBytes: 256 * 1024, readThroughBytes: 256 * 1024 },
+  /** What is read through is less than the least range: or what one reader had opened would come twice (P1). */
+  plan: { patienceBytes: 1024 * 1024, leastRangeBytes: 256 * 1024, readThroughBytes: 128 * 1024 },
   split: { fromBytes: 32 * MiB, leadBytes: 8 * MiB, leastRangeBytes: MiB, mostRangeBytes: 16 * MiB },
 } as const;
 
@@ -221,7 +222,7 @@ function openGateway(
   return new GatewayCrew(
     {
       depot,
-      hits: undefined,
+      hits: depot,
       parts: new SharedParts(),
       reports,
       channels,
@@ -236,6 +237,7 @@ function openGateway(
       gateway: options,
       names: { registries, fallback },
       log: config.log,
+      changes: changes.shared,
       saysEvents: deps.log === undefined,
     },
   );

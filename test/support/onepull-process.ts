@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AdminApi } from './admin-api.ts';
 import { Child, type Exit } from './child.ts';
 import { freePort, TemporaryDirectory } from './loopback.ts';
+import { testThreads } from './test-threads.ts';
 
 const program = new URL('../../bin/onepull', import.meta.url).pathname;
 const startDeadlineMs = 20_000;
@@ -105,7 +106,8 @@ export class OnepullProcess implements AsyncDisposable {
 
   /** Writes the whole configuration file anew, for the next start. */
   async configure(configuration: Configuration): Promise<void> {
-    await writeFile(this.#configFile, JSON.stringify(configuration, undefined, 2)); // JSON is YAML
+    const full = { ...configuration, server: { threads: testThreads, ...configuration.server } };
+    await writeFile(this.#configFile, JSON.stringify(full, undefined, 2)); // JSON is YAML
   }
 
   /** Starts it with the same file, data and ports, after it has ended. Resolves once it listens. */

@@ -23,6 +23,8 @@ export interface GatewayCrewOptions {
   readonly gateway: GatewayOptions;
   readonly names: ThreadData['names'];
   readonly log: ThreadTelemetryOptions;
+  /** Of the depot's `ChangeCount`. */
+  readonly changes: SharedArrayBuffer;
   /** Publish what threads publish (requests, notices) on the channels here: where no log takes their lines. */
   readonly saysEvents: boolean;
 }
@@ -143,10 +145,10 @@ export class GatewayCrew implements Gateway {
   }
 
   #start(place: Place, gateway: number): GatewayWorker {
-    const { names, log, saysEvents } = this.#options;
+    const { names, log, changes, saysEvents } = this.#options;
     const options = { ...this.#options.gateway, certificate: this.#certificate };
     const counts = this.#counts.shared;
-    const worker = new GatewayWorker(this.#deps, { gateway, options, names, log, saysEvents, counts });
+    const worker = new GatewayWorker(this.#deps, { gateway, options, names, log, saysEvents, counts, changes });
     place.worker = worker;
     place.startedMs = this.#deps.clock.monotonic();
     void worker.ended.then((end) => this.#ended(place, gateway, end));

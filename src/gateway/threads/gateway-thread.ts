@@ -1,8 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { ChangeCount } from '../../core/change-count.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { RegistryNames } from '../../pull/registry-names.ts';
 import { ThreadTelemetry } from '../../telemetry/thread-telemetry.ts';
 import { SharedBlocks } from '../blocks/shared-blocks.ts';
+import { HitDepot, hitDepotDefaults } from '../hits/hit-depot.ts';
 import { GatewayServer } from '../server.ts';
 import { SharedCounts } from '../shared-counts.ts';
 import { DepotClient } from './depot-client.ts';
@@ -30,11 +32,16 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
     );
   }
   const names = new RegistryNames(data.names.registries, data.names.fallback);
-  const depot = new DepotClient({ clock }, data.depot);
-  const counts = new SharedCounts(data.counts).of(data.gateway);
+  const { gateway: index } = data;
   const { memory } = data.options;
-  const blocks = memory && new SharedBlocks(memory.blocks, data.gateway, Math.random);
-  const deps = { depot, blocks, names, channels, tally, clock, random: Math.random, counts };
+  const client = new DepotClient({ clock }, data.depot);
+  const hits = new HitDepot(
+    { depot: client, log: client, changes: new ChangeCount(data.changes), clock },
+    { ...hitDepotDefaults, ...(memory && { maxBytes: memory.preparedBytes }), gateway: index },
+  );
+  const counts = new SharedCounts(data.counts).of(index);
+  const blocks = memory && new SharedBlocks(memory.blocks, index, Math.random);
+  const deps = { depot: hits, hits, blocks, names, channels, tally, clock, random: Math.random, counts };
   let { certificate } = data.options;
   let gateway: GatewayServer | undefined;
   let begun: Promise<void> | undefined;
@@ -54,6 +61,7 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
     // What has not begun to listen cannot stop, and would begin later.
     await begun;
     await gateway?.drain(timeoutMs);
+    hits[Symbol.dispose]();
     telemetry.report();
     say({ kind: 'drained' });
     data.depot.close();

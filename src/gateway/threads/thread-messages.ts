@@ -18,6 +18,8 @@ export interface ThreadData {
   readonly depot: MessagePort;
   /** Of `SharedCounts`. */
   readonly counts: SharedArrayBuffer;
+  /** Of the depot's `ChangeCount`. */
+  readonly changes: SharedArrayBuffer;
 }
 
 export type ToThread =
