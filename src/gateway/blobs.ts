@@ -62,6 +62,9 @@ async function ask(exchange: Exchange, depot: BlobDeps['depot'], request: BlobRe
   }
 }
 
+/** A secure socket makes a copy of all that it is handed, and larger pieces go no faster. */
+const mostSecureBytes = 128 * 1024;
+
 function sendBody(
   exchange: Exchange,
   content: Content,
@@ -75,6 +78,7 @@ function sendBody(
     {
       signal: exchange.signal,
       pace: exchange.pace,
+      mostBytes: exchange.isSecure ? mostSecureBytes : undefined,
       begin: (alone) => exchange.begin(status, headers, alone),
       write: (block, taken) => {
         // A block of a file is the pool's, which counts it.

@@ -9,6 +9,8 @@ import type { LentBlock, SharedReads } from './shared-reads.ts';
 export interface BodyTarget {
   /** What is known of how quickly the client takes what it is sent. */
   readonly pace: ClientPace;
+  /** The most that is handed to the socket at once; left out: no less than a shared block. */
+  readonly mostBytes?: number | undefined;
   /** Aborts when the client has left or must not wait any longer. */
   readonly signal: AbortSignal;
   /** Sends the status line and headers; `alone` where no byte follows at once. Called once, before the first byte. */
@@ -139,7 +141,8 @@ export class BodyWriter {
   /** Gets the bytes between the offset and `readable`, as many as fit a block. */
   #fetch(readable: number): void {
     const offset = this.#offset;
-    const bytes = Math.min(readable, this.#body.end ?? readable) - offset;
+    const { mostBytes = Number.POSITIVE_INFINITY } = this.#target;
+    const bytes = Math.min(readable - offset, (this.#body.end ?? readable) - offset, mostBytes);
     const { storage } = this.#body;
     if (storage.kind === 'memory') {
       return this.#write(storage.bytes.subarray(offset, offset + Math.min(bytes, largestBlockBytes)));

@@ -63,6 +63,8 @@ export class Exchange {
   /** How quickly the client takes what it is sent, on this connection. */
   readonly pace: ClientPace;
   readonly head: boolean;
+  /** It goes through a socket that encrypts, and so copies, what it is handed. */
+  readonly isSecure: boolean;
 
   /** What the handlers find out, for the event. */
   route: RequestEvent['route'] = 'other';
@@ -94,6 +96,7 @@ export class Exchange {
   #firstByteMs: number | undefined;
   #bytes = 0;
   #countedBytes = 0;
+  #copiedBytes = 0;
   #handedBytes = 0;
   #letGo: (() => void) | undefined;
   #taken: ((error?: Error | null) => void) | undefined;
@@ -110,6 +113,7 @@ export class Exchange {
     this.client = parts.client;
     this.pace = parts.pace;
     this.head = parts.request.method === 'HEAD';
+    this.isSecure = 'encrypted' in parts.request.socket;
     this.#closed = () => parts.closed();
     this.#arrivedMs = deps.clock.monotonic();
     this.response.on('finish', () => this.#finished());
@@ -152,6 +156,7 @@ export class Exchange {
     this.#firstByteMs ??= this.#elapsedMs();
     this.#handedBytes = block.length;
     this.#taken = taken;
+    this.#copies(block.length);
     this.#watch();
     this.response.write(block, this.#onTaken);
   }
@@ -175,6 +180,13 @@ export class Exchange {
     if (!this.#over) this.#letGo ??= this.#deps.queued.hold(bytes);
   }
 
+  /** So many bytes are copied now. */
+  #copies(bytes: number): void {
+    if (!this.isSecure || bytes === this.#copiedBytes) return;
+    this.#deps.queued.copied(bytes - this.#copiedBytes);
+    this.#copiedBytes = bytes;
+  }
+
   #sendFrom(bytes: Uint8Array, from: number): void {
     if (bytes.length - from > sliceBytes) {
       const next = from + sliceBytes;
@@ -185,6 +197,7 @@ export class Exchange {
     }
     this.#firstByteMs ??= this.#elapsedMs();
     this.#handedBytes = bytes.length - from;
+    this.#copies(this.#handedBytes);
     this.response.end(from === 0 ? bytes : bytes.subarray(from));
     this.#watchRest();
   }
@@ -225,6 +238,7 @@ export class Exchange {
     // The response is written, or its socket's handle is closed and has cancelled what it was writing. Node drops what it is
     // given for a socket that was destroyed, and its callback too.
     if (this.#taken !== undefined) this.#onTaken(new AppError('CANCELLED', 'the client has left'));
+    this.#copies(0);
     this.#publish();
     this.#closed();
   }
@@ -234,6 +248,7 @@ export class Exchange {
     const taken = this.#taken;
     if (taken === undefined) return;
     this.#taken = undefined;
+    this.#copies(0);
     // On a socket that was destroyed, pending writes are called back as if they had succeeded.
     this.#left ||= Boolean(error) || this.request.socket.destroyed;
     if (this.#left) return taken(new AppError('CANCELLED', 'the client has left', { cause: error }));

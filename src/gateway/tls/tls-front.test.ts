@@ -198,3 +198,20 @@ test('a body that is cut never looks complete, not even to a client that knows i
   assert.ok(text.includes('200 OK') && text.length < 500_000);
   assert.equal(broken, true);
 });
+
+test('what TLS copies for clients that stop taking is counted for each, and is little', async () => {
+  await using gateway = await start();
+  const content = gateway.content(Buffer.alloc(64 * 1024 * 1024, 'x'));
+  const clients: TLSSocket[] = [];
+  for (let client = 0; client < 4; client++) {
+    const socket = await secure(gateway.port);
+    socket.write(`GET /v2/org/app/blobs/${content.digest} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await once(socket, 'readable');
+    clients.push(socket);
+  }
+  const copied = () => gateway.server.load().queuedBytes - gateway.pool.lentBytes;
+  // Each has stopped, at the latest when the kernels hold all that they can.
+  await until(() => copied() >= clients.length * 32 * 1024);
+  assert.ok(copied() <= clients.length * 128 * 1024, `${copied()} bytes`);
+  for (const socket of clients) socket.destroy();
+});
