@@ -56,7 +56,7 @@ export async function measureLoad(
     requests: outcome.requests,
     bytes: outcome.bytes,
     seconds: Math.round(outcome.seconds * 1e4) / 1e4,
-    latencyMs: outcome.latency,
+    latencyMs: outcome.requests > 0 ? outcome.latency : undefined,
     errors: errorsOf(outcome, setup.case),
     cpu: {
       clientMs: Math.round(outcome.clientMs),
