@@ -65,14 +65,15 @@ export class FastLane {
   /** How many requests were answered here. */
   answers = 0;
   readonly #heads = new JudgedHeads();
-  readonly #keepAliveSeconds: number;
+  readonly #keepAlive: string;
   readonly #waiting = new Set<LaneConnection>();
   #closed = false;
 
   constructor(deps: FastLaneDeps, options: FastLaneOptions) {
     this.deps = deps;
     this.options = options;
-    this.#keepAliveSeconds = Math.floor(options.keepAliveTimeoutMs / 1000);
+    const seconds = Math.floor(options.keepAliveTimeoutMs / 1000);
+    this.#keepAlive = options.keepAliveTimeoutMs > 0 ? `Keep-Alive: timeout=${seconds}\r\n` : '';
   }
 
   /** Lets the socket's requests pass here first. To be called once node:http listens to it. */
@@ -99,7 +100,7 @@ export class FastLane {
   learn({ text, manifestAsk: ask, request }: Exchange): void {
     if (text === undefined || ask === undefined || this.#heads.get(text) !== undefined) return;
     const key = this.deps.hits.manifestKey(ask);
-    if (key === undefined || this.deps.hits.known(key) === undefined || !isPlain(request)) return;
+    if (key === undefined || this.deps.hits.known(key) === undefined || !isPlain(text, request)) return;
     this.#heads.add(text, { ask, key, target: request.url ?? '', userAgent: request.headers['user-agent'] });
   }
 
@@ -113,7 +114,7 @@ export class FastLane {
     if (known === undefined) return false;
     const { method } = head.ask;
     if (method === 'GET' && known.answer.bytes === undefined) return false;
-    const response = responseTo(head, known, this.#keepAliveSeconds);
+    const response = responseTo(head, known, this.#keepAlive);
     if (response === undefined || response.bodyBytes > maxResponseBytes) return false;
     if (admission.enter(method === 'HEAD' ? 'head' : 'body') !== undefined) return false;
     const arrivedMs = clock.monotonic();
@@ -180,13 +181,13 @@ export class FastLane {
 function responseTo(
   { ask }: JudgedHead,
   { answer, prepared }: NonNullable<ReturnType<Hits['known']>>,
-  keepAliveSeconds: number,
+  keepAlive: string,
 ): PreparedResponse | undefined {
   if (ask.ifNoneMatch === undefined && ask.range === undefined) {
-    return prepared.response(ask.method === 'HEAD' ? 'described' : 'whole', keepAliveSeconds);
+    return prepared.response(ask.method === 'HEAD' ? 'described' : 'whole', keepAlive);
   }
   try {
-    return prepared.response(manifestForm(ask, answer), keepAliveSeconds);
+    return prepared.response(manifestForm(ask, answer), keepAlive);
   } catch {
     return undefined;
   }

@@ -42,12 +42,18 @@ const excluded = [
   'cookie',
 ];
 
-/** Whether what node:http made of a head is so plain that the same bytes may be taken for the same again. */
-export function isPlain({ method, httpVersion, headers }: IncomingMessage): boolean {
+/**
+ * One head and nothing else: what came with a request in one chunk may hold another one that node:http took for an error,
+ * or for none of ours (CONNECT).
+ */
+const oneHead = /^[A-Z]+ [^\s]+ HTTP\/1\.1\r\n(?:[^\r\n]+\r\n)+\r\n$/;
+
+/** Whether these bytes, of which node:http made that request, are so plain that they may be taken for the same again. */
+export function isPlain(text: string, { method, httpVersion, headers }: IncomingMessage): boolean {
   if (httpVersion !== '1.1' || (method !== 'GET' && method !== 'HEAD')) return false;
   const { connection } = headers;
   if (connection !== undefined && connection.toLowerCase() !== 'keep-alive') return false;
-  return excluded.every((name) => headers[name] === undefined);
+  return oneHead.test(text) && excluded.every((name) => headers[name] === undefined);
 }
 
 /** The heads that node:http has parsed and that the handler has answered, byte for byte. Bounded. */

@@ -19,7 +19,8 @@ const nothing = Buffer.alloc(0);
  *   ended with an empty line and held a request, the last of which had no body and is complete. (After an empty line a
  *   parser is at the beginning of a request, in a body, or was handed over.)
  * - Nothing is answered before node:http has seen a request: it cuts connections on which the first one does not come.
- * - A head is what node:http was given in one chunk, beginning there, and took for exactly one request.
+ * - What an exchange was asked with (`text`) is what node:http was given in one chunk, beginning there, and found exactly
+ *   one request in. Whether that is all that is in it is for `JudgedHeads` to say.
  */
 export class LaneConnection {
   readonly socket: Socket;

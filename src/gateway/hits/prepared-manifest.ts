@@ -19,25 +19,25 @@ export class PreparedManifest {
   }
 
   /** Undefined for a part: there is no end of these. */
-  response(form: ManifestForm, keepAliveSeconds: number): PreparedResponse | undefined {
+  response(form: ManifestForm, keepAlive: string): PreparedResponse | undefined {
     switch (form) {
       case 'unchanged':
-        this.#unchanged ??= this.#prepare(form, keepAliveSeconds);
+        this.#unchanged ??= this.#prepare(form, keepAlive);
         return this.#unchanged;
       case 'described':
-        this.#described ??= this.#prepare(form, keepAliveSeconds);
+        this.#described ??= this.#prepare(form, keepAlive);
         return this.#described;
       case 'whole':
-        this.#whole ??= this.#prepare(form, keepAliveSeconds);
+        this.#whole ??= this.#prepare(form, keepAlive);
         return this.#whole;
       default:
         if (form.start > 0 || form.end !== this.#answer.bytes?.length) return undefined;
-        this.#all ??= this.#prepare(form, keepAliveSeconds);
+        this.#all ??= this.#prepare(form, keepAlive);
         return this.#all;
     }
   }
 
-  #prepare(form: ManifestForm, keepAliveSeconds: number): PreparedResponse {
-    return new PreparedResponse(manifestResponse(form, this.#namedBy, this.#answer), keepAliveSeconds);
+  #prepare(form: ManifestForm, keepAlive: string): PreparedResponse {
+    return new PreparedResponse(manifestResponse(form, this.#namedBy, this.#answer), keepAlive);
   }
 }

@@ -19,11 +19,12 @@ export class PreparedResponse {
   #second = Number.NaN;
   #holders = 0;
 
-  constructor({ status, headers, bytes }: WholeResponse, keepAliveSeconds: number) {
+  /** `keepAlive`: the Keep-Alive header line, or nothing. */
+  constructor({ status, headers, bytes }: WholeResponse, keepAlive: string) {
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
     for (let index = 0; index < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`;
     head += 'Date: ';
-    const tail = `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
+    const tail = `\r\nConnection: keep-alive\r\n${keepAlive}\r\n`;
     this.status = status;
     this.bodyBytes = bytes?.length ?? 0;
     this.#dateAt = head.length;
