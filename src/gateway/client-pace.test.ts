@@ -17,8 +17,11 @@ describe("a client's pace", () => {
   it('is slow from the first block that it takes long for, until it has been quick for as long again', () => {
     const pace = new ClientPace();
     for (let block = 0; block < 16; block++) pace.took(256 * KiB, 1);
-    pace.took(32 * KiB, 30);
+    pace.took(32 * KiB, 90);
+    assert.equal(pace.pace, 'quick', 'we may have been busy');
+    pace.took(32 * KiB, 120);
     assert.equal(pace.pace, 'slow');
+    pace.took(32 * KiB, 30);
     for (let block = 0; block < 127; block++) pace.took(32 * KiB, 1);
     assert.equal(pace.pace, 'slow');
     pace.took(32 * KiB, 1);
@@ -29,7 +32,7 @@ describe("a client's pace", () => {
     const pace = new ClientPace();
     for (let block = 0; block < 16; block++) pace.took(1024 * KiB, 200);
     assert.equal(pace.pace, 'quick');
-    pace.took(1024 * KiB, 300);
+    pace.took(1024 * KiB, 400);
     assert.equal(pace.pace, 'slow');
   });
 });

@@ -4,8 +4,11 @@
  */
 export type Pace = 'new' | 'quick' | 'slow';
 
-/** So long may any block take, and as much longer as bytes go at this rate: beyond it the client was slow. */
-const graceMs = 20;
+/**
+ * So long may any block take, and as much longer as bytes go at this rate: beyond it the client was slow. Of one that was
+ * not, a moment of ours in which nothing went on is not held against it.
+ */
+const graceMs = { new: 100, quick: 100, slow: 20 } as const;
 const quickBytesPerMs = 4 * 1024;
 /** Kernels take some megabytes for a client that takes nothing: less than this says little about it. */
 const provenBytes = 4 * 1024 * 1024;
@@ -25,7 +28,7 @@ export class ClientPace {
   }
 
   took(bytes: number, durationMs: number): void {
-    if (durationMs >= graceMs + bytes / quickBytesPerMs) {
+    if (durationMs >= graceMs[this.#pace] + bytes / quickBytesPerMs) {
       this.#pace = 'slow';
       this.#quickBytes = 0;
       return;

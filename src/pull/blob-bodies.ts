@@ -30,7 +30,7 @@ export class StoredReader {
     this.#range = range;
     this.#holdBackBytes = holdBackBytes;
     this.sizeBytes = blob.sizeBytes;
-    this.storage = blob.view;
+    this.storage = { ...blob.view, sizeBytes: blob.sizeBytes };
     this.#isProven = blob.proof === undefined;
     blob.proof?.then(
       () => {

@@ -160,7 +160,8 @@ export class DepotHost implements Disposable {
     if (readable <= from) return { state: none, transfer: [] };
     const { storage, mark } = body;
     if (storage.kind === 'file') {
-      const plain: PlainStorage = { kind: 'file', fd: storage.fd, fileId: storage.fileId };
+      const { fd, fileId, sizeBytes } = storage;
+      const plain: PlainStorage = { kind: 'file', fd, fileId, sizeBytes };
       return { state: { ...none, readable, storage: plain, mark: this.#part(mark?.shared) }, transfer: [] };
     }
     const { buffer } = storage.kind === 'memory' ? storage.bytes : { buffer: undefined };

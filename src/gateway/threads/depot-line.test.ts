@@ -21,7 +21,7 @@ const never = new AbortController().signal;
 class HandBody implements BlobBody {
   readonly start = 0;
   end: number | undefined = 1000;
-  storage: BlobStorage = { kind: 'file', fd: 99, fileId: 7 };
+  storage: BlobStorage = { kind: 'file', fd: 99, fileId: 7, sizeBytes: 1000 };
   mark: FillMark | undefined;
   readable = 0;
   closed = 0;
@@ -224,7 +224,7 @@ describe('a body in another thread', () => {
     real.readable = 1000;
     using it = line(depotOf(real));
     const body = await bodyOf(it.client);
-    assert.deepEqual(body.storage, { kind: 'file', fd: 99, fileId: 7 });
+    assert.deepEqual(body.storage, { kind: 'file', fd: 99, fileId: 7, sizeBytes: 1000 });
     assert.equal(body.readableTo(0), 1000);
     assert.equal(body.readableTo(999), 1000);
     assert.equal(await body.whenReadable(500, never), 1000);

@@ -77,7 +77,12 @@ export interface BodyState {
 }
 
 export type PlainStorage =
-  | { readonly kind: 'file'; readonly fd: number; readonly fileId: number | undefined }
+  | {
+      readonly kind: 'file';
+      readonly fd: number;
+      readonly fileId: number | undefined;
+      readonly sizeBytes: number | undefined;
+    }
   | { readonly kind: 'shared'; readonly memory: SharedPart; readonly start: number; readonly length: number }
   /** A copy of what can be read, which begins at `from`. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array<ArrayBuffer> };

@@ -170,8 +170,13 @@ function storageOf(line: BodyLine, { storage, from }: BodyState): BlobStorage | 
     case undefined:
       return undefined;
     case 'file': {
-      const { fd, fileId } = storage;
-      return { kind: 'file', fd, ...(fileId !== undefined && { fileId }) };
+      const { fd, fileId, sizeBytes } = storage;
+      return {
+        kind: 'file',
+        fd,
+        ...(fileId !== undefined && { fileId }),
+        ...(sizeBytes !== undefined && { sizeBytes }),
+      };
     }
     case 'shared': {
       const { memory, start, length } = storage;
