@@ -8,6 +8,7 @@ function node(id: number, functionName: string, url = '', lineNumber = -1) {
 }
 
 const thread = {
+  startTime: 1_000_000,
   nodes: [
     node(1, '(idle)'),
     node(2, 'serve', 'file:///somewhere/src/gateway/server.ts', 41),
@@ -29,6 +30,17 @@ test('self times of a function add up, wherever it was called from and in whatev
     { busyMs: 3, idleMs: 4 },
     { busyMs: 3, idleMs: 4 },
   ]);
+});
+
+test('what is outside of the time that was asked for is left out', () => {
+  // Samples stand at 500, 1500, 5500 and 7500 µs after the start.
+  const within = { fromNs: 1_001_000_000, toNs: 1_006_000_000 };
+  const { functions, busyMs, idleMs } = summariseProfiles([thread], within);
+  assert.deepEqual([busyMs, idleMs], [2, 4]);
+  assert.deepEqual(
+    functions.map(({ name }) => name),
+    ['serve'],
+  );
 });
 
 test('the table shows the first functions and their share of the time that was not idle', () => {

@@ -7,6 +7,8 @@ interface ProfileFile {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
+  /** In µs of the machine's monotonic clock. */
+  readonly startTime: number;
   /** Ids of the nodes on top of the stack, one for each sample. */
   readonly samples: readonly number[];
   /** Before each sample, in µs. */
@@ -33,18 +35,25 @@ export interface CpuProfile {
   readonly functions: readonly SelfTime[];
 }
 
-const idle = '(idle)';
-
-/** All profiles of a folder together: a process writes one for each of its threads. */
-export async function readProfiles(folder: string): Promise<CpuProfile> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'));
-  const files = await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8'))));
-  return summariseProfiles(files as ProfileFile[]);
+/** Of the machine's monotonic clock, in ns: what was before and after is left out. */
+export interface ProfileWindow {
+  readonly fromNs: number;
+  readonly toNs: number;
 }
 
-export function summariseProfiles(files: readonly ProfileFile[]): CpuProfile {
-  const threads = files.map((file) => functionsOf([file]));
-  const { busyMs, idleMs, functions } = functionsOf(files);
+const idle = '(idle)';
+const always: ProfileWindow = { fromNs: 0, toNs: Number.POSITIVE_INFINITY };
+
+/** All profiles of a folder together: a process writes one for each of its threads. */
+export async function readProfiles(folder: string, window: ProfileWindow = always): Promise<CpuProfile> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'));
+  const files = await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8'))));
+  return summariseProfiles(files as ProfileFile[], window);
+}
+
+export function summariseProfiles(files: readonly ProfileFile[], window: ProfileWindow = always): CpuProfile {
+  const threads = files.map((file) => functionsOf([file], window));
+  const { busyMs, idleMs, functions } = functionsOf(files, window);
   return {
     busyMs,
     idleMs,
@@ -53,11 +62,14 @@ export function summariseProfiles(files: readonly ProfileFile[]): CpuProfile {
   };
 }
 
-function functionsOf(files: readonly ProfileFile[]): Omit<CpuProfile, 'threads'> {
+function functionsOf(files: readonly ProfileFile[], { fromNs, toNs }: ProfileWindow): Omit<CpuProfile, 'threads'> {
   const totals = new Map<string, { name: string; place: string; us: number }>();
-  for (const { nodes, samples, timeDeltas } of files) {
+  for (const { nodes, samples, timeDeltas, startTime } of files) {
     const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
+    let atUs = startTime;
     for (const [n, id] of samples.entries()) {
+      atUs += timeDeltas[n] ?? 0;
+      if (atUs * 1000 < fromNs || atUs * 1000 > toNs) continue;
       const { functionName, url = '', lineNumber = 0 } = frames.get(id) ?? { functionName: '(unknown)' };
       const place = url === '' ? '' : `${shortened(url)}:${lineNumber + 1}`;
       const name = functionName || '(anonymous)';
