@@ -8,14 +8,20 @@ import { CatalogDatabase } from './catalog-database.ts';
 import { SqliteCatalog } from './catalog-sqlite.ts';
 import { UseClock } from './use-clock.ts';
 
-function subject() {
+/** @param turns takes the timers, for a test that runs them one by one */
+function subject(turns?: (() => void)[]) {
   const clock = new VirtualClock();
   const database = new CatalogDatabase(
     ':memory:',
     () => {},
     () => {},
   );
-  const accessTimes = new AccessTimes({ clock, useClock: new UseClock({ clock, database }), database });
+  const stepwise = { now: () => clock.now(), monotonic: () => clock.monotonic(), after: stepwiseTimers(turns) };
+  const accessTimes = new AccessTimes({
+    clock: turns === undefined ? clock : stepwise,
+    useClock: new UseClock({ clock, database }),
+    database,
+  });
   const catalog = new SqliteCatalog({ clock, database, accessTimes, changed: () => {} });
   const blobs = new BlobTable(database);
   const accessed = (name: string) => blobs.find(sampleDigest(name))?.accessedAtMs;
@@ -26,6 +32,13 @@ function subject() {
     catalog.addManifest({ digest, mediaType: 'x/y', sizeBytes: 1, references: references.map(sampleDigest) });
   };
   return { clock, catalog, accessTimes, accessed, store, [Symbol.dispose]: () => database[Symbol.dispose]() };
+}
+
+function stepwiseTimers(turns: (() => void)[] = []) {
+  return (_delayMs: number, callback: () => void) => {
+    turns.push(callback);
+    return { clear: () => void (turns.includes(callback) && turns.splice(turns.indexOf(callback), 1)) };
+  };
 }
 
 describe('access times', () => {
@@ -41,6 +54,29 @@ describe('access times', () => {
     it.clock.advance(5000);
     assert.equal(it.accessed('blob'), before + 1000);
     assert.equal(it.clock.pending, 0);
+  });
+
+  it('are written a few in each turn where many gathered, and all at once for who asks', () => {
+    const turns: (() => void)[] = [];
+    using it = subject(turns);
+    const names = Array.from({ length: 1000 }, (_, n) => `blob ${n}`);
+    for (const name of names) it.store(name);
+    const before = it.clock.now();
+    const written = () => names.filter((name) => it.accessed(name) !== before).length;
+    it.clock.advance(1);
+    for (const name of names) it.catalog.touch(sampleDigest(name));
+    for (let last = 0, taken = 0; last < names.length; last = written(), taken++) {
+      assert.equal(turns.length, 1, `${last} written after ${taken} turns`);
+      turns.shift()?.();
+      assert.ok(written() - last <= 128, `${written() - last} in one turn`);
+      // What is used all the time is not written all the time.
+      it.catalog.touch(sampleDigest('blob 0'));
+      assert.ok(taken <= 8);
+    }
+    it.clock.advance(1);
+    for (const name of names) it.catalog.touch(sampleDigest(name));
+    it.accessTimes.flush();
+    assert.ok(names.every((name) => it.accessed(name) === it.clock.now()));
   });
 
   it('of a child are those of the manifests above it', () => {

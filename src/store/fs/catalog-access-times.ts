@@ -6,6 +6,8 @@ import type { UseClock } from './use-clock.ts';
 
 const flushAfterMs = 5000;
 const maxPending = 4096;
+/** What is written in one turn of the event loop: in a large catalog each use is on a page of its own. */
+const usesAtOnce = 128;
 
 export interface AccessTimesDeps {
   readonly clock: Clock;
@@ -15,7 +17,7 @@ export interface AccessTimesDeps {
 
 /**
  * When content was last used. Uses gather in memory (a map entry each) and are written together, a few seconds later,
- * when there are many, when somebody asks, or at the end; a crash loses those seconds. A use of a child is one of the
+ * some in each turn, when there are many, when somebody asks (then all at once), or at the end; a crash loses those seconds. A use of a child is one of the
  * manifest that references it: an image whose layers are being pulled is recent, whoever has its manifest already. But a
  * layer that several images share says nothing about which of them is in use: were it one of each, no image on a base
  * that is pulled would ever be older than another.
@@ -26,7 +28,9 @@ export class AccessTimes implements Disposable {
   readonly #database: CatalogDatabase;
   readonly #raise: Query;
   readonly #parents: Query;
-  readonly #pending = new Map<Digest, number>();
+  #pending = new Map<Digest, number>();
+  /** What had gathered when the last writing began, and is not written yet. */
+  #writing = new Map<Digest, number>();
   #timer: Timer | undefined;
 
   readonly #afterFlush: () => void;
@@ -43,16 +47,48 @@ export class AccessTimes implements Disposable {
 
   touch(digest: Digest): void {
     this.#pending.set(digest, this.#useClock.now());
-    if (this.#pending.size >= maxPending) this.#flushLater();
-    else this.#timer ??= this.#clock.after(flushAfterMs, () => this.#flushLater());
+    if (this.#pending.size >= maxPending) this.#writeSome();
+    else this.#timer ??= this.#clock.after(flushAfterMs, () => this.#writeSome());
   }
 
   flush(): void {
     this.#timer?.clear();
     this.#timer = undefined;
-    if (this.#pending.size === 0) return;
-    const uses = [...this.#pending];
-    this.#pending.clear();
+    this.#write(this.#writing.size);
+    this.#writing = this.#takePending();
+    this.#write(this.#writing.size);
+  }
+
+  [Symbol.dispose](): void {
+    this.flush();
+  }
+
+  /** A part of what had gathered when this began, and the rest in turns of its own. What comes meanwhile gathers anew. */
+  #writeSome(): void {
+    this.#timer?.clear();
+    this.#timer = undefined;
+    if (this.#writing.size === 0) this.#writing = this.#takePending();
+    try {
+      this.#write(usesAtOnce);
+      if (this.#writing.size === 0) this.#afterFlush();
+    } catch {
+      // A step of upkeep is left out.
+    }
+    const isDone = this.#writing.size === 0;
+    if (isDone && this.#pending.size === 0) return;
+    this.#timer = this.#clock.after(isDone ? flushAfterMs : 0, () => this.#writeSome());
+  }
+
+  #takePending(): Map<Digest, number> {
+    const pending = this.#pending;
+    this.#pending = new Map();
+    return pending;
+  }
+
+  #write(count: number): void {
+    const uses = [...this.#writing.entries().take(count)];
+    if (uses.length === 0) return;
+    for (const [digest] of uses) this.#writing.delete(digest);
     const raised = new Map<Digest, number>();
     try {
       this.#database.transaction(() => {
@@ -61,19 +97,6 @@ export class AccessTimes implements Disposable {
     } catch (error) {
       // Uses of a few seconds are lost: whoever reads or evicts goes on without.
       if (!isCatalogTrouble(error)) throw error;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.flush();
-  }
-
-  #flushLater(): void {
-    try {
-      this.flush();
-      this.#afterFlush();
-    } catch {
-      // A step of upkeep is left out.
     }
   }
 
