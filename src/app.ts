@@ -65,6 +65,8 @@ const flightDefaults = {
   smallBlobBytes: 128 * 1024,
   /** What takes less time than to tell another thread, and to hear of it. */
   hashDirectlyBytes: 512 * 1024,
+  /** A millisecond's work: the end of a body is not kept waiting, and a thread not woken for each write. */
+  hashStepBytes: 2 * MiB,
   /** A request may queue for a connection, connect, be redirected and authorised before its first byte. */
   askTimeoutMs: 90_000,
   maxBadBodies: 2,

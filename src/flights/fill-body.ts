@@ -20,6 +20,8 @@ export interface FillBodyOptions {
   readonly hasher?: ContentHasher;
   /** A body that is known to be no larger is hashed on its way, too; 0 unless told. */
   readonly hashDirectlyBytes?: number;
+  /** What the hasher is told of in one go, at least; any byte unless told. */
+  readonly hashStepBytes?: number;
 }
 
 /**
@@ -160,9 +162,12 @@ export class FillBody {
   }
 }
 
-function hashOf(body: FillBody, { digest, hasher, hashDirectlyBytes = 0 }: FillBodyOptions): PrefixHash {
+function hashOf(
+  body: FillBody,
+  { digest, hasher, hashDirectlyBytes = 0, hashStepBytes = 1 }: FillBodyOptions,
+): PrefixHash {
   const { storage, sizeBytes } = body;
   const isSmall = sizeBytes !== undefined && sizeBytes <= hashDirectlyBytes;
   if (hasher === undefined || isSmall || storage.view.kind === 'memory') return new DirectHash(storage, body, digest);
-  return new FollowingHash(storage, body, hasher.begin(digest, storage.view.fd));
+  return new FollowingHash(storage, body, hasher.begin(digest, storage.view.fd), hashStepBytes);
 }

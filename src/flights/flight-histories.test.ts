@@ -82,6 +82,7 @@ class History {
       maxRanges: 1 + random.below(random.chance(0.2) ? 8 : 4),
       smallBlobBytes: random.pick([0, 500, 500, 12_000]) ?? 0,
       hashDirectlyBytes: random.pick([0, 0, 12_000]) ?? 0,
+      hashStepBytes: random.pick([1, 1, 1000]) ?? 1,
       // A claimed size that a liar confirmed is never given up: such a flight ends with its deadline.
       deadlineMs: random.chance(0.15) ? 15_000 : this.#weather.liesAboutSize ? 60_000 : testOptions.deadlineMs,
       headerPatienceMs: random.chance(0.15) ? 5000 : testOptions.headerPatienceMs,

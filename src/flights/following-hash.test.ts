@@ -70,11 +70,11 @@ class TestStorage implements FillStorage {
   }
 }
 
-function scripted(leftBytes = 0, sizeBytes: number | undefined = 1000) {
+function scripted(leftBytes = 0, sizeBytes: number | undefined = 1000, hashStepBytes = 1) {
   const hash = new ScriptedHash();
   const storage = new TestStorage(undefined, leftBytes);
   const hasher: ContentHasher = { begin: () => hash };
-  const body = new FillBody(storage, { digest, sizeBytes, holdBackBytes: 10, hasher });
+  const body = new FillBody(storage, { digest, sizeBytes, holdBackBytes: 10, hasher, hashStepBytes });
   const steps = () => hash.calls.map(({ kind, to }) => `${kind} ${to}`);
   const settle = async (how: (outcome: PromiseWithResolvers<void>) => void) => {
     const last = hash.calls.at(-1);
@@ -101,6 +101,24 @@ describe('a hash that follows a body', () => {
     const hashed = body.hashed();
     await settle((outcome) => outcome.resolve());
     assert.equal(await hashed, digestOf(bytes.subarray(0, 1000)));
+  });
+
+  it('is not told of less than a step, but at the end', async () => {
+    for (const sizeBytes of [1000, undefined]) {
+      const { body, steps, settle } = scripted(0, sizeBytes, 400);
+      for (let at = 0; at < 500; at += 100) body.wrote(at, bytes.subarray(at, at + 100));
+      assert.deepEqual(steps(), ['advance 400']);
+      await settle((outcome) => outcome.resolve());
+      assert.deepEqual(steps(), ['advance 400']);
+      for (let at = 500; at < 1000; at += 100) body.wrote(at, bytes.subarray(at, at + 100));
+      await settle((outcome) => outcome.resolve());
+      body.setSize(1000);
+      const hashed = body.hashed();
+      await settle((outcome) => outcome.resolve());
+      await settle((outcome) => outcome.resolve());
+      assert.equal(steps().at(-1), 'finish 1000');
+      assert.equal(await hashed, digestOf(bytes.subarray(0, 1000)));
+    }
   });
 
   it('of a body of unknown size is finished when its end is known', async () => {

@@ -7,14 +7,16 @@ import type { HashedBody, PrefixHash } from './prefix-hash.ts';
 /**
  * Has bytes hashed elsewhere, from the file that they were written to.
  *
- * Invariants: one call of the hash is under way at most, and covers all that the prefix has reached by then: so however fast
- * bytes come there are never more than two calls to go. The storage is held as long as a call is under way. The call
+ * Invariants: one call of the hash is under way at most, and covers all that the prefix has reached by then. It is told of
+ * `stepBytes` at least, or of the end: so it is that much behind at most when the last bytes come, and is not woken for each
+ * write. The storage is held as long as a call is under way. The call
  * that reaches the end of the whole finishes the hash: then there is none any more.
  */
 export class FollowingHash implements PrefixHash {
   readonly #storage: FillStorage;
   readonly #body: HashedBody;
   readonly #hash: ContentHash;
+  readonly #stepBytes: number;
   #hashedTo = 0;
   #isFollowing = false;
   #follows: Promise<void> = Promise.resolve();
@@ -23,10 +25,11 @@ export class FollowingHash implements PrefixHash {
   #finished: Digest | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(storage: FillStorage, body: HashedBody, hash: ContentHash) {
+  constructor(storage: FillStorage, body: HashedBody, hash: ContentHash, stepBytes: number) {
     this.#storage = storage;
     this.#body = body;
     this.#hash = hash;
+    this.#stepBytes = Math.max(1, stepBytes);
     this.#follow();
   }
 
@@ -55,7 +58,7 @@ export class FollowingHash implements PrefixHash {
   get #isBehind(): boolean {
     if (this.#ended || this.#failure !== undefined || this.#finished !== undefined) return false;
     const end = this.#prefixEnd;
-    return end > this.#hashedTo || end === this.#body.sizeBytes;
+    return end - this.#hashedTo >= this.#stepBytes || end === this.#body.sizeBytes;
   }
 
   #follow(): void {

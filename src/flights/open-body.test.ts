@@ -10,7 +10,7 @@ import { SmallBlobMemory } from './small-blob-memory.ts';
 
 const content = Buffer.alloc(2000, 'content');
 const digest = digestOf(content);
-const options = { holdBackBytes: 100, smallBlobBytes: 500, hashDirectlyBytes: 0 };
+const options = { holdBackBytes: 100, smallBlobBytes: 500, hashDirectlyBytes: 0, hashStepBytes: 1 };
 const hasher = new InlineHasher();
 
 /** A store that has a set amount of room, and can doubt what it has. */

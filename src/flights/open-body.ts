@@ -21,6 +21,8 @@ export interface OpenBodyOptions {
   readonly smallBlobBytes: number;
   /** Blobs up to this size are hashed as their bytes come, others by the hasher, behind them. */
   readonly hashDirectlyBytes: number;
+  /** What the hasher is told of in one go, at least: so much is still to be hashed when the last byte comes, at most. */
+  readonly hashStepBytes: number;
 }
 
 /**
@@ -42,8 +44,8 @@ export async function openBody(
     return new FillBody(committedFill(stored), facts);
   }
   const storage = await openStorage({ store, memory }, digest, sizeBytes, options);
-  const { holdBackBytes, hashDirectlyBytes } = options;
-  return new FillBody(storage, { digest, sizeBytes, holdBackBytes, hasher, hashDirectlyBytes });
+  const { holdBackBytes, hashDirectlyBytes, hashStepBytes } = options;
+  return new FillBody(storage, { digest, sizeBytes, holdBackBytes, hasher, hashDirectlyBytes, hashStepBytes });
 }
 
 /** What a flight finds is served as it is: so it has to be right first. */

@@ -15,6 +15,7 @@ export const testOptions: FlightTableOptions = {
   holdBackBytes: 100,
   smallBlobBytes: 500,
   hashDirectlyBytes: 1000,
+  hashStepBytes: 300,
   maxRanges: 3,
   maxSplit: 1,
   split: { fromBytes: 3000, leadBytes: 1500, leastRangeBytes: 200, mostRangeBytes: 1500 },
