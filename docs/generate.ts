@@ -62,6 +62,7 @@ function metricsPage(): string {
     requests: new RequestCounts(channels),
     threads: { refresh: async () => {}, busy: () => [] },
     certificateUntilMs: () => undefined,
+    gateways: () => ({ running: 0, replaced: 0 }),
     droppedLines: () => 0,
     memory: {
       shares: { blocks: 0, queued: 0, 'small-blobs': 0, manifests: 0, prepared: 0 },

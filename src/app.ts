@@ -145,6 +145,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       diskFreeBytes: () => store.diskFreeBytes(),
       flights: () => fetches.snapshots(),
       load: () => gateway.load(),
+      gateways: () => gateway.threads,
       upstreams: () => registries.map((registry) => registry.snapshot()),
     },
     { version, processMetrics: deps.processMetrics },

@@ -13,4 +13,6 @@ export interface Gateway extends AsyncDisposable {
   drain(timeoutMs: number): Promise<void>;
   /** Answers under way, and the bytes that are held in memory for clients. */
   load(): { readonly responses: number; readonly queuedBytes: number };
+  /** Threads of its own that run, and how many took the place of one that had died. */
+  readonly threads: { readonly running: number; readonly replaced: number };
 }

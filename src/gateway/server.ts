@@ -103,6 +103,8 @@ const sparePipelined = 64;
  * After `drain` nothing listens, no connection is open and no timer waits.
  */
 export class GatewayServer implements Gateway {
+  /** None: it runs in the thread that it was made in. */
+  readonly threads = { running: 0, replaced: 0 } as const;
   readonly #deps: GatewayDeps;
   readonly #options: GatewayOptions;
   readonly #server: Server;

@@ -19,6 +19,7 @@ function setUp(
     channels,
     requests,
     threads,
+    gateways: () => ({ running: 2, replaced: 1 }),
     droppedLines: () => 4,
     memory: {
       shares: { blocks: 1, queued: 2, 'small-blobs': 3, manifests: 4, prepared: 5 },
@@ -121,6 +122,8 @@ test('gauges read the flights, the load and the cache as they are when asked', a
     'onepull_disk_free_bytes 3',
     'onepull_thread_busy_ratio{thread="main"} 0.25',
     'onepull_log_dropped_lines_total 4',
+    'onepull_gateways 2',
+    'onepull_gateways_replaced_total 1',
     'onepull_cache_max_bytes 10',
     'onepull_build_info{version="1.2.3"} 1',
   );

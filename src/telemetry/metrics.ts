@@ -13,6 +13,8 @@ export interface MetricsDeps {
   flights(): readonly { readonly state: FlightState; readonly waiters: number }[];
   /** What the clients' listener has to carry now. */
   load(): { readonly responses: number; readonly queuedBytes: number };
+  /** Threads that answer clients, and how many took the place of one that had died. */
+  gateways(): { readonly running: number; readonly replaced: number };
   upstreams(): readonly UpstreamFigures[];
   cache(): { readonly sizeBytes: number; readonly maxBytes: number };
   readonly threads: {
@@ -216,7 +218,7 @@ export class Metrics {
     });
   }
 
-  #readThreads({ threads, droppedLines }: MetricsDeps): void {
+  #readThreads({ threads, gateways, droppedLines }: MetricsDeps): void {
     const registers = [this.#registry];
     new Gauge({
       name: 'onepull_thread_busy_ratio',
@@ -227,6 +229,23 @@ export class Metrics {
         // A thread that is gone is no series any more.
         this.reset();
         for (const { thread, ratio } of threads.busy()) this.set({ thread }, ratio);
+      },
+    });
+    new Gauge({
+      name: 'onepull_gateways',
+      help: 'Threads that answer clients. 0: the main thread does.',
+      registers,
+      collect() {
+        this.set(gateways().running);
+      },
+    });
+    new Counter({
+      name: 'onepull_gateways_replaced_total',
+      help: 'Threads that answer clients and took the place of one that had died.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(gateways().replaced);
       },
     });
     new Counter({
