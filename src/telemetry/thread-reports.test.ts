@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { type Clock, systemClock } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { Channels } from './channels.ts';
 import { RequestCounts } from './request-tally.ts';
@@ -12,7 +12,8 @@ import type { ThreadQuestion } from './thread-telemetry.ts';
 
 const labels = { route: 'manifest', method: 'GET', status: 200, served: 'hit' } as const;
 
-function setUp(clock: Clock = systemClock) {
+/** The clock stands still: a thread may take as long to answer as a busy machine makes it. */
+function setUp(clock: Clock = new VirtualClock()) {
   const counts = new RequestCounts(new Channels());
   let written = '';
   const log = {
@@ -170,7 +171,7 @@ test('a thread that is gone is not waited for', async () => {
 });
 
 test('lines are acknowledged, what was dropped is counted, and the last report of a thread that is gone still counts', () => {
-  const { log, reports, lines } = setUp(new VirtualClock());
+  const { log, reports, lines } = setUp();
   const { inbox, questions } = played(reports);
   inbox.receive({ ...empty, lines: '{"a":1}\n', droppedLines: 3 });
   assert.deepEqual(questions, [{ kind: 'written', characters: 8 }]);
@@ -182,7 +183,7 @@ test('lines are acknowledged, what was dropped is counted, and the last report o
 });
 
 test('how busy a thread is concerns the time since the last look, of a second at least', () => {
-  const { reports } = setUp(new VirtualClock());
+  const { reports } = setUp();
   const { setTimes } = played(reports);
   const ratio = () => reports.busy().find(({ thread }) => thread === 'gateway-0')?.ratio;
   assert.equal(ratio(), 0);
