@@ -68,6 +68,7 @@ export class FastLane {
   readonly #keepAlive: string;
   readonly #waiting = new Set<LaneConnection>();
   #closed = false;
+  #hasWarned = false;
 
   constructor(deps: FastLaneDeps, options: FastLaneOptions) {
     this.deps = deps;
@@ -79,7 +80,8 @@ export class FastLane {
   /** Lets the socket's requests pass here first. To be called once node:http listens to it. */
   attach(socket: Socket, connection: Connection): void {
     const theirs = takeOver(socket);
-    if (theirs !== undefined) connection.lane = new LaneConnection(this, socket, connection, theirs);
+    if (theirs === undefined) return this.#warn();
+    connection.lane = new LaneConnection(this, socket, connection, theirs);
   }
 
   /** Answers nothing any more. */
@@ -144,6 +146,18 @@ export class FastLane {
     admission.leave();
     if (!lane.connection.busy) connections.idle(lane.connection, nowMs);
     this.#count(answer, complete, nowMs - answer.arrivedMs);
+  }
+
+  #warn(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const message =
+      'node:http is not as this version of onepull knows it: what is known by heart is answered more slowly';
+    this.deps.channels.notice.publish({
+      level: 'warn',
+      message,
+      fields: { event: 'no-fast-lane', node: process.version },
+    });
   }
 
   #count({ head, response, client }: LaneAnswer, complete: boolean, durationMs: number): void {

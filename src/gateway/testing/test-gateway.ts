@@ -37,7 +37,7 @@ export class TestGateway implements AsyncDisposable {
   readonly hits: HitDepot | undefined;
   readonly notes: HitNote[] = [];
 
-  private constructor({ remembers = false, ...options }: TestGatewayOptions, more: Partial<GatewayDeps>) {
+  private constructor({ remembers = true, ...options }: TestGatewayOptions, more: Partial<GatewayDeps>) {
     this.depot = new TestDepot();
     this.clock = new VirtualClock();
     this.pool = new BufferPool();
