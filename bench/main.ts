@@ -12,7 +12,7 @@ import { addThroughput } from './throughput/command.ts';
 import { addWhole } from './whole/command.ts';
 
 /** What `npm run bench` runs, in this order. What is not here runs by its name alone. */
-const whole = ['cold-burst', 'throughput', 'ingest', 'growth'] as const;
+const whole = ['cold-burst', 'throughput', 'ingest', 'memory', 'growth'] as const;
 
 // Every program that a benchmark starts ends with this process, and some start a dozen.
 process.setMaxListeners(100);
