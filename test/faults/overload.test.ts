@@ -6,6 +6,7 @@ import type { Download } from '../support/client.ts';
 import * as faults from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
 import { untilUp } from '../support/loopback.ts';
+import { testThreads } from '../support/test-threads.ts';
 import { assertKept, assertWhole, errorIn, inWorld, told } from './world.ts';
 
 const repository = 'org/app';
@@ -84,7 +85,9 @@ test('a crowd beyond the bound of answers is told so at once, asks upstream for 
     assert.equal((await admin.get('/healthz')).status, 200);
     assert.equal((await admin.get('/readyz')).status, 200);
     assert.equal(await admin.metric('onepull_refused_total', { bound: 'responses' }), 60);
-    assert.equal(world.notices.filter(({ fields }) => fields?.event === 'overloaded').length, 1);
+    // Each gateway says it once, those that refused nobody not at all.
+    const said = world.notices.filter(({ fields }) => fields?.event === 'overloaded').length;
+    assert.ok(said >= 1 && said <= Math.max(1, testThreads), `said ${said} times`);
     gate.release();
     for (const download of await Promise.all(running)) assertWhole(download, first);
     await admin.until(

@@ -4,6 +4,7 @@ import { type App, startApp } from '../../src/app.ts';
 import { addressText } from '../../src/config/address.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { problemText } from '../../src/config/problems.ts';
+import type { Gateway } from '../../src/gateway/gateway.ts';
 import { Channels } from '../../src/telemetry/channels.ts';
 import { Log } from '../../src/telemetry/log.ts';
 import { AdminApi } from './admin-api.ts';
@@ -55,6 +56,10 @@ export class OnepullApp implements AsyncDisposable {
 
   get admin(): AdminApi {
     return new AdminApi(`http://${addressText(this.#running.admin)}`);
+  }
+
+  get gateway(): Gateway {
+    return this.#running.gateway;
   }
 
   get dataFolder(): string {
