@@ -9,6 +9,7 @@ import { endOrderly } from './support/at-exit.ts';
 import { addProfileTable } from './support/profile/command.ts';
 import { ownTemporaryFolder } from './support/temporary-folder.ts';
 import { addThroughput } from './throughput/command.ts';
+import { addWaysToWrite } from './ways-to-write/command.ts';
 import { addWhole } from './whole/command.ts';
 
 /** What `npm run bench` runs, in this order. What is not here runs by its name alone. */
@@ -30,6 +31,7 @@ addIngest(bench, commandLine);
 addPoorUpstreams(bench, commandLine);
 addGrowth(bench, commandLine);
 addMemory(bench, commandLine);
+addWaysToWrite(bench, commandLine);
 addAgainst(bench, commandLine);
 addProfileTable(bench);
 await bench.parseAsync(asAgainst(args), { from: 'user' });
