@@ -102,7 +102,9 @@ const input = z
           .prefault({}),
         maxConnections: integer(1, 1_000_000)
           .prefault(10_000)
-          .describe('Connections of clients at most. An idle one makes room for a new one.'),
+          .describe(
+            'Connections of clients at most, of all threads together. An idle one makes room for a new one: of the address that has most, and never for an address that has more than its share.',
+          ),
         maxResponses: integer(1, 1_000_000)
           .prefault(5000)
           .describe(

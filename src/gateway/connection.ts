@@ -35,7 +35,7 @@ export class Connection {
     this.idleSinceMs = nowMs;
     this.#socket = socket;
     this.#run = run;
-    this.client = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+    this.client = clientOf(socket);
   }
 
   /** Whether a request is being answered. */
@@ -81,4 +81,9 @@ export class Connection {
     this.#current?.close();
     for (const exchange of this.#waiting) exchange.close();
   }
+}
+
+/** The address that it comes from. */
+export function clientOf({ remoteAddress = 'unknown' }: Socket): string {
+  return remoteAddress.replace(/^::ffff:/, '');
 }

@@ -10,7 +10,7 @@ import { Admission, type Burden, type ResponseBound } from './admission.ts';
 import { BlockReads } from './blocks/block-reads.ts';
 import type { SharedBlocks } from './blocks/shared-blocks.ts';
 import { BufferPool, bufferPoolOptions } from './buffer-pool.ts';
-import { Connection } from './connection.ts';
+import { Connection, clientOf } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
@@ -304,7 +304,7 @@ export class GatewayServer implements Gateway {
     const { connections } = this.#counts;
     const nowMs = this.#deps.clock.monotonic();
     connections.add(1);
-    if (connections.total > maxConnections && !this.#connections.makeRoom(nowMs)) {
+    if (connections.total > maxConnections && !this.#connections.makeRoom(clientOf(socket), nowMs)) {
       connections.add(-1);
       this.#report.refused(connectionBound, maxConnections);
       return this.#refusals.refuse(socket, this.#overloaded('too many connections'), this.#nextId());
