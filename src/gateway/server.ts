@@ -221,7 +221,10 @@ export class GatewayServer implements Gateway {
     const { clock, channels, tally } = this.#deps;
     return new FastLane(
       {
-        ...{ hits, clock, channels, tally },
+        hits,
+        clock,
+        channels,
+        tally,
         admission: this.#admission,
         connections: this.#connections,
         queued: this.#queued,
