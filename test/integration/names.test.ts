@@ -89,6 +89,9 @@ test('a registry that is not configured is 404 with a hint, and is never dialled
     await using client = new PullClient(onepull.url);
     assert.equal((await client.manifest(`${trap.host}/org/app`, 'v1')).status, 404);
     assert.equal(trap.tally.count(), 0);
-    const refused = onepull.log.find(({ path }) => String(path).includes(encodeURIComponent(trap.host)));
-    assert.equal(refused?.error, 'REGISTRY_UNKNOWN');
+    const refused = () => onepull.log.find(({ path }) => String(path).includes(encodeURIComponent(trap.host)));
+    await onepull.admin.until(
+      async () => refused()?.error,
+      (error) => error === 'REGISTRY_UNKNOWN',
+    );
   }));
