@@ -81,7 +81,10 @@ for (const [what, fault] of Object.entries(troubles)) {
       scene.registry.always({}, fault);
       assert.equal((await pull(scene.onepull.url, 'org/app', 'v1')).manifest, image.manifest.digest);
       assert.equal(scene.registry.tally.bytesSent(), 0);
-      assert.ok(scene.onepull.log.some(({ served }) => served === 'stale'));
+      await scene.onepull.admin.until(
+        async () => scene.onepull.log.some(({ served }) => served === 'stale'),
+        (isTold) => isTold,
+      );
     }));
 }
 
