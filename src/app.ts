@@ -237,7 +237,7 @@ function openGateway(
     },
     {
       threads: gateways,
-      gateway: options,
+      gateway: { ...options, maxRefused: Math.ceil(options.maxRefused / gateways) },
       names: { registries, fallback },
       log: config.log,
       changes: changes.shared,

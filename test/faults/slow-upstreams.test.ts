@@ -60,7 +60,7 @@ test('headers that do not come are asked for again', () =>
 
 for (const blob of [small, large]) {
   test(`the headers of a blob of ${blob.bytes.length} known bytes come at the deadline, its body when upstream sends it`, () =>
-    inWorld({ pull: { headerTimeout: '200ms' } }, async (world) => {
+    inWorld({ pull: { headerTimeout: '500ms' } }, async (world) => {
       await link(world);
       const gate = new Gate();
       world.registry.next(blobs, faults.slowHeaders(gate));

@@ -139,6 +139,23 @@ describe('gateways in threads', () => {
     });
   }
 
+  it('that die again and again are replaced after pauses that grow, while the others go on', async () => {
+    await using crew = await TestCrew.start();
+    const died = () => crew.notices.filter(({ fields }) => fields?.event === 'gateway-died');
+    for (let deaths = 1; deaths <= 3; deaths++) {
+      while (crew.crew.threads.running < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+      crew.crew.breakDown(1, 'exit');
+      await crew.until(() => died().length === deaths);
+      assert.equal((await ask(crew.port, '/v2/')).status, 200);
+    }
+    assert.deepEqual(
+      died().map(({ fields }) => fields?.replacedAfterMs),
+      [0, 100, 200],
+    );
+    assert.match(String(died()[0]?.error), /exit code 3/);
+    assert.equal(crew.forgotten.length, 3);
+  });
+
   it('are drained: what runs finishes, nothing new is taken, no thread is left', async () => {
     await using crew = await TestCrew.start();
     const content = crew.content(Buffer.alloc(300_000, 'w'), { filled: 1000 });
