@@ -79,11 +79,21 @@ describe('a mark of how far a fill may be read', () => {
     await exited;
   });
 
-  it('leaves out what there is no place for', () => {
+  it('leaves out what there is no place for, and says where it is silent', () => {
     const mark = new FillMark();
     const filled = Array.from({ length: 100 }, (_, index) => ({ start: 10 * index, end: 10 * index + 5 }));
     mark.write({ filled, heldFrom: 10_000, verified: false });
     assert.equal(mark.readableTo(630), 635);
     assert.equal(mark.readableTo(640), 640);
+    assert.deepEqual(
+      [636, 640, 1000].map((offset) => mark.isSilentAt(offset)),
+      [true, true, true],
+    );
+    assert.deepEqual(
+      [0, 5, 634].map((offset) => mark.isSilentAt(offset)),
+      [false, false, false],
+    );
+    mark.write({ filled: filled.slice(0, 64), heldFrom: 10_000, verified: false });
+    assert.equal(mark.isSilentAt(640), false);
   });
 });

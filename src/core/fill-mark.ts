@@ -8,11 +8,12 @@ const wordBytes = 16;
 
 const verifiedFlag = 1;
 const overFlag = 2;
+const cutFlag = 4;
 
 /** Numbers: the end of what may be handed out, then start and end of each interval. */
 const heldFrom = 0;
 const firstInterval = 1;
-/** More are left out: a fill has a handful, and what is not listed only seems to be missing. */
+/** More are left out, those furthest from the beginning: a fill has a handful, unless it is read in bits all over. */
 const maxIntervals = 64;
 const sharedBytes = wordBytes + (firstInterval + 2 * maxIntervals) * Float64Array.BYTES_PER_ELEMENT;
 
@@ -30,7 +31,8 @@ export interface FillState {
  *
  * Invariants: one thread writes, with `write` and `end`. The version is odd while it does; a reader that sees it odd, or
  * another one afterwards, looks again, so what it takes was true at one moment. Once over or verified it stays so. That it
- * is over says that its bytes will not become more and may never be verified: who follows it asks what to do instead.
+ * is over says that its bytes will not become more and may never be verified: who follows it asks what to do instead. So
+ * does who waits where the mark says nothing (`isSilentAt`): what is there is not all listed.
  */
 export class FillMark {
   /** For a `FillMark` in another thread. */
@@ -57,7 +59,8 @@ export class FillMark {
       this.#numbers[firstInterval + 2 * index + 1] = interval?.end ?? 0;
     }
     Atomics.store(words, count, listed);
-    Atomics.store(words, flags, over | (state.verified ? verifiedFlag : 0));
+    const cut = listed < state.filled.length ? cutFlag : 0;
+    Atomics.store(words, flags, over | cut | (state.verified ? verifiedFlag : 0));
     this.#written();
   }
 
@@ -81,6 +84,17 @@ export class FillMark {
       if (seen % 2 !== 0) continue;
       const readable = this.#readableTo(offset);
       if (Atomics.load(this.#words, version) === seen) return readable;
+    }
+  }
+
+  /** Whether it does not say if the byte at `offset` is there: it lies beyond all that there is a place for. */
+  isSilentAt(offset: number): boolean {
+    for (;;) {
+      const seen = Atomics.load(this.#words, version);
+      if (seen % 2 !== 0) continue;
+      const isCut = (Atomics.load(this.#words, flags) & cutFlag) !== 0;
+      const isSilent = isCut && offset >= (this.#numbers[firstInterval + 2 * maxIntervals - 1] ?? 0);
+      if (Atomics.load(this.#words, version) === seen) return isSilent;
     }
   }
 

@@ -436,6 +436,26 @@ describe('a body in another thread that follows a fill', () => {
     it[Symbol.dispose]();
   });
 
+  it('asks the real one where more is there than the mark can list, be it asleep by then or not', async () => {
+    const { real, write, it } = following(100_000);
+    const bits = Array.from({ length: 64 }, (_, index): [number, number] => [10 * index, 10 * index + 5]);
+    write(...bits);
+    const body = await bodyOf(it.client);
+    real.next = async (offset) => offset + 5;
+    const asleep = body.whenReadable(50_000, never);
+    await it.settled();
+    assert.equal(real.asked, 0);
+    write(...bits, [50_000, 50_005]);
+    assert.equal(await asleep, 50_005);
+    assert.equal(await body.whenReadable(60_000, never), 60_005);
+    assert.equal(real.asked, 2);
+    // What is listed is known without asking.
+    assert.equal(await body.whenReadable(630, never), 635);
+    assert.equal(real.asked, 2);
+    body.close();
+    it[Symbol.dispose]();
+  });
+
   it('in a crowd of 256 costs no message for what comes, and one watch', async () => {
     const { real, write, verify, it } = following(100_000);
     const bodies = await Promise.all(Array.from({ length: 256 }, () => bodyOf(it.client)));

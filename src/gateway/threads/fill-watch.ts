@@ -53,7 +53,13 @@ export class FillWatch {
     return this.#sleepers.size;
   }
 
-  /** Wakes it once as soon as more can be read at its offset, or the mark is over or verified. Never before it returns. */
+  /** Whether the mark will say when the byte at `offset` comes; else only the real body does. */
+  tells(offset: number): boolean {
+    const { mark } = this;
+    return !mark.isOver && !mark.isVerified && !mark.isSilentAt(offset);
+  }
+
+  /** Wakes it once as soon as more can be read at its offset, or the mark tells it nothing more. Never before it returns. */
   add(sleeper: FillSleeper): void {
     const { offset } = sleeper;
     const isAhead = offset > 0 && this.mark.readableTo(offset - 1) < offset;
@@ -94,8 +100,7 @@ export class FillWatch {
   }
 
   #isReady({ offset }: FillSleeper): boolean {
-    const { mark } = this;
-    return mark.isOver || mark.isVerified || mark.readableTo(offset) > offset;
+    return !this.tells(offset) || this.mark.readableTo(offset) > offset;
   }
 
   #tellLater(atMs: number): void {

@@ -27,7 +27,8 @@ const quickMs = 50;
  *
  * Invariants
  * - Where it follows a fill, the mark in shared memory says how far it may be read, with no message, until it is over; also
- *   once all is verified. Where the mark gives nothing (its end, the end of the fill) only the real body knows how it goes on.
+ *   once all is verified. Where the mark gives nothing (its end, the end of the fill, where more is there than it lists) only
+ *   the real body knows how it goes on.
  * - Without a mark, what the latest answer said is readable: [from, readable) of the storage that came with it.
  * - At most one call to the real body is under way, as there is one `whenReadable` or `unreadable` here at a time.
  * - `close` tells the real body once, in every case; the thread's end closes it as well.
@@ -85,7 +86,7 @@ export class RemoteBody implements BlobBody, FillSleeper {
       if (readable > offset) return readable;
       const watch = this.#watch;
       const isAtEnd = this.end !== undefined && offset >= this.end;
-      if (watch === undefined || isAtEnd || watch.mark.isOver || watch.mark.isVerified) break;
+      if (watch === undefined || isAtEnd || !watch.tells(offset)) break;
       await this.#sleep(watch, offset, signal);
     }
     const quick = this.#line.now() - this.#answeredMs < quickMs;
