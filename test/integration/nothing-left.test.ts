@@ -12,12 +12,19 @@ import { leavingNothing } from './scene.ts';
 
 const mebibyte = 1024 * 1024;
 
-/** What the process has open in its data directory, and how many sockets. */
+/**
+ * What the process has open in its data directory and should not, and how many sockets. A blob that was read again after it
+ * was stored stays open for the next reader, once.
+ */
 async function openIn({ pid, dataFolder }: OnepullProcess): Promise<{ content: string[]; sockets: number }> {
   const folder = `/proc/${pid}/fd`;
   const links = (await readdir(folder)).map((name) => readlink(`${folder}/${name}`).catch(() => ''));
   const targets = await Promise.all(links);
-  const content = targets.filter((path) => path.startsWith(dataFolder) && /\/(ingest\/|blobs\/\w+\/\w)/.test(path));
+  const content = targets.filter((path, index) => {
+    if (!path.startsWith(dataFolder)) return false;
+    const isStored = /\/blobs\/\w+\/\w+$/.test(path) && targets.indexOf(path) === index;
+    return /\/(ingest\/|blobs\/\w+\/\w)/.test(path) && !isStored;
+  });
   return { content, sockets: targets.filter((target) => target.startsWith('socket:')).length };
 }
 
