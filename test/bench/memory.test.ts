@@ -21,6 +21,7 @@ function sample(told: Partial<MemorySample>): MemorySample {
     slowReaders: 0,
     startBytes: 100 * mebi,
     peakBytes: 200 * mebi,
+    tcpBytes: 10 * mebi,
     coldBytesPerSecond: 300e6,
     warmBytesPerSecond: 1000e6,
     slowBytesPerSecond: (told.slowReaders ?? 0) * 30_000,
@@ -87,7 +88,7 @@ test('slow readers take what they are told and no more, and tell who was cut', a
     const [from, before] = [performance.now(), readers.state().bytes];
     await until(() => readers.state().bytes >= before + 10 * 32 * 1024);
     assert.ok(performance.now() - from > 700, 'a second each, less what was owed');
-    sockets[0]?.destroy();
+    sockets[0]?.resetAndDestroy();
     await until(() => readers.state().failed === 1);
     assert.match(readers.state().errors.join(), /closed|ECONNRESET/);
   } finally {
@@ -112,7 +113,8 @@ test('a small run has every reader answered, and is written as a report and a ch
   const titles = new Map(subjects.map(({ name, title }) => [name, title]));
   const verdicts = judge(rows, parameters.slowBytesPerSecond);
   const machine = describeMachine('test');
-  const report = memoryReport({ machine, parameters, titles, absent, descriptors: 1000, rows, verdicts });
+  const network = { mtu: 1500, absent: undefined, bounds: undefined };
+  const report = memoryReport({ machine, parameters, network, titles, absent, descriptors: 1000, rows, verdicts });
   assert.doesNotMatch(report, /NaN|undefined/);
   assert.doesNotMatch(memoryChart(rows, titles, ['a note']), /NaN|undefined/);
 });

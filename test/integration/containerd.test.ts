@@ -19,8 +19,12 @@ test('containerd pulls through a mirror in hosts.toml, which names the registry 
     }
     assert.equal(registry.tally.bytesSent(), image.totalBytes);
     assert.equal(registry.tally.count({ kind: 'blob', method: 'HEAD' }), 0);
-    const asked = onepull.log.filter(({ event }) => event === 'request');
-    assert.ok(asked.length > 0 && asked.every(({ path }) => String(path).endsWith('?ns=demo.example')));
+    const asked = () => onepull.log.filter(({ event }) => event === 'request');
+    await onepull.admin.until(
+      async () => asked().length,
+      (lines) => lines > image.layers.length,
+    );
+    assert.ok(asked().every(({ path }) => String(path).endsWith('?ns=demo.example')));
   }),
 );
 

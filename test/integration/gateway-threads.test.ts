@@ -82,7 +82,10 @@ test('what every thread has counted adds up', () =>
       await admin.metric('onepull_served_bytes_total'),
       clients * layer.bytes.length + image.manifest.bytes.length,
     );
-    assert.equal(onepull.log.filter(({ path }) => String(path).includes('/blobs/')).length, clients);
+    await admin.until(
+      async () => onepull.log.filter(({ path }) => String(path).includes('/blobs/')).length,
+      (lines) => lines === clients,
+    );
   }));
 
 test('a reader far ahead of what comes has a range opened, in whichever thread it waits', () =>

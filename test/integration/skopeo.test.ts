@@ -77,7 +77,11 @@ test("skopeo's mirrors in registries.conf: a path prefix names the registry", { 
     const copy = await skopeoCopy('other.example/org/app:v1', { registriesConf });
     assert.equal(copy.manifest, image.manifest.digest);
     assert.equal(upstream.tally.bytesSent(), image.totalBytes);
-    const asked = onepull.log.filter(({ event, registry }) => event === 'request' && registry !== undefined);
-    assert.deepEqual([...new Set(asked.map(({ registry }) => registry))], ['other.example']);
+    const asked = () => onepull.log.filter(({ event, registry }) => event === 'request' && registry !== undefined);
+    await onepull.admin.until(
+      async () => asked().length,
+      (lines) => lines >= 1 + copy.files.length,
+    );
+    assert.deepEqual([...new Set(asked().map(({ registry }) => registry))], ['other.example']);
   }),
 );
