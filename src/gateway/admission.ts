@@ -1,5 +1,5 @@
 import type { RefusedEvent } from '../telemetry/channels.ts';
-import { ownCounts, type SharedNumber } from './shared-counts.ts';
+import { ownCounts, type SharedFlag, type SharedNumber } from './shared-counts.ts';
 
 export interface AdmissionOptions {
   /** Answers under way at the same time; one that waits for upstream is under way. */
@@ -13,6 +13,9 @@ export interface AdmissionDeps {
   queuedBytes(): number;
   /** Answers under way. Left out: nobody else has any. */
   readonly responses?: SharedNumber | undefined;
+  /** Whether a bound was reached and has not opened again since. Left out: nobody else refuses anybody. */
+  readonly full?: SharedFlag | undefined;
+  readonly heavy?: SharedFlag | undefined;
 }
 
 export type ResponseBound = Extract<RefusedEvent['bound'], 'responses' | 'queued-bytes'>;
@@ -31,9 +34,9 @@ const reopensAt = 0.9;
 /**
  * Decides whether one more request is answered (P8).
  *
- * Invariants: of answers with a body at most `maxResponses` are under way in all
- * gateways together, of all but pings at most a tenth more. Whoever
- * was let in leaves once. A bound that refuses goes on refusing until its use has fallen below `reopensAt`. Nothing that
+ * Invariants: of answers with a body at most `maxResponses` are under way in all gateways together, of all but pings at most a
+ * tenth more. Whoever was let in leaves once. A bound that refuses goes on refusing, in every gateway, until its use has fallen
+ * below `reopensAt`, which is seen when somebody leaves: also if nobody comes until it is nearly reached again. Nothing that
  * was let in is touched by what is refused.
  */
 export class Admission {
@@ -41,12 +44,15 @@ export class Admission {
   readonly #queuedBytes: () => number;
   readonly #responses: SharedNumber;
   readonly #maxHeads: number;
-  #full = false;
-  #heavy = false;
+  readonly #full: SharedFlag;
+  readonly #heavy: SharedFlag;
 
   constructor(deps: AdmissionDeps, options: AdmissionOptions) {
     this.#queuedBytes = () => deps.queuedBytes();
-    this.#responses = deps.responses ?? ownCounts().responses;
+    const own = ownCounts();
+    this.#responses = deps.responses ?? own.responses;
+    this.#full = deps.full ?? own.full;
+    this.#heavy = deps.heavy ?? own.heavy;
     this.#options = options;
     this.#maxHeads = options.maxResponses + Math.max(1, Math.floor(options.maxResponses * headroom));
   }
@@ -67,15 +73,20 @@ export class Admission {
 
   leave(): void {
     this.#responses.add(-1);
+    if (this.#full.isUp || this.#heavy.isUp) this.#look(this.#responses.total);
   }
 
   #boundFor(burden: Burden, responses: number): ResponseBound | undefined {
-    const { maxResponses, maxQueuedBytes } = this.#options;
-    this.#full = isOver(responses, maxResponses, this.#full);
-    this.#heavy = isOver(this.#queuedBytes(), maxQueuedBytes, this.#heavy);
+    this.#look(responses);
     if (burden === 'head') return responses >= this.#maxHeads ? 'responses' : undefined;
-    if (this.#full) return 'responses';
-    return this.#heavy ? 'queued-bytes' : undefined;
+    if (this.#full.isUp) return 'responses';
+    return this.#heavy.isUp ? 'queued-bytes' : undefined;
+  }
+
+  #look(responses: number): void {
+    const { maxResponses, maxQueuedBytes } = this.#options;
+    this.#full.isUp = isOver(responses, maxResponses, this.#full.isUp);
+    this.#heavy.isUp = isOver(this.#queuedBytes(), maxQueuedBytes, this.#heavy.isUp);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
 import { abandonable } from '../core/shared-calls.ts';
@@ -8,28 +9,58 @@ import { BodyWriter } from './body-writer.ts';
 import { applicableRange, noneMatchNames } from './conditional.ts';
 import { type Content, contentHeaders, validatorHeaders } from './content-headers.ts';
 import type { Exchange } from './exchange.ts';
+import type { Hits } from './hits/hit-depot.ts';
+import type { ContentAsk } from './hits/judged-heads.ts';
+import { manifestForm, manifestResponse } from './manifest-response.ts';
+import { conditionsOf } from './manifests.ts';
 import type { BlobRoute } from './route.ts';
 import type { SharedReads } from './shared-reads.ts';
 
 export interface BlobDeps {
   readonly depot: Pick<Depot, 'blob'>;
+  readonly hits?: Hits;
   readonly reads: SharedReads;
   readonly blocks?: BlockReads | undefined;
   readonly clock: Clock;
 }
 
-/** GET and HEAD `/v2/<name>/blobs/<digest>` (distribution-spec "Pulling blobs"). */
-export async function serveBlob(
+/** GET and HEAD `/v2/<name>/blobs/<digest>` (distribution-spec "Pulling blobs"). What is in memory is sent at once. */
+export function serveBlob(
   exchange: Exchange,
   { digest }: BlobRoute,
   scope: Scope,
+  deps: BlobDeps,
+): Promise<void> | undefined {
+  const { hits } = deps;
+  const { headers } = exchange.request;
+  const unchanged = noneMatchNames(headers['if-none-match'], digest);
+  const noted = exchange.head || unchanged ? 'HEAD' : 'GET';
+  const known = hits?.knownBlob(hits.blobKey(scope, digest), digest, noted);
+  if (hits === undefined || known === undefined) return serveOfDepot(exchange, scope, digest, unchanged, deps);
+  hits.given(known, noted);
+  const method = exchange.head ? 'HEAD' : 'GET';
+  const ask: ContentAsk = {
+    ...{ scope, reference: { kind: 'digest', digest }, accept: undefined, method },
+    ...conditionsOf(headers),
+  };
+  exchange.served = 'hit';
+  const { status, headers: sent, bytes } = manifestResponse(manifestForm(ask, known.answer), 'digest', known.answer);
+  exchange.send(status, sent, bytes);
+  exchange.judged = { route: 'blob', ask, noted };
+  return undefined;
+}
+
+async function serveOfDepot(
+  exchange: Exchange,
+  scope: Scope,
+  digest: Digest,
+  unchanged: boolean,
   deps: BlobDeps,
 ): Promise<void> {
   const { client, head } = exchange;
   const { headers } = exchange.request;
   const content: Content = { digest, mediaType: 'application/octet-stream', namedBy: 'digest' };
   // The digest alone would do to say 304; but only who may read the repository is told that it has the blob (P9).
-  const unchanged = noneMatchNames(headers['if-none-match'], digest);
   if (head || unchanged) {
     const answer = await ask(exchange, deps.depot, { scope, digest, method: 'HEAD', range: undefined, client });
     if (answer.kind === 'body') answer.body.close();
@@ -38,7 +69,8 @@ export async function serveBlob(
     return exchange.send(200, contentHeaders(content, answer.sizeBytes, undefined));
   }
   const range = applicableRange(headers, digest);
-  const answer = await ask(exchange, deps.depot, { scope, digest, method: 'GET', range, client });
+  const request: BlobRequest = { scope, digest, method: 'GET', range, client };
+  const answer = deps.hits?.leasedBlob(request) ?? (await ask(exchange, deps.depot, request));
   if (answer.kind === 'head') throw new AppError('INTERNAL', 'a blob was asked with GET and came without a body');
   if (answer.kind === 'unsatisfiable') {
     const { sizeBytes } = answer;

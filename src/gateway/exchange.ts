@@ -5,7 +5,7 @@ import type { Scope } from '../core/scope.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
 import type { ClientPace } from './client-pace.ts';
-import type { ManifestAsk } from './hits/judged-heads.ts';
+import type { JudgedHead } from './hits/judged-heads.ts';
 import type { QueuedBytes } from './queued-bytes.ts';
 import { discardBody, hasBody } from './request-body.ts';
 import { originFormOf } from './route.ts';
@@ -74,8 +74,8 @@ export class Exchange {
 
   /** The bytes that it was asked with, where the same bytes ask the same again. */
   text: string | undefined;
-  /** What was asked, where it was answered with a manifest. */
-  manifestAsk: ManifestAsk | undefined;
+  /** What was asked, where the answer may be remembered. */
+  judged: Pick<JudgedHead, 'route' | 'ask' | 'noted'> | undefined;
 
   /** Whether it was let in: it counts among the answers under way until it is over. */
   admitted = false;

@@ -4,7 +4,7 @@ import { abandonable } from '../core/shared-calls.ts';
 import type { Depot, ManifestAnswer } from '../pull/depot.ts';
 import type { Exchange } from './exchange.ts';
 import type { Hits } from './hits/hit-depot.ts';
-import type { ManifestAsk } from './hits/judged-heads.ts';
+import type { ContentAsk } from './hits/judged-heads.ts';
 import { manifestForm, manifestResponse } from './manifest-response.ts';
 import type { ManifestRoute } from './route.ts';
 
@@ -23,7 +23,7 @@ export function serveManifest(
   const { headers } = exchange.request;
   const { accept } = headers;
   const method = exchange.head ? 'HEAD' : 'GET';
-  const ask: ManifestAsk = { scope, reference, accept, method, ...conditionsOf(headers) };
+  const ask: ContentAsk = { scope, reference, accept, method, ...conditionsOf(headers) };
   const known = hits === undefined ? undefined : knownAnswer(ask, hits);
   if (known !== undefined) {
     send(exchange, ask, known);
@@ -34,7 +34,7 @@ export function serveManifest(
   return asked.then((answer) => send(exchange, ask, answer));
 }
 
-function conditionsOf(headers: IncomingHttpHeaders) {
+export function conditionsOf(headers: IncomingHttpHeaders) {
   const ifRange = headers['if-range'];
   return {
     ifNoneMatch: headers['if-none-match'],
@@ -43,7 +43,7 @@ function conditionsOf(headers: IncomingHttpHeaders) {
   };
 }
 
-function knownAnswer(ask: ManifestAsk, hits: Hits): ManifestAnswer | undefined {
+function knownAnswer(ask: ContentAsk, hits: Hits): ManifestAnswer | undefined {
   const key = hits.manifestKey(ask);
   const known = key === undefined ? undefined : hits.known(key);
   if (known === undefined || (ask.method === 'GET' && known.answer.bytes === undefined)) return undefined;
@@ -51,9 +51,9 @@ function knownAnswer(ask: ManifestAsk, hits: Hits): ManifestAnswer | undefined {
   return known.answer;
 }
 
-function send(exchange: Exchange, ask: ManifestAsk, answer: ManifestAnswer): void {
+function send(exchange: Exchange, ask: ContentAsk, answer: ManifestAnswer): void {
   exchange.served = answer.served;
   const { status, headers, bytes } = manifestResponse(manifestForm(ask, answer), ask.reference.kind, answer);
   exchange.send(status, headers, bytes);
-  exchange.manifestAsk = ask;
+  exchange.judged = { route: 'manifest', ask, noted: ask.method };
 }

@@ -136,8 +136,8 @@ export class GatewayServer implements Gateway {
     });
     this.#queued = new QueuedBytes(pool);
     this.#counts = deps.counts ?? ownCounts();
-    const { responses } = this.#counts;
-    this.#admission = new Admission({ queuedBytes: () => this.#queuedInAll(), responses }, options);
+    const { responses, full, heavy } = this.#counts;
+    this.#admission = new Admission({ queuedBytes: () => this.#queuedInAll(), responses, full, heavy }, options);
     this.#report = new RefusalReport(deps);
     this.#refusals = new Refusals(deps.clock);
     this.#exchangeDeps = {

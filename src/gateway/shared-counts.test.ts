@@ -52,4 +52,33 @@ describe('what gateways count together', () => {
     admissions[0]?.leave();
     assert.equal(admissions[2]?.enter('body'), undefined);
   });
+
+  it('opens a bound that was reached for all at once, whoever had refused somebody', () => {
+    const { gateways } = three();
+    const [first, second] = gateways.map(
+      ({ responses, full }) =>
+        new Admission({ queuedBytes: () => 0, responses, full }, { maxResponses: 20, maxQueuedBytes: 100 }),
+    );
+    const enter = (times: number) => Array.from({ length: times }, () => first?.enter('body')).filter(Boolean).length;
+    assert.equal(enter(20), 0);
+    assert.equal(second?.enter('body'), 'responses');
+    for (let left = 20; left > 0; left--) first?.leave();
+    assert.equal(enter(19), 0);
+    assert.equal(second?.enter('body'), undefined, 'it was not full again since');
+  });
+
+  it('keeps a bound closed for all that one of them has found reached', () => {
+    const { gateways } = three();
+    const [first, second] = gateways.map(
+      ({ responses, full }) =>
+        new Admission({ queuedBytes: () => 0, responses, full }, { maxResponses: 20, maxQueuedBytes: 100 }),
+    );
+    for (let left = 20; left > 0; left--) first?.enter('body');
+    assert.equal(first?.enter('body'), 'responses');
+    first?.leave();
+    assert.equal(second?.enter('body'), 'responses');
+    first?.leave();
+    first?.leave();
+    assert.equal(second?.enter('body'), undefined);
+  });
 });

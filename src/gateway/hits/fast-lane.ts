@@ -11,6 +11,7 @@ import type { QueuedBytes } from '../queued-bytes.ts';
 import { originFormOf } from '../route.ts';
 import type { Hits } from './hit-depot.ts';
 import { isPlain, type JudgedHead, JudgedHeads } from './judged-heads.ts';
+import type { KnownAnswer } from './known-manifests.ts';
 import { LaneConnection } from './lane-connection.ts';
 import { takeOver } from './node-internals.ts';
 import type { PreparedResponse } from './prepared-response.ts';
@@ -99,11 +100,16 @@ export class FastLane {
   }
 
   /** An exchange of node:http's is over: the same bytes ask the same from now on, if its answer may be given again. */
-  learn({ text, manifestAsk: ask, request }: Exchange): void {
-    if (text === undefined || ask === undefined || this.#heads.get(text) !== undefined) return;
-    const key = this.deps.hits.manifestKey(ask);
-    if (key === undefined || this.deps.hits.known(key) === undefined || !isPlain(text, request)) return;
-    this.#heads.add(text, { ask, key, target: request.url ?? '', userAgent: request.headers['user-agent'] });
+  learn({ text, judged, request }: Exchange): void {
+    if (text === undefined || judged === undefined || this.#heads.get(text) !== undefined) return;
+    const { hits } = this.deps;
+    const { route, ask } = judged;
+    const { scope, reference } = ask;
+    const isBlob = route === 'blob' && reference.kind === 'digest';
+    const key = isBlob ? hits.blobKey(scope, reference.digest) : hits.manifestKey(ask);
+    if (key === undefined || !isPlain(text, request)) return;
+    const head = { ...judged, key, target: request.url ?? '', userAgent: request.headers['user-agent'] };
+    if (this.#known(head) !== undefined) this.#heads.add(text, head);
   }
 
   /** Answers, if it can do so at once; says whether it has. The caller knows that a request begins with this text. */
@@ -112,16 +118,16 @@ export class FastLane {
     const head = this.#heads.get(text);
     if (head === undefined) return false;
     const { hits, clock, admission } = this.deps;
-    const known = hits.known(head.key);
+    const known = this.#known(head);
     if (known === undefined) return false;
     const { method } = head.ask;
-    if (method === 'GET' && known.answer.bytes === undefined) return false;
+    if (head.noted === 'GET' && known.answer.bytes === undefined) return false;
     const response = responseTo(head, known, this.#keepAlive);
     if (response === undefined || response.bodyBytes > maxResponseBytes) return false;
     if (admission.enter(method === 'HEAD' ? 'head' : 'body') !== undefined) return false;
     const arrivedMs = clock.monotonic();
     this.answers++;
-    hits.given(known, method);
+    hits.given(known, head.noted);
     lane.send({ head, response, client: lane.connection.client, arrivedMs }, response.at(clock.now()));
     return true;
   }
@@ -148,6 +154,12 @@ export class FastLane {
     this.#count(answer, complete, nowMs - answer.arrivedMs);
   }
 
+  #known({ route, ask: { reference }, key, noted }: JudgedHead): KnownAnswer | undefined {
+    const { hits } = this.deps;
+    if (route === 'manifest') return hits.known(key);
+    return reference.kind === 'digest' ? hits.knownBlob(key, reference.digest, noted) : undefined;
+  }
+
   #warn(): void {
     if (this.#hasWarned) return;
     this.#hasWarned = true;
@@ -162,10 +174,11 @@ export class FastLane {
 
   #count({ head, response, client }: LaneAnswer, complete: boolean, durationMs: number): void {
     const { channels, tally } = this.deps;
+    const { route } = head;
     const { method, scope, reference } = head.ask;
     const { status, bodyBytes } = response;
     const firstByteMs = bodyBytes > 0 ? durationMs : undefined;
-    response.cell ??= tally.cell({ route: 'manifest', method, status, served: 'hit' });
+    response.cell ??= tally.cell({ route, method, status, served: 'hit' });
     response.cell.add({ firstByteMs, durationMs, complete });
     const bytes = complete ? bodyBytes : 0;
     if (bytes > 0) channels.servedBytes.publish({ from: 'cache', bytes });
@@ -175,7 +188,7 @@ export class FastLane {
       client,
       method,
       path: originFormOf(head.target),
-      route: 'manifest',
+      route,
       registry: scope.registry,
       repository: scope.repository,
       reference: referenceText(reference),
@@ -194,7 +207,7 @@ export class FastLane {
 /** Undefined where it is not prepared: a part, or what the client is to be told is an error. */
 function responseTo(
   { ask }: JudgedHead,
-  { answer, prepared }: NonNullable<ReturnType<Hits['known']>>,
+  { answer, prepared }: KnownAnswer,
   keepAlive: string,
 ): PreparedResponse | undefined {
   if (ask.ifNoneMatch === undefined && ask.range === undefined) {

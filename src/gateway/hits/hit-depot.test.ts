@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { parseReference } from '../../core/reference.ts';
+import type { SharedUse } from '../../core/shared-use.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import type { BlobAnswer, BlobRequest, HitNote, ManifestRequest } from '../../pull/depot.ts';
 import { TestContent } from '../testing/test-content.ts';
@@ -13,6 +14,11 @@ import { LeasingDepot } from './testing/leasing-depot.ts';
 const { signal } = new AbortController();
 const bytes = Buffer.from('{"schemaVersion":2}');
 const failure = new AppError('STORAGE_FAILED', 'cannot read');
+
+/** Those who read a small blob to keep it in memory are among its users for as long as that takes. */
+async function usersOf(use: SharedUse, users: number): Promise<void> {
+  while (use.users !== users) await new Promise((resolve) => setImmediate(resolve));
+}
 
 class Setup implements Disposable {
   readonly clock = new VirtualClock();
@@ -209,7 +215,7 @@ describe('a leased blob', () => {
     assert.equal(await body.whenReadable(3, signal), 10);
     const part = await setup.body({ range: 'bytes=2-4' });
     assert.deepEqual([part.start, part.end, part.readableTo(2)], [2, 5, 5]);
-    assert.equal(use.users, 2);
+    await usersOf(use, 2);
     for (const view of [body, body, part]) view.close();
     assert.equal(use.users, 0);
     assert.equal(setup.blobsAsked, 1);
@@ -328,7 +334,7 @@ describe('a leased blob', () => {
     await assert.rejects(begun.unreadable(3, failure, signal), failure);
     fresh.close();
     begun.close();
-    assert.equal(use.users, 0);
+    await usersOf(use, 0);
   });
 
   it('that has another size by now is cut, and so is one whose depot fails', async () => {
@@ -352,5 +358,28 @@ describe('a leased blob', () => {
     setup.blob.whenUnreadable = () => {};
     await assert.rejects(going, { code: 'CANCELLED' });
     assert.equal(use.users, 0);
+  });
+});
+
+describe('small blobs in memory', () => {
+  it('are within the bound, heads and all, and what was used longest ago goes first', async () => {
+    using setup = new Setup({ maxBytes: 250_000 });
+    const contents = Array.from({ length: 6 }, (_, n) =>
+      setup.depot.add(new TestContent(Buffer.alloc(30_000, `${n}`))),
+    );
+    const scope = testNames.resolve(undefined, 'a');
+    const isKept = ({ digest }: TestContent) =>
+      setup.hits.knownBlob(setup.hits.blobKey(scope, digest), digest, 'GET') !== undefined;
+    for (const content of contents) {
+      for (let round = 0; round < 3; round++) (await setup.body({ digest: content.digest })).close();
+      for (const { use } of setup.depot.leases) await usersOf(use, 0);
+      assert.ok(isKept(content));
+    }
+    const { blobBytes, preparedBytes } = setup.hits.load;
+    assert.ok(blobBytes >= 60_000 && blobBytes <= preparedBytes && preparedBytes <= 125_000, `${blobBytes}`);
+    assert.deepEqual(
+      [contents[0], contents[5]].map((content) => content && isKept(content)),
+      [false, true],
+    );
   });
 });

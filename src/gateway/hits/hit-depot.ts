@@ -1,7 +1,9 @@
 import { decideRange } from '../../core/byte-range.ts';
 import type { ChangeCount } from '../../core/change-count.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
+import type { Scope } from '../../core/scope.ts';
 import type {
   BlobAnswer,
   BlobRequest,
@@ -14,9 +16,10 @@ import type {
   TagsRequest,
 } from '../../pull/depot.ts';
 import { HitNotes } from './hit-notes.ts';
-import { type KnownBlob, KnownBlobs } from './known-blobs.ts';
-import { type HitMemoryOptions, type KnownManifest, KnownManifests, manifestKey } from './known-manifests.ts';
+import { blobKey, type KnownBlob, KnownBlobs } from './known-blobs.ts';
+import { type HitMemoryOptions, type KnownAnswer, KnownManifests, manifestKey } from './known-manifests.ts';
 import { LeasedBody } from './leased-body.ts';
+import { PreparedBlobs } from './prepared-blobs.ts';
 
 export interface HitDepotDeps {
   readonly depot: Depot;
@@ -32,14 +35,31 @@ export interface HitDepotOptions extends HitMemoryOptions {
 
 export const hitDepotDefaults: HitMemoryOptions = { maxEntries: 16_384, maxBytes: 32 * 1024 * 1024 };
 
+/** How much is remembered. */
+export interface HitLoad {
+  readonly manifests: number;
+  readonly manifestBytes: number;
+  /** Leases. */
+  readonly blobs: number;
+  /** Content of small blobs. */
+  readonly blobBytes: number;
+  /** All that counts. */
+  readonly preparedBytes: number;
+}
+
 /** What a gateway looks up without asking anybody. */
 export interface Hits {
   /** The key to look up what is asked by; undefined where that is never remembered. */
   manifestKey(request: Pick<ManifestRequest, 'scope' | 'reference' | 'accept'>): string | undefined;
   /** What stands under the key at this moment. Looking counts for nothing. */
-  known(key: string): KnownManifest | undefined;
+  known(key: string): KnownAnswer | undefined;
+  /** The same for blobs: what GET is answered with where its bytes are in memory, or what HEAD is told. */
+  blobKey(scope: Scope, digest: Digest): string;
+  knownBlob(key: string, digest: Digest, method: 'GET' | 'HEAD'): KnownAnswer | undefined;
+  /** An answer to GET from a lease; undefined where the depot has to be asked. */
+  leasedBlob(request: BlobRequest): BlobAnswer | undefined;
   /** An answer was given again. */
-  given(known: KnownManifest, method: 'GET' | 'HEAD'): void;
+  given(known: Pick<KnownAnswer, 'count'>, method: 'GET' | 'HEAD'): void;
 }
 
 /**
@@ -53,30 +73,60 @@ export class HitDepot implements Depot, Hits, Disposable {
   readonly #gateway: number;
   readonly #manifests: KnownManifests;
   readonly #blobs: KnownBlobs;
+  readonly #prepared: PreparedBlobs;
   readonly #notes: HitNotes;
 
   constructor(deps: HitDepotDeps, options: HitDepotOptions) {
     this.#depot = deps.depot;
     this.#gateway = options.gateway;
-    this.#manifests = new KnownManifests(deps, options);
+    // What is prepared of blobs has one half, manifests have the other.
+    const maxBytes = Math.floor(options.maxBytes / 2);
+    this.#manifests = new KnownManifests(deps, { ...options, maxBytes });
+    this.#prepared = new PreparedBlobs({ maxBytes });
     this.#blobs = new KnownBlobs(deps, options);
     this.#notes = new HitNotes(deps);
   }
 
   /** How much is remembered. */
-  get load(): { readonly manifests: number; readonly manifestBytes: number; readonly blobs: number } {
-    return { manifests: this.#manifests.size, manifestBytes: this.#manifests.bytes, blobs: this.#blobs.size };
+  get load(): HitLoad {
+    const [manifests, prepared] = [this.#manifests, this.#prepared];
+    return {
+      manifests: manifests.size,
+      manifestBytes: manifests.bytes,
+      blobs: this.#blobs.size,
+      blobBytes: prepared.contentBytes,
+      preparedBytes: manifests.bytes + prepared.bytes,
+    };
   }
 
   manifestKey(request: Pick<ManifestRequest, 'scope' | 'reference' | 'accept'>): string | undefined {
     return manifestKey(request);
   }
 
-  known(key: string): KnownManifest | undefined {
+  known(key: string): KnownAnswer | undefined {
     return this.#manifests.get(key);
   }
 
-  given(known: KnownManifest, method: 'GET' | 'HEAD'): void {
+  blobKey(scope: Scope, digest: Digest): string {
+    return blobKey(scope, digest);
+  }
+
+  knownBlob(key: string, digest: Digest, method: 'GET' | 'HEAD'): KnownAnswer | undefined {
+    if (method === 'HEAD') {
+      const described = this.#blobs.describe(key);
+      return described && { ...this.#prepared.described(digest, described.sizeBytes), count: described.count };
+    }
+    const { count } = this.#blobs.granted(key) ?? {};
+    const whole = count && this.#prepared.whole(digest);
+    return whole && { answer: whole.answer, prepared: whole.prepared, count };
+  }
+
+  leasedBlob(request: BlobRequest): BlobAnswer | undefined {
+    const known = this.#blobs.enter(request.scope, request.digest);
+    return known && this.#leased(request, known);
+  }
+
+  given(known: Pick<KnownAnswer, 'count'>, method: 'GET' | 'HEAD'): void {
     this.#notes.add(known.count, method);
   }
 
@@ -96,8 +146,8 @@ export class HitDepot implements Depot, Hits, Disposable {
   async blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
     const { scope, digest } = request;
     if (request.method === 'HEAD') return this.#describe(request, signal);
-    const known = this.#blobs.enter(scope, digest);
-    if (known !== undefined) return this.#leased(request, known);
+    const leased = this.leasedBlob(request);
+    if (leased !== undefined) return leased;
     const answer = await this.#depot.blob({ ...request, gateway: this.#gateway }, signal);
     if (answer.kind === 'body' && answer.lease !== undefined) this.#blobs.add(scope, digest, answer.lease);
     return answer;
@@ -122,7 +172,7 @@ export class HitDepot implements Depot, Hits, Disposable {
 
   async #describe(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
     const { scope, digest } = request;
-    const known = this.#blobs.describe(scope, digest);
+    const known = this.#blobs.describe(blobKey(scope, digest));
     if (known !== undefined) {
       this.#notes.add(known.count, 'HEAD');
       return { kind: 'head', sizeBytes: known.sizeBytes, served: 'hit' };
@@ -139,6 +189,7 @@ export class HitDepot implements Depot, Hits, Disposable {
     const { lease, use, count } = known;
     const { sizeBytes } = lease;
     this.#notes.add(count, 'GET');
+    this.#prepared.used(request.digest, known);
     const decision = decideRange(request.range, sizeBytes);
     if (decision.kind === 'unsatisfiable') {
       use.leave();

@@ -4,8 +4,8 @@ import type { Reference } from '../../core/reference.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { ManifestConditions } from '../manifest-response.ts';
 
-/** What a request for a manifest asked, as it was judged. */
-export interface ManifestAsk extends ManifestConditions {
+/** What a request for a manifest or a blob asked, as it was judged. */
+export interface ContentAsk extends ManifestConditions {
   readonly scope: Scope;
   readonly reference: Reference;
   readonly accept: string | undefined;
@@ -13,7 +13,10 @@ export interface ManifestAsk extends ManifestConditions {
 
 /** A request head that was judged before, and what the same bytes ask again. */
 export interface JudgedHead {
-  readonly ask: ManifestAsk;
+  readonly route: 'manifest' | 'blob';
+  readonly ask: ContentAsk;
+  /** As what it is noted when it is answered. */
+  readonly noted: 'GET' | 'HEAD';
   /** Under which its answer is remembered. */
   readonly key: string;
   /** For the log. */

@@ -18,6 +18,8 @@ export interface KnownBlob {
   readonly lease: BlobLease;
   readonly use: SharedUse;
   readonly count: HitCount;
+  /** Of this lease. */
+  uses: number;
 }
 
 /**
@@ -45,8 +47,7 @@ export class KnownBlobs {
   }
 
   /** For HEAD: from a lease, or from what was said to HEAD before. */
-  describe(scope: Scope, digest: Digest): DescribedBlob | undefined {
-    const key = blobKey(scope, digest);
+  describe(key: string): DescribedBlob | undefined {
     const leased = this.#known.get(key);
     if (leased !== undefined && this.#stands(leased.lease.keep)) return { ...leased.lease, count: leased.count };
     const described = this.#described.get(key);
@@ -56,7 +57,13 @@ export class KnownBlobs {
     return undefined;
   }
 
-  /** As `get`, and its use is entered: whoever gets it has to leave. */
+  /** For those who have its bytes from elsewhere: whether they may be given. The file may be gone a moment later. */
+  granted(key: string): KnownBlob | undefined {
+    const known = this.#known.get(key);
+    return known !== undefined && !known.use.isTakenBack && this.#stands(known.lease.keep) ? known : undefined;
+  }
+
+  /** As `granted`, and its use is entered: whoever gets it has to leave. */
   enter(scope: Scope, digest: Digest): KnownBlob | undefined {
     const known = this.#known.get(blobKey(scope, digest));
     if (known === undefined) return undefined;
@@ -70,7 +77,7 @@ export class KnownBlobs {
 
   add(scope: Scope, digest: Digest, lease: BlobLease): void {
     const use = new SharedUse(new Int32Array(lease.words), lease.index);
-    this.#known.set(blobKey(scope, digest), { lease, use, count: new HitCount(scope, digest, undefined) });
+    this.#known.set(blobKey(scope, digest), { lease, use, count: new HitCount(scope, digest, undefined), uses: 0 });
   }
 
   addDescribed(scope: Scope, digest: Digest, sizeBytes: number, keep: Keep): void {
@@ -89,6 +96,7 @@ export class KnownBlobs {
   }
 }
 
-function blobKey(scope: Scope, digest: Digest): string {
+/** Under which a blob is remembered in a scope. */
+export function blobKey(scope: Scope, digest: Digest): string {
   return `${scopeKey(scope)} ${digest}`;
 }

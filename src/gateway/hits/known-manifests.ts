@@ -4,20 +4,23 @@ import type { Clock } from '../../core/clock.ts';
 import { scopeKey } from '../../core/scope.ts';
 import type { Keep, ManifestAnswer, ManifestRequest } from '../../pull/depot.ts';
 import { HitCount } from './hit-notes.ts';
-import { PreparedManifest } from './prepared-manifest.ts';
+import { PreparedContent } from './prepared-content.ts';
 
 export interface HitMemoryOptions {
   readonly maxEntries: number;
   readonly maxBytes: number;
 }
 
-/** An answer that is given again, to whoever asks the same in the same scope. */
-export interface KnownManifest {
+/** An answer that is given again, to whoever asks the same in the same scope: of a blob, too. */
+export interface KnownAnswer {
   /** As it is given again: a hit. */
   readonly answer: ManifestAnswer;
-  readonly keep: Keep;
-  readonly prepared: PreparedManifest;
+  readonly prepared: PreparedContent;
   readonly count: HitCount;
+}
+
+interface KnownManifest extends KnownAnswer {
+  readonly keep: Keep;
 }
 
 /** What an entry takes beside its bytes. */
@@ -66,7 +69,7 @@ export class KnownManifests {
     return this.#known.calculatedSize;
   }
 
-  get(key: string): KnownManifest | undefined {
+  get(key: string): KnownAnswer | undefined {
     const known = this.#known.get(key);
     if (known === undefined) return undefined;
     const { change, untilMs } = known.keep;
@@ -83,7 +86,7 @@ export class KnownManifests {
     // A HEAD's answer may lack the bytes: it does not take the place of one that has them.
     if (bytes === undefined && this.get(key)?.answer.digest === digest) return;
     const { scope, reference } = request;
-    const prepared = new PreparedManifest(reference.kind, again);
+    const prepared = new PreparedContent(reference.kind, again);
     this.#known.set(key, { answer: again, keep, prepared, count: new HitCount(scope, digest, reference) });
   }
 }

@@ -67,19 +67,31 @@ export class LaneConnection {
     this.#stall.clear();
   }
 
-  /** Writes `bytes`, which are `answer`'s. */
+  /** Writes `bytes`, which are `answer`'s, and its body where that stands for itself. */
   send(answer: LaneAnswer, bytes: Buffer): void {
     const { socket } = this;
+    const { body } = answer.response;
     if (this.#isSlow) {
       this.#wait(answer, bytes);
-      socket.write(bytes, this.#onTaken);
+      if (body !== undefined) socket.write(bytes);
+      socket.write(body ?? bytes, this.#onTaken);
       return;
     }
-    socket.write(bytes);
+    if (body === undefined) socket.write(bytes);
+    else this.#writeBoth(bytes, body);
     if (socket.writableLength === 0) return this.#lane.over(this, answer, !socket.errored && !socket.destroyed);
     this.#wait(answer, bytes);
     // Called back when all before it is taken.
     socket.write(nothing, this.#onTaken);
+  }
+
+  /** With one call of the kernel. */
+  #writeBoth(head: Buffer, body: Uint8Array): void {
+    const { socket } = this;
+    socket.cork();
+    socket.write(head);
+    socket.write(body);
+    socket.uncork();
   }
 
   readonly #onData = (chunk: NonSharedBuffer): void => {
@@ -108,7 +120,10 @@ export class LaneConnection {
 
   #wait(answer: LaneAnswer, bytes: Buffer): void {
     this.#answer = answer;
-    this.#letGo = [answer.response.hold(), this.#lane.deps.queued.hold(bytes)];
+    const { queued } = this.#lane.deps;
+    const { response } = answer;
+    this.#letGo = [response.hold(), queued.hold(bytes)];
+    if (response.body !== undefined) this.#letGo.push(queued.hold(response.body));
     this.#stall.begin();
     this.#lane.waits(this);
   }

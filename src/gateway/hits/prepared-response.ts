@@ -2,9 +2,12 @@ import { STATUS_CODES } from 'node:http';
 import type { RequestCell } from '../../telemetry/channels.ts';
 import type { WholeResponse } from '../manifest-response.ts';
 
+/** Up to here a copy behind the head costs less than a second piece to write. */
+export const mostCopiedBytes = 16 * 1024;
+
 /**
- * A whole response as one block of bytes, the same that node:http writes for it on a connection that is kept; only the date
- * changes.
+ * A whole response as bytes, the same that node:http writes for it on a connection that is kept; only the date changes. A
+ * short body stands behind the head, in one piece with it.
  *
  * Invariant: bytes that a socket still holds are never written to: while somebody `holds` them, a new date is put into a
  * copy.
@@ -12,6 +15,8 @@ import type { WholeResponse } from '../manifest-response.ts';
 export class PreparedResponse {
   readonly status: number;
   readonly bodyBytes: number;
+  /** What is to be written behind what `at` gives. */
+  readonly body: Uint8Array | undefined;
   /** Where answers with it are counted, once that is known. */
   cell: RequestCell | undefined;
   #bytes: Buffer;
@@ -29,10 +34,12 @@ export class PreparedResponse {
     this.bodyBytes = bytes?.length ?? 0;
     this.#dateAt = head.length;
     const text = `${head}${httpDate(0)}${tail}`;
+    const copied = this.bodyBytes <= mostCopiedBytes ? bytes : undefined;
+    this.body = copied === undefined ? bytes : undefined;
     // Memory of its own: what is held for clients is counted by what it is part of.
-    this.#bytes = Buffer.allocUnsafeSlow(text.length + this.bodyBytes);
+    this.#bytes = Buffer.allocUnsafeSlow(text.length + (copied?.length ?? 0));
     this.#bytes.write(text, 'latin1');
-    if (bytes !== undefined) this.#bytes.set(bytes, text.length);
+    if (copied !== undefined) this.#bytes.set(copied, text.length);
   }
 
   /** What to write at this time, in milliseconds since the epoch. */

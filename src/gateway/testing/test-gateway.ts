@@ -18,6 +18,7 @@ import { TestDepot, testNames } from './test-depot.ts';
 export interface TestGatewayOptions extends Partial<GatewayOptions> {
   /** Whether it remembers what the depot says may be given again. */
   readonly remembers?: boolean;
+  readonly depot?: TestDepot;
 }
 
 /** A gateway on loopback with a depot and a clock of the test's own. Its disposal checks that nothing is left. */
@@ -37,8 +38,8 @@ export class TestGateway implements AsyncDisposable {
   readonly hits: HitDepot | undefined;
   readonly notes: HitNote[] = [];
 
-  private constructor({ remembers = true, ...options }: TestGatewayOptions, more: Partial<GatewayDeps>) {
-    this.depot = new TestDepot();
+  private constructor({ remembers = true, depot: given, ...options }: TestGatewayOptions, more: Partial<GatewayDeps>) {
+    this.depot = given ?? new TestDepot();
     this.clock = new VirtualClock();
     this.pool = new BufferPool();
     const channels = new Channels();

@@ -3,8 +3,8 @@ import type { ManifestAnswer } from '../../pull/depot.ts';
 import { type ManifestForm, manifestResponse } from '../manifest-response.ts';
 import { PreparedResponse } from './prepared-response.ts';
 
-/** The responses that a manifest is given in, each made when it is first asked for. */
-export class PreparedManifest {
+/** The responses that a manifest or a small blob is given in, each made when it is first asked for. */
+export class PreparedContent {
   readonly #namedBy: Reference['kind'];
   readonly #answer: ManifestAnswer;
   #unchanged: PreparedResponse | undefined;
