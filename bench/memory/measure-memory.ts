@@ -3,6 +3,7 @@ import { processUse } from '../support/cpu-time.ts';
 import { processMemory } from '../support/process-memory.ts';
 import { RemoteProgram } from '../support/remote-calls.ts';
 import type { RunningSubject, Subject } from '../support/subjects/subject.ts';
+import { tcpMemoryBytes, untilTcpMemoryIsSteady } from '../support/tcp-memory.ts';
 import type { Upstream } from '../support/upstream/upstream.ts';
 import type { UpstreamImage } from '../support/upstream/upstream-child.ts';
 import type { ReadersMethods } from './readers-child.ts';
@@ -19,6 +20,8 @@ export interface MemorySample {
   /** Of the process: before the first request, and the most that it ever had. Undefined where it does not say. */
   readonly startBytes: number | undefined;
   readonly peakBytes: number | undefined;
+  /** What the system held for TCP connections besides, its and all others, when it had stopped growing. */
+  readonly tcpBytes: number | undefined;
   /** Of the fast reader: cold, with the slow ones coming in; and then again and again, for as long as it is measured. */
   readonly coldBytesPerSecond: number;
   readonly warmBytesPerSecond: number;
@@ -41,6 +44,7 @@ export interface MemorySetup {
   readonly slowBytesPerSecond: number;
   readonly warmMs: number;
   readonly capMs: number;
+  readonly steadyCapMs: number;
 }
 
 export async function measureMemory(setup: MemorySetup): Promise<MemorySample> {
@@ -61,6 +65,9 @@ export async function measureMemory(setup: MemorySetup): Promise<MemorySample> {
   }
   const cold = await fast.call('readFast', target);
   await untilAll(slow, slowReaders, setup.capMs);
+  // Until then they are no slow readers: the system takes for each, as fast as it comes, what it will hold for them.
+  await untilTcpMemoryIsSteady(setup.steadyCapMs);
+  const tcpBytes = await tcpMemoryBytes();
   const slowBefore = await slow.call('state');
   const warm = { bytes: 0, ms: 0 };
   while (warm.ms < setup.warmMs) {
@@ -75,6 +82,7 @@ export async function measureMemory(setup: MemorySetup): Promise<MemorySample> {
     slowReaders,
     startBytes,
     peakBytes: (await processMemory(running.pid))?.peakBytes,
+    tcpBytes,
     coldBytesPerSecond: (cold.bytes / cold.ms) * 1000,
     warmBytesPerSecond: (warm.bytes / warm.ms) * 1000,
     slowBytesPerSecond: (((state?.bytes ?? 0) - (slowBefore?.bytes ?? 0)) / warm.ms) * 1000,

@@ -12,6 +12,8 @@ export interface Parameters {
   readonly warmMs: number;
   /** How long the slow readers are waited for until all have had their first bytes. */
   readonly capMs: number;
+  /** And how long then until what the system holds for them has stopped growing. */
+  readonly steadyCapMs: number;
 }
 
 const mebi = 2 ** 20;
@@ -24,6 +26,7 @@ export const fullRun: Parameters = {
   blobBytes: 256 * mebi,
   warmMs: 6000,
   capMs: 60_000,
+  steadyCapMs: 10_000,
 };
 
 /** About a minute: for a look, not for figures to quote. */

@@ -10,6 +10,12 @@ import type { MemoryRow } from './summary.ts';
 export interface ReportInput {
   readonly machine: Machine;
   readonly parameters: Parameters;
+  readonly network: {
+    /** The largest packet of a network of our own; undefined: it was the machine's own loopback, for this reason if any. */
+    readonly mtu: number | undefined;
+    readonly absent: string | undefined;
+    readonly bounds: { readonly pressureBytes: number; readonly mostBytes: number } | undefined;
+  };
   readonly titles: ReadonlyMap<string, string>;
   readonly absent: readonly string[];
   /** Descriptors that each process may have; undefined: not known. */
@@ -32,9 +38,11 @@ Made by \`${machine.command}\` on ${machine.date} UTC${commit}: ${machineText(ma
 ${rounds} rounds, each measurement with an empty cache; medians, with the smallest and the largest.${allowed}
 ${absent.map((line) => `${line}.\n`).join('')}
 A cold blob of ${formatSize(blobBytes)} whose upstream is as fast as the machine. Slow readers take ${slowBytesPerSecond / 1000} KB/s each; they begin
-together with one fast reader, which reads the blob while it comes ("cold"), and then again and again ("warm"). Slow
+together with one fast reader, which reads the blob while it comes ("cold"), and, when the system has stopped taking more
+for them, again and again ("warm"). Slow
 readers live in one process and the fast one in another. Ratios are to the same without slow readers, in the same round.
-Peak memory is the process's largest resident set (VmHWM), its code and its runtime included.
+Peak memory is the process's largest resident set (VmHWM), its code and its runtime included. "TCP" is what the system holds
+for all connections besides.${networkText(input.network)}
 
 ${markdownTable(columnsFor(titles), rows)}
 
@@ -42,6 +50,16 @@ ${markdownTable(columnsFor(titles), rows)}
 
 ${verdicts.map((verdict) => `- ${verdictText(verdict)}`).join('\n')}
 `;
+}
+
+function networkText({ mtu, absent, bounds }: ReportInput['network']): string {
+  const bound =
+    bounds === undefined
+      ? ''
+      : ` From ${formatSize(bounds.pressureBytes)} on it takes from each, and gives no more than ${formatSize(bounds.mostBytes)} (tcp_mem).`;
+  if (mtu !== undefined) return `${bound} Packets are of ${mtu} bytes, as on Ethernet.`;
+  const why = absent === undefined ? '' : `; there is no network of our own: ${absent}`;
+  return `${bound} Packets are of 64 KiB, as on the machine's loopback alone${why}.`;
 }
 
 /** Peak memory with slow readers, over that without. */
@@ -79,6 +97,7 @@ function columnsFor(titles: ReadonlyMap<string, string>): Column<MemoryRow>[] {
     { title: 'Slow readers', align: 'right', cell: ({ slowReaders }) => String(slowReaders) },
     { title: 'Memory before', align: 'right', cell: ({ startBytes }) => size(startBytes) },
     { title: 'Peak', align: 'right', cell: ({ peakBytes }) => size(peakBytes) },
+    { title: 'TCP', align: 'right', cell: ({ tcpBytes }) => size(tcpBytes) },
     { title: 'Fast reader, cold', align: 'right', cell: ({ coldBytesPerSecond }) => rate(coldBytesPerSecond) },
     { title: 'Ratio', align: 'right', cell: ({ coldRatio }) => times(coldRatio) },
     { title: 'Warm', align: 'right', cell: ({ warmBytesPerSecond }) => rate(warmBytesPerSecond) },

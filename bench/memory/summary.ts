@@ -8,6 +8,7 @@ export interface MemoryRow {
   readonly rounds: number;
   readonly startBytes: Spread;
   readonly peakBytes: Spread;
+  readonly tcpBytes: Spread;
   readonly coldBytesPerSecond: Spread;
   readonly warmBytesPerSecond: Spread;
   /** The fast reader's rate over that without slow readers, of the same subject in the same round. */
@@ -45,6 +46,7 @@ function rowOf(
     rounds: group.length,
     startBytes: figure(({ startBytes }) => startBytes),
     peakBytes: figure(({ peakBytes }) => peakBytes),
+    tcpBytes: figure(({ tcpBytes }) => tcpBytes),
     coldBytesPerSecond: figure((one) => one.coldBytesPerSecond),
     warmBytesPerSecond: figure((one) => one.warmBytesPerSecond),
     coldRatio: figure((one) => one.coldBytesPerSecond / (alone(one.round)?.coldBytesPerSecond ?? Number.NaN)),
