@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /** Tells a program that it runs in a network of its own, and what the largest packet there is. */
-const variable = 'ONEPULL_BENCH_MTU';
+const variable = 'BENCH_NETWORK_MTU';
 const ethernetMtu = 1500;
 
 /**
