@@ -70,7 +70,7 @@ export class Blobs {
     const { scope, digest } = request;
     const link = this.#deps.catalog.linked(scope, digest) ?? (await this.#confirm(request, signal));
     if (request.method === 'HEAD') return this.#describe(request, link, change, signal);
-    const stored = await this.#openStored(digest, link.sizeBytes, signal);
+    const stored = await this.#openStored(request, link.sizeBytes, signal);
     if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
     // What its bytes are known to be counts from now on, whoever said otherwise.
@@ -90,10 +90,11 @@ export class Blobs {
 
   /** The content; undefined where it is not here, and why not where the store cannot say. */
   async #openStored(
-    digest: Digest,
+    { digest, leased }: BlobRequest,
     claimedBytes: number | undefined,
     signal: AbortSignal,
   ): Promise<StoredBlob | { readonly cause: Cause } | undefined> {
+    if (leased !== undefined) return this.#openLeased(digest, leased);
     try {
       const stored = await this.#deps.store.open(digest);
       const isDoubtful = stored?.proof !== undefined && claimedBytes !== undefined && stored.sizeBytes !== claimedBytes;
@@ -104,6 +105,13 @@ export class Blobs {
       if (cause === undefined || !this.#deps.passing.isOn) throw error;
       return { cause };
     }
+  }
+
+  /** Of a gateway that is in its lease it is open. Who has left meanwhile waits for no answer. */
+  #openLeased(digest: Digest, fileId: number): StoredBlob {
+    const stored = this.#deps.store.leased(digest, fileId);
+    if (stored === undefined) throw new AppError('STORAGE_FAILED', 'the file is closed');
+    return stored;
   }
 
   async #describe(request: BlobRequest, link: LinkRecord, change: number, signal: AbortSignal): Promise<BlobAnswer> {

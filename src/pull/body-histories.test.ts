@@ -4,10 +4,11 @@ import { it } from 'node:test';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
+import { SharedUse } from '../core/shared-use.ts';
 import { testOptions } from '../flights/testing/flight-world.ts';
 import { Random } from '../flights/testing/random.ts';
 import type { Room, StoredBlob } from '../store/content-store.ts';
-import type { BlobBody } from './depot.ts';
+import type { BlobBody, BlobLease } from './depot.ts';
 import { PullWorld } from './testing/pull-world.ts';
 import { testImage } from './testing/test-image.ts';
 
@@ -32,6 +33,9 @@ class Client {
   start = 0;
   end: number | undefined;
   isGreedy = false;
+  /** Reads of a lease, where it is given one. */
+  isGateway = false;
+  isLeased = false;
   #body: BlobBody | undefined;
   #permits = 0;
   #permitted: (() => void) | undefined;
@@ -40,13 +44,21 @@ class Client {
     try {
       const { signal } = this.signal;
       const scope = world.scope(repository);
-      const answer = await world.blob(digest, { scope, signal, ...(range !== undefined && { range }) });
+      const request = { scope, signal, ...(range !== undefined && { range }) };
+      const answer = await world.blob(digest, { ...request, ...(this.isGateway && { gateway: 0 }) });
       if (answer.kind !== 'body') throw new AppError('RANGE_UNSATISFIABLE', 'what is stored is cut short');
       this.#body = answer.body;
       this.told = answer.sizeBytes;
       this.start = answer.part?.start ?? 0;
       this.end = answer.part?.end ?? answer.sizeBytes;
-      await this.#read(answer.body);
+      if (answer.lease === undefined) await this.#read(answer.body, answer.body.start);
+      else {
+        answer.body.close();
+        await this.#readLeased(answer.lease, async () => {
+          const own = await world.blob(digest, { ...request, leased: answer.lease?.fileId ?? 0 });
+          return own.kind === 'body' ? own.body : assert.fail();
+        });
+      }
       this.outcome = 'complete';
     } catch (error) {
       assert.ok(error instanceof AppError || this.signal.signal.aborted, String(error));
@@ -72,18 +84,49 @@ class Client {
     return Buffer.concat(this.received);
   }
 
-  async #read(body: BlobBody): Promise<void> {
+  /** As a gateway that asks for a body of its own only when it cannot read. */
+  async #readLeased(lease: BlobLease, goOn: () => Promise<BlobBody>): Promise<void> {
+    const { fd, fileId, sizeBytes } = lease;
+    const use = new SharedUse(new Int32Array(lease.words), lease.index);
+    if (!use.enter()) throw new AppError('CANCELLED', 'the lease was taken back');
+    this.isLeased = true;
+    const end = this.end ?? sizeBytes;
+    try {
+      for (let offset = this.start; offset < end; ) {
+        await this.#permission();
+        const block = readOf({ storage: { kind: 'file', fd, fileId } }, offset, Math.min(end, offset + 1500));
+        this.received.push(block);
+        offset += block.length;
+        if (block.length > 0) continue;
+        const body = await goOn();
+        this.#body = body;
+        this.isLeased = false;
+        await body.unreadable(offset, new AppError('STORAGE_FAILED', 'shorter than it says'), this.signal.signal);
+        return await this.#read(body, offset);
+      }
+    } finally {
+      this.isLeased = false;
+      use.leave();
+    }
+  }
+
+  async #permission(): Promise<void> {
     const { signal } = this.signal;
-    for (let offset = body.start; ; ) {
+    while (this.#permits <= 0 && !this.isGreedy && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#permitted = resolve;
+      });
+    }
+    signal.throwIfAborted();
+    this.#permits--;
+  }
+
+  async #read(body: BlobBody, from: number): Promise<void> {
+    const { signal } = this.signal;
+    for (let offset = from; ; ) {
       let to = await body.whenReadable(offset, signal);
       if (to === offset) return;
-      while (this.#permits <= 0 && !this.isGreedy && !signal.aborted) {
-        await new Promise<void>((resolve) => {
-          this.#permitted = resolve;
-        });
-      }
-      signal.throwIfAborted();
-      this.#permits--;
+      await this.#permission();
       to = body.readableTo(offset);
       if (to === offset) continue;
       const block = readOf(body, offset, Math.min(to, offset + 1500));
@@ -96,7 +139,7 @@ class Client {
   }
 }
 
-function readOf({ storage }: BlobBody, offset: number, to: number): Buffer {
+function readOf({ storage }: Pick<BlobBody, 'storage'>, offset: number, to: number): Buffer {
   const block = Buffer.alloc(to - offset);
   if (storage.kind === 'window') return block.subarray(0, storage.window.read(offset, block));
   if (storage.kind === 'memory') return Buffer.from(storage.bytes.subarray(offset, to));
@@ -165,7 +208,7 @@ class History {
     const proof = this.#proofs.get(blob.fd) ?? Promise.withResolvers<void>();
     proof.promise.catch(() => {});
     this.#proofs.set(blob.fd, proof);
-    return { ...blob, sizeBytes, proof: proof.promise };
+    return { ...blob, sizeBytes, proof: proof.promise, lease: undefined };
   }
 
   #sizeOf(fd: number): number {
@@ -197,6 +240,10 @@ class History {
     return this.#clients.filter(({ outcome }) => outcome === 'reading');
   }
 
+  get #isLeased(): boolean {
+    return this.#clients.some(({ isLeased }) => isLeased);
+  }
+
   #step(): void {
     const random = this.#random;
     const chance = random.next();
@@ -219,9 +266,10 @@ class History {
       `bytes=-${some}`,
     ]);
     const client = new Client();
+    client.isGateway = this.#random.chance(0.3);
     this.#clients.push(client);
     this.#running.push(client.run(this.#world, this.#repository, this.#image.layer.digest, range));
-    this.#note(`join ${range ?? 'whole'}`);
+    this.#note(`join ${range ?? 'whole'}${client.isGateway ? ', leased' : ''}`);
   }
 
   #leave(): void {
@@ -278,7 +326,7 @@ class History {
       ftruncateSync(stored.fd, this.#random.below(this.#sizeOf(stored.fd) + 1));
       this.#isProven = false;
       this.#note('cut short');
-    } else if (this.#world.store.openBlobs === 0 && this.#world.store.holds === 0) {
+    } else if (this.#world.store.openBlobs === 0 && this.#world.store.holds === 0 && !this.#isLeased) {
       writeSync(stored.fd, Buffer.from([this.#random.below(256)]), 0, 1, this.#random.below(stored.sizeBytes));
       this.#isProven = false;
       this.#hasLied = true;

@@ -88,6 +88,11 @@ export interface BlobRequest {
   readonly client: string;
   /** Which gateway asks, if it can serve from a lease what it is given one for: a number from 0. */
   readonly gateway?: number | undefined;
+  /**
+   * GET: the `fileId` of a lease that the gateway is in until this is answered, on what it could not read. The body is of
+   * that very file, whatever the store has by now: it is to be told what was `unreadable`, and goes on from there.
+   */
+  readonly leased?: number | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ftruncateSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { AppError } from '../core/errors.ts';
 import { ociManifest } from '../core/media-types.ts';
@@ -143,6 +144,32 @@ describe('an answer that may be given again', () => {
     await world.store.condemn(image.layer.digest, lease.fd, 'the test says so');
     assert.ok(!stands(lease.keep));
     assert.equal(new SharedUse(new Int32Array(lease.words), lease.index).enter(), false);
+  });
+
+  it('is a lease whose reader goes on from where it was, whatever has become of the file', async () => {
+    await pulled();
+    const { bytes } = image.layer;
+    for (const isWrong of [false, true]) {
+      const lease = await lent();
+      const use = new SharedUse(new Int32Array(lease.words), lease.index);
+      assert.ok(use.enter());
+      if (isWrong) writeSync(lease.fd, Buffer.from([~(bytes[10] ?? 0)]), 0, 1, 10);
+      ftruncateSync(lease.fd, 1500);
+      await world.store.condemn(image.layer.digest, lease.fd, 'another reader says so');
+      await read(await world.soon(world.blob(image.layer.digest)));
+      const answer = await world.soon(world.blob(image.layer.digest, { leased: lease.fileId }));
+      use.leave();
+      assert.ok(answer.kind === 'body' && answer.lease === undefined);
+      const { body } = answer;
+      await world.soon(body.unreadable(1500, new AppError('STORAGE_FAILED', 'it ends there'), world.never));
+      const rest = world.soon(world.bytesOf(answer, { from: 1500 }));
+      // What was handed out before is vouched for as ever (P4).
+      if (isWrong) await assert.rejects(rest, { code: 'CONTENT_MISMATCH' });
+      else assert.deepEqual(await rest, Buffer.from(bytes.subarray(1500)));
+      await world.soon(world.quiet());
+      world.assertNothingLeft();
+    }
+    assert.notEqual(await world.store.sizeOf(image.layer.digest), undefined, 'what was fetched anew stays');
   });
 
   it('stands no longer than what was believed of its size', async () => {

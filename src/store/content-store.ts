@@ -31,6 +31,11 @@ export interface ContentStore {
    * `fd` has open, and no other has its place by now. `fd` has to be valid at the call. Who has it open keeps it.
    */
   condemn(digest: Digest, fd: number, reason: string): Promise<void>;
+  /**
+   * The file that a gateway is in by a lease, by its `fileId`: held, so that who goes on from it can read it after the
+   * gateway has left. It may be condemned by now, and another have its place. Undefined where it is not open any more.
+   */
+  leased(digest: Digest, fileId: number): StoredBlob | undefined;
   /** The gateway's thread is over: what it was reading in a lease it reads no more. Before another one has its number. */
   gatewayEnded(gateway: number): void;
 }

@@ -152,7 +152,9 @@ test('content that cannot be read while it is served goes on from upstream, and 
     const gate = new Gate();
     const [reading, part, next] = world.crowd(3);
     const held = reading?.blob(repository, huge.digest, { pauseAt: { afterBytes: 1, gate } });
-    const range = { start: 12 * MB, end: 23 * MB };
+    // Near the start: what it has gateways read ahead is in memory, for the other one, too, and who has had of that what the
+    // file has no more is cut, as nobody can vouch for it.
+    const range = { start: 1 * MB, end: 23 * MB };
     const inRange = part?.blob(repository, huge.digest, { range, pauseAt: { afterBytes: 1, gate }, keep: true });
     await gate.reached;
     truncateSync(blobFile(world.dataFolder, huge.digest), 13 * MB);
@@ -162,7 +164,7 @@ test('content that cannot be read while it is served goes on from upstream, and 
     gate.release();
     assert.ok(held && inRange);
     assertWhole(await held, huge);
-    assert.ok((await inRange).body.equals(huge.bytes.subarray(12 * MB, 23 * MB)));
+    assert.ok((await inRange).body.equals(huge.bytes.subarray(1 * MB, 23 * MB)));
     await assertKept(world, huge);
     assert.equal(await world.admin.metric('onepull_quarantined_blobs_total', { found_by: 'serving' }), 1);
   }));

@@ -49,7 +49,14 @@ export class MortalStore implements ContentStore {
   }
 
   async open(digest: Digest): Promise<StoredBlob | undefined> {
-    const blob = await this.#count(() => this.#store.open(digest));
+    return this.#counted(await this.#count(() => this.#store.open(digest)));
+  }
+
+  leased(digest: Digest, fileId: number): StoredBlob | undefined {
+    return this.#counted(this.#store.leased(digest, fileId));
+  }
+
+  #counted(blob: StoredBlob | undefined): StoredBlob | undefined {
     if (blob === undefined) return undefined;
     this.openBlobs++;
     return {

@@ -286,67 +286,77 @@ describe('a leased blob', () => {
     assert.equal(setup.blobsAsked, 2);
   });
 
-  it('that cannot be read goes on with what the depot has instead, and is asked for from then on', async () => {
+  it('that cannot be read goes on in a body of the same file that the depot has, and is asked for from then on', async () => {
     using setup = new Setup();
     const { lease, use } = await setup.leased();
     setup.depot.keepUntilMs = undefined;
-    const healed: string[] = [];
-    setup.blob.whenUnreadable = () => void healed.push('told');
-    const other = new TestContent(Buffer.from('some bytes'));
-    const blob = setup.depot.blob.bind(setup.depot);
-    setup.depot.blob = async (request, aborted) => {
-      const answer = await blob(request, aborted);
-      if (answer.kind !== 'body') return answer;
-      const { body } = answer;
-      const storage = { kind: 'file', fd: lease.fd, fileId: lease.fileId } as const;
-      const view = Object.create(body, {
-        storage: { get: () => (healed.length > 0 ? { kind: 'file', fd: other.fd } : storage) },
-      }) as typeof body;
-      return { ...answer, body: view };
+    const [whole, part] = [await setup.body(), await setup.body({ range: 'bytes=2-' })];
+    await usersOf(use, 2);
+    let users: number | undefined;
+    const ended = Promise.withResolvers<void>();
+    setup.blob.whenUnreadable = () => {
+      users = use.users;
+      return ended.promise;
     };
-    const body = await setup.body();
-    await body.unreadable(4, failure, signal);
-    assert.deepEqual(healed, ['told']);
+    const going = whole.unreadable(4, failure, signal);
+    while (users === undefined) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(users, 1, 'the depot holds the file from then on');
+    ended.resolve();
+    await going;
+    await part.unreadable(2, failure, signal);
     assert.equal(use.users, 0);
-    assert.equal(body.storage.kind === 'file' && body.storage.fd, other.fd);
-    assert.equal(setup.depot.blobRequests.at(-1)?.gateway, undefined);
-    assert.equal(body.readableTo(4), 10);
-    assert.equal(await body.whenReadable(4, signal), 10);
-    body.close();
+    assert.deepEqual(
+      setup.depot.blobRequests.slice(-2).map(({ leased, range }) => [leased, range]),
+      [
+        [lease.fileId, undefined],
+        [lease.fileId, 'bytes=2-'],
+      ],
+    );
+    assert.equal(await whole.whenReadable(4, signal), 10);
+    assert.deepEqual([part.start, part.readableTo(2)], [2, 10]);
+    for (const body of [whole, part]) body.close();
     (await setup.body()).close();
-    assert.equal(setup.blobsAsked, 3);
-    other[Symbol.dispose]();
+    assert.equal(setup.depot.blobRequests.at(-1)?.leased, undefined);
+    assert.equal(setup.blobsAsked, 4);
   });
 
-  it('that cannot be read starts over with another file, and is cut where some of it was sent', async () => {
-    using setup = new Setup();
-    const { use } = await setup.leased();
-    const [fresh, begun] = [await setup.body({ range: 'bytes=2-' }), await setup.body({ range: 'bytes=2-' })];
-    const blob = setup.depot.blob.bind(setup.depot);
-    setup.depot.blob = async (request, aborted) => {
-      const answer = await blob(request, aborted);
-      if (answer.kind !== 'body') return answer;
-      const view = Object.create(answer.body, { storage: { value: { kind: 'memory', bytes } } }) as typeof answer.body;
-      return { ...answer, body: view };
-    };
-    await fresh.unreadable(2, failure, signal);
-    assert.deepEqual([fresh.storage.kind, fresh.readableTo(2)], ['memory', 10]);
-    await assert.rejects(begun.unreadable(3, failure, signal), failure);
-    fresh.close();
-    begun.close();
-    await usersOf(use, 0);
-  });
-
-  it('that has another size by now is cut, and so is one whose depot fails', async () => {
+  it('that cannot be read a second time goes on there, too', async () => {
     using setup = new Setup();
     await setup.leased();
     const body = await setup.body();
-    const blob = setup.depot.blob.bind(setup.depot);
-    setup.depot.blob = async (request, aborted) => ({ ...(await blob(request, aborted)), sizeBytes: 11 }) as BlobAnswer;
-    await assert.rejects(body.unreadable(0, failure, signal), { code: 'CONTENT_MISMATCH' });
-    setup.depot.blob = async () => Promise.reject(new AppError('BLOB_UNKNOWN', 'gone'));
-    await assert.rejects(body.unreadable(0, failure, signal), { code: 'BLOB_UNKNOWN' });
+    let healed = 0;
+    setup.blob.whenUnreadable = () => void healed++;
+    await body.unreadable(0, failure, signal);
+    await body.unreadable(5, failure, signal);
+    assert.deepEqual([healed, setup.blobsAsked], [2, 2]);
     body.close();
+  });
+
+  it('asks nothing of the body that takes over before something is readable there', async () => {
+    using setup = new Setup();
+    await setup.leased();
+    const body = await setup.body();
+    setup.blob.whenUnreadable = () => {};
+    const blob = setup.depot.blob.bind(setup.depot);
+    setup.depot.blob = async (request, aborted) => {
+      const answer = await blob(request, aborted);
+      if (answer.kind !== 'body') return answer;
+      const storage = { get: () => assert.fail('nothing is readable yet') };
+      return { ...answer, body: Object.create(answer.body, { storage }) as typeof answer.body };
+    };
+    await body.unreadable(0, failure, signal);
+    body.close();
+  });
+
+  it('that cannot be read fails as the depot fails', async () => {
+    using setup = new Setup();
+    const { use } = await setup.leased();
+    const [refused, unhealed] = [await setup.body(), await setup.body()];
+    await assert.rejects(unhealed.unreadable(3, failure, signal), failure);
+    setup.depot.blob = async () => Promise.reject(new AppError('BLOB_UNKNOWN', 'gone'));
+    await assert.rejects(refused.unreadable(0, failure, signal), { code: 'BLOB_UNKNOWN' });
+    for (const body of [refused, unhealed]) body.close();
+    await usersOf(use, 0);
   });
 
   it('whose client leaves while the depot is asked holds nothing', async () => {

@@ -6,6 +6,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Scope } from '../../core/scope.ts';
 import type {
   BlobAnswer,
+  BlobBody,
   BlobRequest,
   Depot,
   HitLog,
@@ -196,15 +197,15 @@ export class HitDepot implements Depot, Hits, Disposable {
       return { kind: 'unsatisfiable', sizeBytes };
     }
     const part = decision.kind === 'part' ? decision.range : undefined;
-    const body = new LeasedBody(lease, use, part, (signal) => this.#askAnew(request, known, signal));
+    const body = new LeasedBody(lease, use, part, (signal) => this.#goOn(request, known, signal));
     return { kind: 'body', sizeBytes, part, body, served: 'hit' };
   }
 
-  /** Leased content could not be read: the depot's own body for the same request. */
-  async #askAnew(request: BlobRequest, known: KnownBlob, signal: AbortSignal) {
+  /** Leased content could not be read: the depot's own body of the same file, for the same request. */
+  async #goOn(request: BlobRequest, known: KnownBlob, signal: AbortSignal): Promise<BlobBody> {
     this.#blobs.forget(request.scope, request.digest, known);
-    const answer = await this.#depot.blob({ ...request, gateway: undefined }, signal);
-    if (answer.kind === 'body') return answer;
-    throw new AppError('CONTENT_MISMATCH', 'the blob is not what was announced any more');
+    const answer = await this.#depot.blob({ ...request, leased: known.lease.fileId }, signal);
+    if (answer.kind === 'body') return answer.body;
+    throw new AppError('INTERNAL', 'a file that can be read from is none any more');
   }
 }

@@ -4,38 +4,34 @@ import type { FillMark } from '../../core/fill-mark.ts';
 import type { SharedUse } from '../../core/shared-use.ts';
 import type { BlobBody, BlobLease, BlobStorage } from '../../pull/depot.ts';
 
+/** A body of the depot's own, of the leased file, for the same request. */
+type GoOn = (signal: AbortSignal) => Promise<BlobBody>;
+
 /**
- * One response's view of leased content: all of it is there. Where it turns out not to be, the depot is told, and the body
- * goes on with what the depot has instead.
+ * One response's view of leased content: all of it is there. Where it turns out not to be, the depot has a body of the same
+ * file take over, as if it had been read from the start, and that one knows how to go on: whatever became of the file
+ * meanwhile, what the client had of it is there to be vouched for (P4).
  *
- * Invariants: the use was entered before, and is left exactly once: by `close`, or when the body has gone on elsewhere.
- * Until then the descriptor is the file's. Nobody reads of it while `unreadable` runs. `close` may come at any time, also
- * while the depot is asked: then what it gives is closed as soon as it is there.
+ * Invariants: the use was entered before, and is left exactly once: by `close`, or when the depot's body, which holds the
+ * file itself, has taken over. Until then the descriptor is the file's. Nobody reads of it while `unreadable` runs. `close`
+ * may come at any time, also while the depot is asked: then what it gives is closed as soon as it is there.
  */
 export class LeasedBody implements BlobBody {
-  readonly #lease: BlobLease;
   readonly #use: SharedUse;
   readonly #start: number;
   readonly #end: number;
-  readonly #askAnew: (signal: AbortSignal) => Promise<{ body: BlobBody; sizeBytes: number | undefined }>;
+  readonly #goOn: GoOn;
   readonly #storage: BlobStorage;
   #other: BlobBody | undefined;
   #left = false;
   #closed = false;
 
-  /** `askAnew`: gets a body of the depot's own for the same request. */
-  constructor(
-    lease: BlobLease,
-    use: SharedUse,
-    part: Interval | undefined,
-    askAnew: (signal: AbortSignal) => Promise<{ body: BlobBody; sizeBytes: number | undefined }>,
-  ) {
-    this.#lease = lease;
+  constructor({ fd, fileId, sizeBytes }: BlobLease, use: SharedUse, part: Interval | undefined, goOn: GoOn) {
     this.#use = use;
     this.#start = part?.start ?? 0;
-    this.#end = part?.end ?? lease.sizeBytes;
-    this.#askAnew = askAnew;
-    this.#storage = { kind: 'file', fd: lease.fd, fileId: lease.fileId, sizeBytes: lease.sizeBytes };
+    this.#end = part?.end ?? sizeBytes;
+    this.#goOn = goOn;
+    this.#storage = { kind: 'file', fd, fileId, sizeBytes };
   }
 
   get start(): number {
@@ -65,14 +61,8 @@ export class LeasedBody implements BlobBody {
   }
 
   async unreadable(offset: number, error: AppError, signal: AbortSignal): Promise<void> {
-    if (this.#other !== undefined) return this.#other.unreadable(offset, error, signal);
-    const other = await this.#goOn(offset, error, signal);
-    if (this.#closed) {
-      other.close();
-      throw new AppError('CANCELLED', 'the body was closed');
-    }
-    this.#other = other;
-    this.#leave();
+    const other = this.#other ?? (await this.#handOver(signal));
+    return other.unreadable(offset, error, signal);
   }
 
   close(): void {
@@ -82,26 +72,15 @@ export class LeasedBody implements BlobBody {
     this.#leave();
   }
 
-  async #goOn(offset: number, error: AppError, signal: AbortSignal): Promise<BlobBody> {
-    const { body, sizeBytes } = await this.#askAnew(signal);
-    try {
-      if (sizeBytes !== undefined && sizeBytes !== this.#lease.sizeBytes) {
-        const message = `the blob has ${sizeBytes} bytes, not ${this.#lease.sizeBytes} as announced`;
-        throw new AppError('CONTENT_MISMATCH', message);
-      }
-      if (this.#isSameFile(body)) await body.unreadable(offset, error, signal);
-      // Somebody else has noticed, and it comes from elsewhere now: what was read here before cannot be vouched for (P4).
-      else if (offset > this.#start) throw error;
-      return body;
-    } catch (failure) {
+  async #handOver(signal: AbortSignal): Promise<BlobBody> {
+    const body = await this.#goOn(signal);
+    if (this.#closed) {
       body.close();
-      throw failure;
+      throw new AppError('CANCELLED', 'the body was closed');
     }
-  }
-
-  /** Whether the depot reads of what could not be read here. */
-  #isSameFile({ storage }: BlobBody): boolean {
-    return storage.kind === 'file' && (storage.fileId === undefined || storage.fileId === this.#lease.fileId);
+    this.#other = body;
+    this.#leave();
+    return body;
   }
 
   #leave(): void {

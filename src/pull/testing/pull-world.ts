@@ -34,6 +34,8 @@ const retry = retryPolicy({ ...retryDefaults, maxAttempts: 3 }, () => 0);
 
 export interface ReadOptions {
   readonly mostBytes?: number;
+  /** Left out: all of the body. */
+  readonly from?: number;
   readonly onBlock?: (offset: number) => Promise<void> | void;
 }
 
@@ -104,23 +106,25 @@ export class PullWorld implements AsyncDisposable {
       range?: string;
       client?: string;
       gateway?: number;
+      leased?: number;
       signal?: AbortSignal;
     } = {},
   ): Promise<BlobAnswer> {
-    const { method = 'GET', scope = this.scope(), range, client = 'node-1', gateway, signal = this.never } = options;
-    return this.depot.blob({ scope, digest, method, range, client, gateway }, signal);
+    const { method = 'GET', scope = this.scope(), range, client = 'node-1', signal = this.never } = options;
+    const { gateway, leased } = options;
+    return this.depot.blob({ scope, digest, method, range, client, gateway, leased }, signal);
   }
 
   /** The bytes of an answer with a body, which is closed then. Reads blocks of at most `mostBytes`, and tells of each. */
   async bytesOf(
     answer: BlobAnswer,
-    { mostBytes = Number.POSITIVE_INFINITY, onBlock }: ReadOptions = {},
+    { mostBytes = Number.POSITIVE_INFINITY, from, onBlock }: ReadOptions = {},
   ): Promise<Buffer> {
     assert.equal(answer.kind, 'body');
     const { body } = answer;
     const blocks: Buffer[] = [];
     try {
-      for (let offset = body.start; ; ) {
+      for (let offset = from ?? body.start; ; ) {
         if ((await this.soon(body.whenReadable(offset, this.never))) === offset) return Buffer.concat(blocks);
         // Meanwhile it may have gone out of a window again.
         const to = body.readableTo(offset);

@@ -106,7 +106,8 @@ export class TestRegistry implements Registry {
       for (let at = 0; at === 0 || at < part.length; at += chunkBytes) {
         await beforeChunk(start + at);
         signal.throwIfAborted();
-        yield part.subarray(at, at + chunkBytes);
+        // A copy: whoever gets it may give its memory back.
+        yield new Uint8Array(part.subarray(at, at + chunkBytes));
       }
     })();
     return { start, blobSizeBytes: this.saysSize ? bytes.length : undefined, chunks };

@@ -90,6 +90,13 @@ export class FsContentStore implements ContentStore {
     return word && { words: word.words, index: word.index, untilMs: clock.now() + forMs };
   }
 
+  leased(digest: Digest, fileId: number): StoredBlob | undefined {
+    const file = this.#deps.files.again(digest, fileId);
+    if (file === undefined) return undefined;
+    const { sizeBytes, fd, view, close } = file;
+    return { digest, sizeBytes, fd, view, proof: undefined, hurry: () => {}, close };
+  }
+
   gatewayEnded(gateway: number): void {
     this.#deps.files.gatewayEnded(gateway);
   }

@@ -64,8 +64,8 @@ export interface OpenFilesOptions {
  * Invariants
  * - A file is listed from when it was found sound until it is forgotten or let go; only a listed file is shared or leased.
  *   One that nobody holds is closed unless it is kept. Then it is idle (`#idle`, at most `maxIdle`, what was used last at the
- *   end), or, if a gateway was reading it when it was to be closed, remote (`#remote`) until that has left; forgotten, it
- *   lingers as long (`#lingering`).
+ *   end), or, if a gateway was reading it when it was to be closed, remote (`#remote`) until that has left. Forgotten, it
+ *   lingers (`#lingering`) until both its holders and its gateways have left.
  * - A descriptor is closed once nobody holds the file and every lease on it was taken back, in that tick; so whoever reads
  *   under a hold or in a lease never reads another file that got the same number.
  * - An idle file is looked at before it is shared again: one that was written to, renamed or removed meanwhile is forgotten.
@@ -117,6 +117,14 @@ export class OpenFiles implements AsyncDisposable {
     if (file === undefined) return undefined;
     if (file.holders > 0 || isAsItWas(file)) return this.#hold(file);
     this.forget(digest);
+    return undefined;
+  }
+
+  /** Another hold of the very file, listed or not, that a gateway is in. */
+  again(digest: Digest, fileId: number): HeldFile | undefined {
+    const file = this.#files.get(digest);
+    if (file?.view.fileId === fileId) return this.#hold(file);
+    for (const left of this.#lingering) if (left.view.fileId === fileId) return this.#hold(left);
     return undefined;
   }
 
@@ -262,14 +270,13 @@ export class OpenFiles implements AsyncDisposable {
   /** At once, or when those who read it are gone. */
   #closeUnlisted(file: OpenFile): void {
     const isFree = file.leases.takeBack();
-    if (file.holders > 0) return;
-    if (isFree) this.#close(file);
+    if (isFree && file.holders === 0) this.#close(file);
     else this.#lingering.add(file);
   }
 
   /** Gateways tell nobody when they leave: whoever comes or leaves here looks what has come free. */
   #sweep(): void {
-    for (const file of this.#lingering) if (file.leases.takeBack()) this.#close(file);
+    for (const file of this.#lingering) if (file.holders === 0 && file.leases.takeBack()) this.#close(file);
     for (const file of this.#remote) {
       if (file.leases.isUsed) continue;
       this.#remote.delete(file);

@@ -29,6 +29,8 @@ interface Fill {
  */
 export class MemoryContentStore implements ContentStore, AsyncDisposable {
   readonly #committed = new Map<Digest, Content>();
+  /** All that there ever was. */
+  readonly #contents = new Map<number, Content>();
   readonly #fileIds = new FileIds();
   readonly #words = new LeaseWords();
   readonly #changes: ChangeCount;
@@ -97,6 +99,13 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     this.#changes.bump();
   }
 
+  leased(digest: Digest, fileId: number): StoredBlob | undefined {
+    const content = this.#contents.get(fileId);
+    if (content === undefined) return undefined;
+    const { sizeBytes, view } = content;
+    return { digest, sizeBytes, fd: view.fd, view, proof: undefined, hurry: () => {}, close: () => {} };
+  }
+
   gatewayEnded(gateway: number): void {
     for (const { leases } of this.#committed.values()) leases.writeOff(gateway);
   }
@@ -108,7 +117,9 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
 
   #commit(digest: Digest, file: FileHandle, sizeBytes: number): void {
     const view = { kind: 'file', fd: file.fd, fileId: this.#fileIds.next(), sizeBytes } as const;
-    this.#committed.set(digest, { file, view, sizeBytes, leases: new FileLeases(this.#words) });
+    const content = { file, view, sizeBytes, leases: new FileLeases(this.#words) };
+    this.#committed.set(digest, content);
+    this.#contents.set(view.fileId, content);
   }
 
   #partial(digest: Digest, fill: Fill, resumed: PartialRecord): PartialBlob {

@@ -113,6 +113,26 @@ export function contentStoreSuite(name: string, factory: () => Promise<ContentSt
       lease.leave();
     });
 
+    behaves('a gateway that is in a lease has the file held for it, whatever has its place', async (content) => {
+      await content.put(digest, bytes);
+      const { lease, fd, fileId } = await lend(content, 0);
+      assert.ok(lease.enter());
+      const listed = content.leased(digest, fileId);
+      await content.condemn(digest, fd, 'the test says so');
+      await content.put(digest, bytes);
+      const left = content.leased(digest, fileId);
+      lease.leave();
+      await lend(content, 0);
+      for (const blob of [listed, left]) {
+        assert.ok(blob);
+        assert.deepEqual([blob.view.fileId, blob.sizeBytes, blob.proof], [fileId, bytes.length, undefined]);
+        assert.equal(blob.lease, undefined);
+        assert.deepEqual(await readAt(blob.fd, 100, 100), bytes.subarray(100, 200));
+        blob.close();
+      }
+      assert.equal(content.leased(digest, fileId + 1000), undefined);
+    });
+
     behaves('what a gateway that died was in is written off', async (content) => {
       await content.put(digest, bytes);
       const { lease } = await lend(content, 3);
