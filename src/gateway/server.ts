@@ -25,6 +25,7 @@ import { RequestHandler } from './request-handler.ts';
 import { type GatewayCounts, ownCounts } from './shared-counts.ts';
 import { SharedReads } from './shared-reads.ts';
 import { type ServerCertificate, TlsFront } from './tls/tls-front.ts';
+import { boundUnsent } from './unsent-bound.ts';
 
 export interface GatewayDeps {
   readonly depot: Depot;
@@ -176,6 +177,7 @@ export class GatewayServer implements Gateway {
       this.#server.once('error', onError);
       this.#server.listen({ host, port, reusePort, backlog: 4096 }, () => {
         this.#server.off('error', onError);
+        boundUnsent(this.#server);
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? { host, port: address.port } : { host, port });
       });
