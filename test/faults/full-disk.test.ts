@@ -104,12 +104,16 @@ test('on a full disk everything is served, through memory, and kept again when t
     assertWhole(await client.blob(repository, early.digest), early);
     assert.ok((await admin.metric('onepull_passed_through_total', { cause: 'disk-full' })) >= 1);
     await rm(join(disk, 'ballast'));
-    await untilUp(async () => {
-      assertWhole(await client.blob(repository, large.digest), large);
-      return (await admin.metric('onepull_flight_ends_total', { result: 'done' })) > 0 && (await isStored(disk, large));
-    }, 'the blob on disk');
+    // What was here may have left for what is smaller; where it came again, a fill of it may have been begun and left.
+    const all = [large, early, small];
+    for (const blob of all) {
+      await untilUp(async () => {
+        assertWhole(await client.blob(repository, blob.digest), blob);
+        return isStored(disk, blob);
+      }, 'the blob on disk');
+    }
     registry.tally.reset();
-    assertWhole(await client.blob(repository, large.digest), large);
+    for (const blob of all) assertWhole(await client.blob(repository, blob.digest), blob);
     assert.equal(registry.tally.bytesSent(), 0);
     await untilUp(async () => (await fills(disk)).length === 0, 'the end of the last fill');
   }),
