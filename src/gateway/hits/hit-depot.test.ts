@@ -154,6 +154,26 @@ describe('a manifest that may be given again', () => {
     assert.equal(setup.manifestsAsked, 2);
   });
 
+  it('is not after its time although the clock was set back, nor where it was set forward', async () => {
+    using setup = new Setup();
+    const { clock, depot } = setup;
+    const ask = async () => {
+      await setup.manifest('v1');
+      await setup.ask({ method: 'HEAD' });
+      (await setup.body()).close();
+      return [setup.manifestsAsked, setup.blobsAsked];
+    };
+    await ask();
+    clock.setBy(-3_600_000);
+    clock.advance(59_999);
+    assert.deepEqual(await ask(), [1, 2]);
+    depot.keepUntilMs = clock.now() + 60_001;
+    clock.advance(1);
+    assert.deepEqual(await ask(), [2, 4]);
+    clock.setBy(60_000);
+    assert.deepEqual(await ask(), [3, 6]);
+  });
+
   it('is remembered within the bounds, what was used longest ago going first', async () => {
     using setup = new Setup({ maxEntries: 2 });
     setup.depot.addManifest('a', 'v2', bytes, 'application/json');

@@ -1,21 +1,21 @@
 import { LRUCache } from 'lru-cache';
-import type { ChangeCount } from '../../core/change-count.ts';
-import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type Scope, scopeKey } from '../../core/scope.ts';
 import { SharedUse } from '../../core/shared-use.ts';
 import type { BlobLease, Keep } from '../../pull/depot.ts';
 import { HitCount } from './hit-notes.ts';
+import { KeepTerm, type KeepTermDeps } from './keep-term.ts';
 
 /** A blob that the scope has. */
 export interface DescribedBlob {
   readonly sizeBytes: number;
-  readonly keep: Keep;
+  readonly term: KeepTerm;
   readonly count: HitCount;
 }
 
 export interface KnownBlob {
   readonly lease: BlobLease;
+  readonly term: KeepTerm;
   readonly use: SharedUse;
   readonly count: HitCount;
   /** Of this lease. */
@@ -30,14 +30,12 @@ export interface KnownBlob {
  * stays until it is left.
  */
 export class KnownBlobs {
-  readonly #changes: Pick<ChangeCount, 'value'>;
-  readonly #clock: Clock;
+  readonly #deps: KeepTermDeps;
   readonly #known: LRUCache<string, KnownBlob>;
   readonly #described: LRUCache<string, DescribedBlob>;
 
-  constructor(deps: { changes: Pick<ChangeCount, 'value'>; clock: Clock }, options: { maxEntries: number }) {
-    this.#changes = deps.changes;
-    this.#clock = deps.clock;
+  constructor(deps: KeepTermDeps, options: { maxEntries: number }) {
+    this.#deps = deps;
     this.#known = new LRUCache({ max: options.maxEntries });
     this.#described = new LRUCache({ max: options.maxEntries });
   }
@@ -49,10 +47,10 @@ export class KnownBlobs {
   /** For HEAD: from a lease, or from what was said to HEAD before. */
   describe(key: string): DescribedBlob | undefined {
     const leased = this.#known.get(key);
-    if (leased !== undefined && this.#stands(leased.lease.keep)) return { ...leased.lease, count: leased.count };
+    if (leased?.term.stands(this.#deps)) return { ...leased, sizeBytes: leased.lease.sizeBytes };
     const described = this.#described.get(key);
     if (described === undefined) return undefined;
-    if (this.#stands(described.keep)) return described;
+    if (described.term.stands(this.#deps)) return described;
     this.#described.delete(key);
     return undefined;
   }
@@ -60,7 +58,7 @@ export class KnownBlobs {
   /** For those who have its bytes from elsewhere: whether they may be given. The file may be gone a moment later. */
   granted(key: string): KnownBlob | undefined {
     const known = this.#known.get(key);
-    return known !== undefined && !known.use.isTakenBack && this.#stands(known.lease.keep) ? known : undefined;
+    return known !== undefined && !known.use.isTakenBack && known.term.stands(this.#deps) ? known : undefined;
   }
 
   /** As `granted`, and its use is entered: whoever gets it has to leave. */
@@ -69,7 +67,7 @@ export class KnownBlobs {
     if (known === undefined) return undefined;
     const entered = known.use.enter();
     // Only now: what changes from here on waits until the use is left.
-    if (entered && this.#stands(known.lease.keep)) return known;
+    if (entered && known.term.stands(this.#deps)) return known;
     if (entered) known.use.leave();
     this.forget(scope, digest, known);
     return undefined;
@@ -77,22 +75,19 @@ export class KnownBlobs {
 
   add(scope: Scope, digest: Digest, lease: BlobLease): void {
     const use = new SharedUse(new Int32Array(lease.words), lease.index);
-    this.#known.set(blobKey(scope, digest), { lease, use, count: new HitCount(scope, digest, undefined), uses: 0 });
+    const [term, count] = [new KeepTerm(lease.keep, this.#deps.clock), new HitCount(scope, digest, undefined)];
+    this.#known.set(blobKey(scope, digest), { lease, term, use, count, uses: 0 });
   }
 
   addDescribed(scope: Scope, digest: Digest, sizeBytes: number, keep: Keep): void {
-    const count = new HitCount(scope, digest, undefined);
-    this.#described.set(blobKey(scope, digest), { sizeBytes, keep, count });
+    const [term, count] = [new KeepTerm(keep, this.#deps.clock), new HitCount(scope, digest, undefined)];
+    this.#described.set(blobKey(scope, digest), { sizeBytes, term, count });
   }
 
   /** `known` is of no use any more. */
   forget(scope: Scope, digest: Digest, known: KnownBlob): void {
     const key = blobKey(scope, digest);
     if (this.#known.peek(key) === known) this.#known.delete(key);
-  }
-
-  #stands({ change, untilMs }: Keep): boolean {
-    return change === this.#changes.value && untilMs > this.#clock.now();
   }
 }
 

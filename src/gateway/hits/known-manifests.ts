@@ -1,9 +1,8 @@
 import { LRUCache } from 'lru-cache';
-import type { ChangeCount } from '../../core/change-count.ts';
-import type { Clock } from '../../core/clock.ts';
 import { scopeKey } from '../../core/scope.ts';
-import type { Keep, ManifestAnswer, ManifestRequest } from '../../pull/depot.ts';
+import type { ManifestAnswer, ManifestRequest } from '../../pull/depot.ts';
 import { HitCount } from './hit-notes.ts';
+import { KeepTerm, type KeepTermDeps } from './keep-term.ts';
 import { PreparedContent } from './prepared-content.ts';
 
 export interface HitMemoryOptions {
@@ -20,7 +19,7 @@ export interface KnownAnswer {
 }
 
 interface KnownManifest extends KnownAnswer {
-  readonly keep: Keep;
+  readonly term: KeepTerm;
 }
 
 /** What an entry takes beside its bytes. */
@@ -47,13 +46,11 @@ export function manifestKey({ scope, reference, accept }: Pick<ManifestRequest, 
  * is bounded, prepared responses included; what was used longest ago goes first.
  */
 export class KnownManifests {
-  readonly #changes: Pick<ChangeCount, 'value'>;
-  readonly #clock: Clock;
+  readonly #deps: KeepTermDeps;
   readonly #known: LRUCache<string, KnownManifest>;
 
-  constructor(deps: { changes: Pick<ChangeCount, 'value'>; clock: Clock }, options: HitMemoryOptions) {
-    this.#changes = deps.changes;
-    this.#clock = deps.clock;
+  constructor(deps: KeepTermDeps, options: HitMemoryOptions) {
+    this.#deps = deps;
     this.#known = new LRUCache({
       max: options.maxEntries,
       maxSize: options.maxBytes,
@@ -72,8 +69,7 @@ export class KnownManifests {
   get(key: string): KnownAnswer | undefined {
     const known = this.#known.get(key);
     if (known === undefined) return undefined;
-    const { change, untilMs } = known.keep;
-    if (change === this.#changes.value && untilMs > this.#clock.now()) return known;
+    if (known.term.stands(this.#deps)) return known;
     this.#known.delete(key);
     return undefined;
   }
@@ -81,12 +77,13 @@ export class KnownManifests {
   /** Remembers what the depot answered to `request`, if it may be. */
   add(key: string, request: ManifestRequest, answer: ManifestAnswer): void {
     const { keep, digest, mediaType, sizeBytes, bytes } = answer;
-    if (keep === undefined || keep.change !== this.#changes.value) return;
+    if (keep === undefined || keep.change !== this.#deps.changes.value) return;
     const again: ManifestAnswer = { digest, mediaType, sizeBytes, bytes, served: 'hit' };
     // A HEAD's answer may lack the bytes: it does not take the place of one that has them.
     if (bytes === undefined && this.get(key)?.answer.digest === digest) return;
     const { scope, reference } = request;
     const prepared = new PreparedContent(reference.kind, again);
-    this.#known.set(key, { answer: again, keep, prepared, count: new HitCount(scope, digest, reference) });
+    const term = new KeepTerm(keep, this.#deps.clock);
+    this.#known.set(key, { answer: again, term, prepared, count: new HitCount(scope, digest, reference) });
   }
 }

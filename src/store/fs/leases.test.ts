@@ -190,7 +190,10 @@ describe('files that nobody reads', () => {
     await using fixture = await FsStoreFixture.create({ maxIdleFiles: 4 });
     const { content } = fixture.store;
     const leases = [];
+    const before = fixture.changes.value;
     for (let seed = 0; seed < 10; seed++) leases.push(await lend(content, sampleBlob(seed, 100)));
+    // Each that was closed is asked for again; what else gateways know stands.
+    assert.equal(fixture.changes.value, before);
     assert.equal(await openCount(fixture), 4);
     assert.deepEqual(
       leases.map(({ use }) => use.isTakenBack),
