@@ -5,7 +5,8 @@ import { parseDigest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { Channels, type FlightEvent } from './channels.ts';
-import { Log, type LogLevel, pathForLog } from './log.ts';
+import { Log, type LogLevel } from './log.ts';
+import { pathForLog } from './request-lines.ts';
 import { requestEvent as request } from './testing/events.ts';
 
 type Line = Readonly<Record<string, unknown>>;

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { asAppError } from '../core/errors.ts';
 import type { Channels, EvictionEvent, FlightEvent, NoticeEvent, RequestEvent } from './channels.ts';
 import { type EndpointLine, EndpointLines } from './endpoint-lines.ts';
+import { clipped, maxValueLength, RequestLines, tenths } from './request-lines.ts';
 
 export type LogLevel = NoticeEvent['level'];
 
@@ -24,8 +25,6 @@ export interface LogLines {
   countDropped(lines: number): void;
 }
 
-/** Characters of one value at most: a client chooses some of them. */
-const maxValueLength = 1024;
 const maxItems = 50;
 const maxDepth = 6;
 /** Bytes of lines that wait for a slow reader of standard output; what comes on top is dropped (P8). */
@@ -39,6 +38,7 @@ const maxFlushMs = 2000;
 export class Log implements LogLines, AsyncDisposable {
   readonly #logger: Logger;
   readonly #stream: DestinationStream;
+  readonly #requestLines = new RequestLines();
   #droppedLines = 0;
   #time = { ms: 0, text: '' };
 
@@ -103,27 +103,7 @@ export class Log implements LogLines, AsyncDisposable {
   /** There are so many of these that the line is put together here, as pino would. */
   #request(event: RequestEvent): void {
     if (!this.#logger.isLevelEnabled('info')) return;
-    const line = {
-      level: 'info',
-      time: this.#timeText(),
-      event: 'request',
-      id: event.id,
-      client: event.client,
-      method: clipped(event.method),
-      path: clipped(pathForLog(event.path)),
-      registry: clipped(event.registry),
-      repository: clipped(event.repository),
-      reference: clipped(event.reference),
-      status: event.status,
-      error: event.errorCode,
-      served: event.served,
-      bytes: event.bytes,
-      complete: event.complete,
-      firstByteMs: tenths(event.firstByteMs),
-      durationMs: tenths(event.durationMs),
-      userAgent: clipped(event.userAgent),
-    };
-    this.#stream.write(`${JSON.stringify(line)}\n`);
+    this.#stream.write(this.#requestLines.line(event, this.#timeText()));
   }
 
   #timeText(): string {
@@ -150,17 +130,6 @@ export class Log implements LogLines, AsyncDisposable {
   #eviction(event: EvictionEvent): void {
     this.#logger.info({ event: 'eviction', ...event });
   }
-}
-
-/** Nothing but `ns` for a query, and no word in it that could be anything but a registry's name. */
-const plainPath = /^[^?]*(\?ns=[\w.-]+)?$/;
-
-/** The path without its query, which may hold anything; `ns` is a registry's name and stays, without a user in it. */
-export function pathForLog(path: string): string {
-  if (plainPath.test(path)) return path;
-  const [bare = '', query] = path.split('?', 2);
-  const ns = query === undefined ? null : new URLSearchParams(query).get('ns');
-  return ns === null ? bare : `${bare}?ns=${encodeURIComponent(ns.slice(ns.lastIndexOf('@') + 1))}`;
 }
 
 /** Code, message and the messages of what led here; the stack only where nobody foresaw the error. */
@@ -202,12 +171,4 @@ function withoutSecrets(text: string, maxLength = maxValueLength): string {
     .replaceAll(/(https?:\/\/[^\s?#"'<>]*)[?#][^\s"'<>]*/gi, '$1')
     .replaceAll(/\b(Bearer|Basic)\s+[\w+/.~=-]{16,}/g, '$1 [redacted]');
   return clipped(clean, maxLength);
-}
-
-function clipped<T extends string | undefined>(text: T, maxLength = maxValueLength): T | string {
-  return text !== undefined && text.length > maxLength ? `${text.slice(0, maxLength)}...` : text;
-}
-
-function tenths<T extends number | undefined>(ms: T): T | number {
-  return ms === undefined ? ms : Math.round(ms * 10) / 10;
 }

@@ -92,17 +92,34 @@ test('its end tells the rest', () => {
 
 test('lines of many requests come in batches of whole lines, in their order', () => {
   const { clock, reports, telemetry } = setUp();
-  for (let index = 0; index < 2000; index++) telemetry.channels.request.publish({ ...requestEvent, id: `r${index}` });
+  for (let index = 0; index < 4000; index++) telemetry.channels.request.publish({ ...requestEvent, id: `r${index}` });
   assert.ok(reports.length > 5, `${reports.length} reports before the time is up`);
   clock.advance(250);
   for (const { lines } of reports) {
     assert.ok(lines.endsWith('\n'));
-    assert.ok(lines.length < 70_000);
+    assert.ok(lines.length < 140_000);
   }
   assert.deepEqual(
     idsIn(reports),
-    Array.from({ length: 2000 }, (_, index) => `r${index}`),
+    Array.from({ length: 4000 }, (_, index) => `r${index}`),
   );
+});
+
+test('lines of any length and any characters come whole, in their order', () => {
+  const { clock, reports, telemetry } = setUp();
+  const name = '\u00e9\u{1f433}'.repeat(200);
+  const list = Array.from({ length: 50 }, () => 'x'.repeat(2000));
+  const ids = Array.from({ length: 200 }, (_, index) => `\u00e4${index}`);
+  for (const [index, id] of ids.entries()) {
+    const fields = index % 10 === 9 ? { id, name, list } : { id, name };
+    telemetry.channels.notice.publish({ level: 'info', message: 'm', fields });
+  }
+  clock.advance(250);
+  assert.deepEqual(idsIn(reports), ids);
+  for (const { lines } of reports)
+    for (const line of lines.split('\n').filter(Boolean)) {
+      assert.equal(JSON.parse(line).name, name);
+    }
 });
 
 test('lines that nobody writes are dropped beyond the bound, and counted, until room is made', () => {

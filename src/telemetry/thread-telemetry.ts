@@ -40,14 +40,17 @@ export interface ThreadTelemetryOptions {
 
 /** What was counted and written is reported after so long at the latest. */
 const reportAfterMs = 250;
-/** Lines are reported as soon as they are so many characters: one message should not hold up the main thread for long. */
-const batchCharacters = 64 * 1024;
+/** Lines are reported when they are about so many bytes: one message should not hold up the main thread for long. */
+const batchBytes = 128 * 1024;
+/** What a character takes at most. */
+const mostBytesOfCharacter = 3;
 /** Characters of lines that are here or on their way; what comes on top is dropped, as in the log itself (P8). */
 const maxWaitingCharacters = 4 * 1024 * 1024;
 
 /**
  * The channels, the tally and the log of a thread that answers clients. Lines are formatted here, so that the main thread
- * has nothing to do per request.
+ * has nothing to do per request. They wait as bytes: strings would be moved by each collection of garbage until they are
+ * reported, which costs several times what it takes to make them.
  *
  * Invariants: while there is something to report, a timer runs or it is being reported; warnings and errors do not wait.
  * What was counted is in exactly one report. Reports are in the order of what they tell, and no line is split over two.
@@ -59,7 +62,8 @@ export class ThreadTelemetry implements Disposable {
   readonly tally: RequestCounts = new RequestCounts(this.channels);
   readonly #deps: ThreadTelemetryDeps;
   #load: () => Load = () => ({ responses: 0, queuedBytes: 0 });
-  #lines = '';
+  readonly #lines = Buffer.allocUnsafeSlow(batchBytes);
+  #linesBytes = 0;
   #droppedLines = 0;
   /** Characters of lines that were reported and are not known to be written. */
   #unwritten = 0;
@@ -89,25 +93,34 @@ export class ThreadTelemetry implements Disposable {
 
   /** Tells everything that has not been told. Also at the end of a drain. */
   report(answers?: number): void {
-    this.#timer?.clear();
-    this.#timer = undefined;
-    const [counts, lines, droppedLines] = [this.tally.take(), this.#lines, this.#droppedLines];
-    if (answers === undefined && counts === undefined && lines === '' && droppedLines === 0) return;
-    this.#lines = '';
-    this.#droppedLines = 0;
-    this.#unwritten += lines.length;
-    this.#deps.post({ answers, counts, lines, droppedLines, load: this.#load() });
+    this.#tell(answers, this.#lines.toString('utf8', 0, this.#linesBytes));
   }
 
   [Symbol.dispose](): void {
     this.report();
   }
 
+  /** `lines`: those that wait, or, where none do, one that is too long to wait with others. */
+  #tell(answers: number | undefined, lines: string): void {
+    this.#timer?.clear();
+    this.#timer = undefined;
+    const [counts, droppedLines] = [this.tally.take(), this.#droppedLines];
+    if (answers === undefined && counts === undefined && lines === '' && droppedLines === 0) return;
+    this.#linesBytes = 0;
+    this.#droppedLines = 0;
+    this.#unwritten += lines.length;
+    this.#deps.post({ answers, counts, lines, droppedLines, load: this.#load() });
+  }
+
   #add(line: string): void {
-    if (this.#unwritten + this.#lines.length + line.length > maxWaitingCharacters) this.#droppedLines++;
-    else this.#lines += line;
-    if (this.#lines.length >= batchCharacters) this.report();
-    else this.#soon();
+    const bytes = mostBytesOfCharacter * line.length;
+    if (this.#unwritten + this.#linesBytes + line.length > maxWaitingCharacters) this.#droppedLines++;
+    else {
+      if (this.#linesBytes + bytes > batchBytes) this.report();
+      if (bytes > batchBytes) return this.#tell(undefined, line);
+      this.#linesBytes += this.#lines.write(line, this.#linesBytes);
+    }
+    this.#soon();
   }
 
   #soon(): void {

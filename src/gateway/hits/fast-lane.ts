@@ -108,7 +108,8 @@ export class FastLane {
     const isBlob = route === 'blob' && reference.kind === 'digest';
     const key = isBlob ? hits.blobKey(scope, reference.digest) : hits.manifestKey(ask);
     if (key === undefined || !isPlain(text, request)) return;
-    const head = { ...judged, key, target: request.url ?? '', userAgent: request.headers['user-agent'] };
+    const told = { path: originFormOf(request.url ?? ''), named: referenceText(reference) };
+    const head = { ...judged, key, ...told, userAgent: request.headers['user-agent'] };
     if (this.#known(head) !== undefined) this.#heads.add(text, head);
   }
 
@@ -175,7 +176,7 @@ export class FastLane {
   #count({ head, response, client }: LaneAnswer, complete: boolean, durationMs: number): void {
     const { channels, tally } = this.deps;
     const { route } = head;
-    const { method, scope, reference } = head.ask;
+    const { method, scope } = head.ask;
     const { status, bodyBytes } = response;
     const firstByteMs = bodyBytes > 0 ? durationMs : undefined;
     response.cell ??= tally.cell({ route, method, status, served: 'hit' });
@@ -187,11 +188,11 @@ export class FastLane {
       id: this.deps.nextId(),
       client,
       method,
-      path: originFormOf(head.target),
+      path: head.path,
       route,
       registry: scope.registry,
       repository: scope.repository,
-      reference: referenceText(reference),
+      reference: head.named,
       userAgent: head.userAgent,
       status,
       errorCode: undefined,

@@ -20,7 +20,8 @@ export interface JudgedHead {
   /** Under which its answer is remembered. */
   readonly key: string;
   /** For the log. */
-  readonly target: string;
+  readonly path: string;
+  readonly named: string;
   readonly userAgent: string | undefined;
 }
 
