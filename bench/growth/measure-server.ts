@@ -2,7 +2,7 @@ import { OnepullProcess } from '../../test/support/onepull-process.ts';
 import { LeanConnection } from '../support/clients/lean-connection.ts';
 import { processMemory } from '../support/process-memory.ts';
 import type { RemoteProgram } from '../support/remote-calls.ts';
-import { registryName } from '../support/subjects/onepull.ts';
+import { registryName, usualThreads } from '../support/subjects/onepull.ts';
 import { cachedImage } from './cache-content.ts';
 import type { CrowdOutcome } from './crowd.ts';
 import type { Asked, CrowdMethods } from './crowd-child.ts';
@@ -99,6 +99,7 @@ export async function measureStartAfterKill(cache: Cache): Promise<number> {
 function startOn({ path }: Cache): Promise<OnepullProcess> {
   return OnepullProcess.start({
     storage: { path },
+    server: usualThreads,
     upstreams: { [registryName]: upstream },
     // This process would have to read it.
     log: { access: false },

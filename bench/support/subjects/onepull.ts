@@ -13,6 +13,9 @@ export const onepull: Subject = {
   start: (upstreamUrl) => startOnepull([upstreamUrl]),
 };
 
+/** As many as onepull takes where nothing is said, and not as tests say. */
+export const usualThreads = { threads: undefined } as const;
+
 export interface RunningOnepull extends RunningSubject {
   /** The longest time that its event loop stood still since this was last asked. */
   longestPauseMs(): Promise<number>;
@@ -24,7 +27,8 @@ export async function startOnepull(
   settings: Readonly<Record<string, unknown>> = {},
   tagTtl = '60s',
 ): Promise<RunningOnepull> {
-  const cache = await OnepullProcess.start({ upstreams: { [registryName]: { endpoints, tagTtl } }, ...settings });
+  const upstreams = { [registryName]: { endpoints, tagTtl } };
+  const cache = await OnepullProcess.start({ upstreams, ...settings, server: usualThreads });
   return {
     origin: cache.url,
     pid: cache.pid,
