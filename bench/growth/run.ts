@@ -1,11 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LeanConnection } from '../support/clients/lean-connection.ts';
 import { fetchManifest } from '../support/clients/lean-pull.ts';
 import { RemoteProgram } from '../support/remote-calls.ts';
 import { onepullServer } from '../support/subjects/onepull-server.ts';
+import { folderOfThisProcess } from '../support/temporary-folder.ts';
 import { Upstream } from '../support/upstream/upstream.ts';
 import type { CrowdMethods } from './crowd-child.ts';
 import { type ClientsSample, type HotContent, measureClients } from './measure-clients.ts';
@@ -38,7 +37,8 @@ export async function runGrowth(parameters: Parameters, progress: Progress): Pro
 
 async function sizeRounds(parameters: Parameters, crowd: RemoteProgram<CrowdMethods>, progress: Progress) {
   const { sizes, rounds, hotImages } = parameters;
-  using folder = temporaryFolder();
+  // It may hold a million files: whoever interrupts the benchmark must not have to find and remove them.
+  using folder = folderOfThisProcess('onepull-growth-');
   const caches: Cache[] = [];
   for (const blobs of sizes) {
     progress(`builds a cache of ${blobs} blobs`);
@@ -96,20 +96,6 @@ async function warmUp(origin: string, { repository, tag }: { repository: string;
   for (const { digest } of blobs) await connection.request('GET', `/v2/${repository}/blobs/${digest}`, {}, () => {});
   const head = await connection.request('HEAD', `/v2/${repository}/manifests/${tag}`, {}, () => {});
   return `/v2/${repository}/manifests/${head.headers.get('docker-content-digest')}`;
-}
-
-/** It may hold a million files: whoever interrupts the benchmark must not have to find and remove them. */
-function temporaryFolder(): { readonly path: string } & Disposable {
-  const path = mkdtempSync(join(tmpdir(), 'onepull-growth-'));
-  const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 3 });
-  process.once('exit', remove);
-  return {
-    path,
-    [Symbol.dispose]() {
-      process.off('exit', remove);
-      remove();
-    },
-  };
 }
 
 function serverText({ blobs, readyMs, firstHitMs, hits, startBytes, longestPauseMs }: ServerSample): string {

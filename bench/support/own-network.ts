@@ -41,7 +41,8 @@ export async function runInOwnNetwork(): Promise<number> {
   const args = [...prefix, process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const child = spawn('unshare', args, { stdio: 'inherit', env });
   const endWithUs = () => child.kill('SIGTERM');
-  process.once('exit', endWithUs);
+  // Before the folders that it writes to go.
+  process.prependOnceListener('exit', endWithUs);
   const [code] = await once(child, 'exit');
   process.off('exit', endWithUs);
   return typeof code === 'number' ? code : 1;

@@ -22,7 +22,8 @@ export class RemoteProgram<M extends Methods> implements AsyncDisposable {
   constructor(file: URL, args: readonly string[] = []) {
     this.#child = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const endWithUs = () => this.#child.kill('SIGKILL');
-    process.once('exit', endWithUs);
+    // Before the folders that it writes to go.
+    process.prependOnceListener('exit', endWithUs);
     this.#child.on('message', (message) => this.#settle(message as Reply));
     this.#child.once('exit', (code, signal) => {
       process.off('exit', endWithUs);

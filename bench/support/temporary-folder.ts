@@ -7,14 +7,28 @@ import { join } from 'node:path';
  * that is interrupted leaves no gigabytes behind.
  */
 export function ownTemporaryFolder(): void {
-  const folder = mkdtempSync(join(tmpdir(), 'onepull-bench-'));
-  chmodSync(folder, 0o755); // Some of those who are measured become another user.
-  process.env.TMPDIR = folder;
-  process.once('exit', () => {
+  const { path } = folderOfThisProcess('onepull-bench-');
+  chmodSync(path, 0o755); // Some of those who are measured become another user.
+  process.env.TMPDIR = path;
+}
+
+/** A folder that goes when it is disposed of, at the latest with this process: after its children, which end before. */
+export function folderOfThisProcess(prefix: string): { readonly path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), prefix));
+  const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  const removeAtLast = () => {
     try {
-      rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+      remove();
     } catch {
       // A child that is just being ended may still have written.
     }
-  });
+  };
+  process.once('exit', removeAtLast);
+  return {
+    path,
+    [Symbol.dispose]() {
+      process.off('exit', removeAtLast);
+      remove();
+    },
+  };
 }

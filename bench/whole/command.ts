@@ -31,7 +31,8 @@ async function runAll(scenarios: readonly string[], { quick = false, out }: Opti
     const args = [scenario, ...(quick ? ['--quick'] : []), ...(out === resultsFolder ? [] : ['--out', out])];
     const child = spawn(process.execPath, [program, ...args], { stdio: 'inherit' });
     const endWithUs = () => child.kill('SIGTERM');
-    process.once('exit', endWithUs);
+    // Before the folders that it writes to go.
+    process.prependOnceListener('exit', endWithUs);
     const [code] = await once(child, 'exit');
     process.off('exit', endWithUs);
     if (code !== 0) failed.push(scenario);

@@ -27,7 +27,8 @@ export class Child implements AsyncDisposable {
     this.#endSignal = endSignal ?? 'SIGKILL';
     this.#process = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     const endWithUs = () => this.#process.kill(this.#endSignal);
-    process.once('exit', endWithUs);
+    // Before the folders that it writes to go.
+    process.prependOnceListener('exit', endWithUs);
     this.exited = new Promise<Exit>((resolve, reject) => {
       this.#process.once('error', reject);
       this.#process.once('close', (code, signal) => resolve({ code, signal }));

@@ -53,7 +53,8 @@ async function startServer({ checkout = ownCheckout, settings = {}, env = {} }: 
   });
   await log.close();
   const endWithUs = () => child.kill('SIGKILL');
-  process.once('exit', endWithUs);
+  // Before the folders that it writes to go.
+  process.prependOnceListener('exit', endWithUs);
   const close = async () => {
     await end(child);
     process.off('exit', endWithUs);
