@@ -47,6 +47,7 @@ export class FeedWriter {
   /** `#writeStart` while nothing is being written. */
   #writeEnd = 0;
   #isStopped = false;
+  #giveBack: (chunk: Uint8Array) => void = giveBack;
 
   constructor(body: FillBody, host: FeedWriterHost, start: number) {
     this.#body = body;
@@ -54,8 +55,9 @@ export class FeedWriter {
     this.begin(start);
   }
 
-  /** The first chunk stands here. */
-  begin(position: number): void {
+  /** The first chunk stands here. `give`: takes back the memory of each, in their order. */
+  begin(position: number, give: (chunk: Uint8Array) => void = giveBack): void {
+    this.#giveBack = give;
     this.#position = position;
     this.#cameTo = position;
   }
@@ -138,7 +140,7 @@ export class FeedWriter {
       else await this.#write(slicePieces(chunks, from - at, end - at), from);
     }
     this.#position = at + bytes;
-    for (const chunk of chunks) giveBack(chunk);
+    for (const chunk of chunks) this.#giveBack(chunk);
   }
 
   async #write(bytes: readonly Uint8Array[], offset: number): Promise<void> {

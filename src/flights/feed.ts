@@ -190,7 +190,8 @@ export class Feed implements PlannedFeed, FeedWriterHost {
     const request = { start, end, optional, urgency, hasAlternative, waiting };
     const answer = await this.source.open(request, this.#abort.signal);
     if (!this.#isWanted(answer)) return this.stop();
-    this.#writer.begin(answer.start);
+    const giveBackLent = answer.lend?.();
+    this.#writer.begin(answer.start, giveBackLent && ((chunk) => giveBackLent(chunk.length)));
     if (answer.start < this.start || answer.isWhole === true) {
       // What comes is the whole blob, and any more of it would cost the same way again.
       this.#servesRanges = false;

@@ -61,6 +61,11 @@ export interface SourceBody {
   readonly blobSizeBytes: number | undefined;
   /** The bytes; who takes a chunk may do with its memory what it likes (`giveBack`). Ends by throwing an `AppError` when they are cut short. Leaving the loop early ends the transfer. */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /**
+   * Before the first chunk: has them lent, in memory that the source uses again. Each is to be given back then, in order, by the
+   * number of its bytes, and looked at no more; or no more come. Undefined: they are not lent.
+   */
+  readonly lend?: () => ((bytes: number) => void) | undefined;
 }
 
 /** How long to wait before the next attempt, or undefined to give up. Pure; the app decides which policy. */

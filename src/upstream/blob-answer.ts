@@ -15,7 +15,7 @@ export function toSourceBody(response: TransportResponse, start: number, end: nu
     const blobSizeBytes = contentLengthOf(headers);
     if (blobSizeBytes !== undefined) body.expect(blobSizeBytes);
     const isWhole = start > 0 || end !== undefined;
-    return { start: 0, ...(isWhole ? { isWhole } : {}), blobSizeBytes, chunks: body };
+    return { start: 0, ...(isWhole ? { isWhole } : {}), blobSizeBytes, chunks: body, lend: () => body.lend() };
   }
   const header = headers['content-range'];
   const part = typeof header === 'string' ? parseContentRange(header) : undefined;
@@ -25,5 +25,5 @@ export function toSourceBody(response: TransportResponse, start: number, end: nu
     throw invalidError(context, `answered a range from ${start} with ${got}`);
   }
   body.expect(Math.min(part.range.end, end ?? part.range.end) - start);
-  return { start, blobSizeBytes: part.sizeBytes, chunks: body };
+  return { start, blobSizeBytes: part.sizeBytes, chunks: body, lend: () => body.lend() };
 }

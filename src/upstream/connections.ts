@@ -6,6 +6,7 @@ import { type Dispatcher, Pool, ProxyAgent } from 'undici';
 import { AppError } from '../core/errors.ts';
 import { classifyAddress, literalAddress } from './address-rules.ts';
 import type { Endpoints } from './endpoint.ts';
+import { LineClient } from './line-client.ts';
 import { proxyFor } from './proxy-env.ts';
 import { refuseAddress } from './redirect-rules.ts';
 import type { ResolvedUpstreamOptions, UpstreamTls } from './upstream-options.ts';
@@ -98,7 +99,11 @@ export class Connections implements AsyncDisposable {
       keepAliveTimeout: 15_000,
     };
     const proxy = proxyFor(url, this.#options.env);
-    if (proxy === undefined) return new Pool(url.origin, { ...pool, connect, allowH2: false });
+    if (proxy === undefined) {
+      const hasLines = lane === 'bulk' && url.protocol === 'http:';
+      const lines = (origin: string | URL, given: object) => new LineClient(new URL(origin), given, connect);
+      return new Pool(url.origin, { ...pool, connect, allowH2: false, ...(hasLines && { factory: lines }) });
+    }
     const factory = (origin: string | URL, given: object) => {
       const { connect } = given as Pool.Options;
       const tunnel = { ...pool, allowH2: false, headersTimeout: connectTimeoutMs };

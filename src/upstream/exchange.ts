@@ -1,6 +1,8 @@
 import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import type { LinedOptions } from './line-client.ts';
+import type { PlainLine } from './plain-line.ts';
 import { ResponseBody } from './response-body.ts';
 import {
   cancelled,
@@ -47,21 +49,20 @@ export function exchange(
   const handler = new ExchangeHandler(request, limits, signal);
   if (signal.aborted) return Promise.reject(cancelled(signal));
   handler.start();
+  const options: LinedOptions = {
+    lined: (line) => handler.travelsOn(line),
+    origin: request.url.origin,
+    path: `${request.url.pathname}${request.url.search}`,
+    method: request.method,
+    headers: { ...request.headers },
+    body: request.body ?? null,
+    // A connection survives a HEAD, as it does everywhere else.
+    ...(request.method === 'HEAD' ? { reset: false } : {}),
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  };
   try {
-    dispatcher.dispatch(
-      {
-        origin: request.url.origin,
-        path: `${request.url.pathname}${request.url.search}`,
-        method: request.method,
-        headers: { ...request.headers },
-        body: request.body ?? null,
-        // A connection survives a HEAD, as it does everywhere else.
-        ...(request.method === 'HEAD' ? { reset: false } : {}),
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      },
-      handler,
-    );
+    dispatcher.dispatch(options, handler);
   } catch (error) {
     handler.onResponseError(undefined, error);
   }
@@ -69,6 +70,8 @@ export function exchange(
 }
 
 const highWaterBytes = 256 * 1024;
+/** What has less of a body is not worth the connection that taking it costs. */
+const takenFromBytes = 16 * 1024 * 1024;
 
 class ExchangeHandler implements Dispatcher.DispatchHandler {
   readonly #request: HttpRequest;
@@ -79,6 +82,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   #timer: Timer | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #body: ResponseBody | undefined;
+  #line: (() => PlainLine | undefined) | undefined;
   /** Why this exchange is over before its answer came. */
   #over: AppError | undefined;
   #sentAtMs = 0;
@@ -95,6 +99,11 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
 
   get answer(): Promise<HttpResponse> {
     return this.#answer.promise;
+  }
+
+  /** Told before it is sent; the line is that of the present connection. */
+  travelsOn(line: () => PlainLine | undefined): void {
+    this.#line = line;
   }
 
   start(): void {
@@ -124,19 +133,44 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     if (status < 200 || this.#over !== undefined) return;
     this.#timer?.clear();
     const { clock, stallTimeoutMs, context } = this.#limits;
+    const declaredBytes = contentLengthOf(headers);
+    const line = this.#lineOf(status, headers, declaredBytes);
+    // Right before the body, so that whoever reads it can choose how.
+    if (line !== undefined) controller.pause();
+    /** Who sends the body: the connection itself once it is taken. */
+    let sender: Pick<PlainLine, 'pause' | 'resume'> = controller;
     const body = new ResponseBody({
       clock,
       stallTimeoutMs,
       highWaterBytes,
       context,
-      declaredBytes: contentLengthOf(headers),
-      pause: () => controller.pause(),
-      resume: () => controller.resume(),
+      declaredBytes,
+      isPaused: line !== undefined,
+      take: () => {
+        if (line === undefined || declaredBytes === undefined || !line.canBeTaken) return undefined;
+        sender = line;
+        return line.take(declaredBytes, {
+          received: (chunk) => body.receive(chunk),
+          complete: () => {
+            body.complete();
+            controller.abort(new AppError('CANCELLED', 'the body did not go through the parser'));
+          },
+        });
+      },
+      pause: () => sender.pause(),
+      resume: () => sender.resume(),
       abort: (reason) => controller.abort(reason),
     });
     body.onClosed(() => this.#release());
     this.#body = body;
     this.#answer.resolve({ status, headers, body, latencyMs: clock.monotonic() - this.#sentAtMs });
+  }
+
+  /** The connection, where a body as large as this one can be received past its parser. */
+  #lineOf(status: number, headers: ResponseHeaders, declaredBytes = 0): PlainLine | undefined {
+    const isTakeable = this.#request.method === 'GET' && (status === 200 || status === 206);
+    if (!isTakeable || declaredBytes < takenFromBytes || 'transfer-encoding' in headers) return undefined;
+    return this.#line?.();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {

@@ -49,6 +49,7 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
 
   constructor(wire: Wire) {
     this.#wire = wire;
+    this.#paused = wire.isPaused;
     this.#activeSinceMs = wire.clock.monotonic();
   }
 
@@ -70,6 +71,17 @@ export class ResponseBody implements AsyncIterableIterator<Uint8Array, undefined
   countWith(callback: (bytes: number, activeMs: number) => void): void {
     this.#onCounted = callback;
     if (!this.#open) this.#count();
+  }
+
+  /**
+   * Before the first read: has what comes lent, in memory that is used again. Every chunk is to be given back then, in order,
+   * by the number of its bytes, or no more comes. Undefined: nothing has changed.
+   */
+  lend(): ((bytes: number) => void) | undefined {
+    if (!this.#open || this.#finished || this.#receivedBytes > 0 || this.#waiter !== undefined) return undefined;
+    const giveBack = this.#wire.take();
+    if (giveBack !== undefined && this.#paused) this.#resume();
+    return giveBack;
   }
 
   /** The body is these many bytes: fewer are an interruption, more are never handed out. Before the first read. */
@@ -271,6 +283,10 @@ export interface Wire {
   readonly context: ErrorContext;
   /** Content-Length, where it was given. */
   readonly declaredBytes: number | undefined;
+  /** Nothing of the body comes before it is resumed, or taken. */
+  readonly isPaused: boolean;
+  /** Has the body come past the parser, at once. The function gives back memory. Undefined: it cannot. */
+  take(): ((bytes: number) => void) | undefined;
   pause(): void;
   resume(): void;
   abort(reason: Error): void;
