@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { listenFailure } from '../core/listen-failure.ts';
+import { createServer } from '../core/node-http.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { Channels } from '../telemetry/channels.ts';

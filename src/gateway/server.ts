@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { listenFailure } from '../core/listen-failure.ts';
+import { createServer } from '../core/node-http.ts';
 import type { Depot, NameResolver } from '../pull/depot.ts';
 import type { Channels, RequestTally } from '../telemetry/channels.ts';
 import { Admission, type Burden, type ResponseBound } from './admission.ts';

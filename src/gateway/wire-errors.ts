@@ -1,5 +1,5 @@
-import { STATUS_CODES } from 'node:http';
 import type { AppError } from '../core/errors.ts';
+import { STATUS_CODES } from '../core/node-http.ts';
 
 /** An error as it goes out: flat header list, JSON body. */
 export interface WireError {

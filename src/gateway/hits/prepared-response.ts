@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../../core/node-http.ts';
 import type { RequestCell } from '../../telemetry/channels.ts';
 import type { WholeResponse } from '../manifest-response.ts';
 
