@@ -206,7 +206,7 @@ function openGateway(
   const registries = config.upstreams.map(({ name }) => name);
   const fallback = config.upstreams.find(({ isDefault }) => isDefault)?.name;
   const shown = { certificate: certificate?.current };
-  const bounds = { ...connectionBounds(config, deps), maxQueuedBytes: budget.queuedBytes };
+  const bounds = { ...connectionBounds(config, gateways, deps), maxQueuedBytes: budget.queuedBytes };
   const options: GatewayOptions = { ...gatewayOptions(config), ...bounds, ...shown, memory };
   if (gateways === 0) {
     const names = new RegistryNames(registries, fallback);
@@ -323,7 +323,7 @@ function gatewayOptions({ listen, pull, server }: Config) {
 }
 
 /** Fewer connections than configured where the process could not open what they need; then an operator is told. */
-function connectionBounds(config: Config, { channels, descriptorLimit: limit }: AppDeps) {
+function connectionBounds(config: Config, threads: number, { channels, descriptorLimit: limit }: AppDeps) {
   if (limit === undefined) return {};
   const { maxConnections, maxResponses } = config.server;
   const { maxFlights } = config.pull;
@@ -332,7 +332,8 @@ function connectionBounds(config: Config, { channels, descriptorLimit: limit }: 
     0,
   );
   const idleFiles = idleFilesThatFit(limit);
-  const fit = connectionsThatFit({ limit, maxConnections, maxResponses, maxFlights, upstreamConnections, idleFiles });
+  const needs = { limit, threads, maxConnections, maxResponses, maxFlights, upstreamConnections, idleFiles };
+  const fit = connectionsThatFit(needs);
   if (fit >= maxConnections) return {};
   const message = `of ${maxConnections} connections (server.maxConnections) only ${fit} fit the file descriptors allowed`;
   const hint = 'raise the limit (ulimit -n, LimitNOFILE= of systemd), or lower server.maxConnections';

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { connectionsThatFit, idleFilesThatFit } from './connection-budget.ts';
 
 const usual = {
+  threads: 0,
   maxConnections: 10_000,
   maxResponses: 5_000,
   maxFlights: 1_000,
@@ -18,6 +19,10 @@ test('where all fits, the configured number of connections stays', () => {
 
 test('files that stay open count', () => {
   assert.equal(fit(16_512, { idleFiles: 512 }), 10_000 - 512);
+});
+
+test('threads count', () => {
+  assert.equal(fit(16_512, { threads: 16 }), 10_000 - 16 * 8);
 });
 
 test('a sixteenth of the descriptors is for files that stay open, and no more than is of use', () => {

@@ -2,6 +2,8 @@
 export interface DescriptorNeeds {
   /** Soft limit of open files (`RLIMIT_NOFILE`). */
   readonly limit: number;
+  /** Threads that answer clients. */
+  readonly threads: number;
   /** The configured bounds. */
   readonly maxConnections: number;
   readonly maxResponses: number;
@@ -14,6 +16,8 @@ export interface DescriptorNeeds {
 
 /** The runtime, the store's catalog and lock, the listeners, and some for the admin port: it answers when all is full. */
 const ownDescriptors = 64;
+/** Its event loop and its listener. */
+const descriptorsOfThread = 8;
 /** Where not all fits, at least so much of the limit is for clients: hardly ever is everything open at once. */
 const leastForClients = 0.4;
 const leastConnections = 4;
@@ -24,8 +28,8 @@ const mostIdleFiles = 512;
  * each flight its partial file.
  */
 export function connectionsThatFit(needs: DescriptorNeeds): number {
-  const { limit, maxConnections, maxResponses, maxFlights, upstreamConnections, idleFiles } = needs;
-  const others = ownDescriptors + maxFlights + upstreamConnections + idleFiles;
+  const { limit, threads, maxConnections, maxResponses, maxFlights, upstreamConnections, idleFiles } = needs;
+  const others = ownDescriptors + threads * descriptorsOfThread + maxFlights + upstreamConnections + idleFiles;
   const forClients = Math.max(limit - others, Math.floor(limit * leastForClients));
   const fit = Math.max(Math.floor(forClients / 2), forClients - maxResponses);
   return Math.min(maxConnections, Math.max(leastConnections, fit));

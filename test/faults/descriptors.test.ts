@@ -7,11 +7,14 @@ import { type Download, PullClient } from '../support/client.ts';
 import { untilUp } from '../support/loopback.ts';
 import { OnepullProcess } from '../support/onepull-process.ts';
 import { ScriptedRegistry } from '../support/scripted-registry.ts';
+import { testThreads } from '../support/test-threads.ts';
 
 const mebibyte = 1024 * 1024;
 const image = buildImage({ seed: 'descriptors', layerSizes: [6 * mebibyte, ...Array(24).fill(200_000)] });
 const [large, ...others] = image.layers as [Content, ...Content[]];
 const skip = process.platform === 'linux' ? false : 'limits of descriptors are set as Linux has them';
+
+const threadsTake = 8 * testThreads;
 
 interface Poor {
   readonly registry: ScriptedRegistry;
@@ -19,14 +22,14 @@ interface Poor {
   readonly client: PullClient;
 }
 
-/** onepull may have so many descriptors, of which node and the store take about 30 at rest. */
+/** onepull may have so many descriptors, of which node and the store take about 30 at rest; and what its threads take. */
 async function withDescriptors(limit: number, body: (poor: Poor) => Promise<void>): Promise<void> {
   await leavingNothing(async () => {
     await using registry = await ScriptedRegistry.start();
     registry.content.add('org/app', image, 'v1');
     await using onepull = await OnepullProcess.start(
       { upstreams: { 'demo.example': { url: registry.url } } },
-      { wrapper: ['sh', '-c', `ulimit -n ${limit}; exec "$0" "$@"`] },
+      { wrapper: ['sh', '-c', `ulimit -n ${limit + threadsTake}; exec "$0" "$@"`] },
     );
     await using client = new PullClient(onepull.url);
     assert.equal((await client.manifest('org/app', 'v1')).status, 200);
@@ -41,7 +44,7 @@ test('a start with too few descriptors for its connections takes fewer, and says
   withDescriptors(64, async ({ onepull }) => {
     const notice = await onepull.logged({ event: 'few-descriptors' });
     assert.equal(notice.level, 'warn');
-    assert.equal(notice.limit, 64);
+    assert.equal(notice.limit, 64 + threadsTake);
     assert.match(String(notice.hint), /ulimit -n.*LimitNOFILE/);
   }),
 );
@@ -53,7 +56,10 @@ test('a flood of connections beyond the descriptors: what runs goes on, and afte
     await hold.reached;
     const flood = await open(onepull, 300);
     // All that onepull does not take are closed, by it or by the system for it.
-    await untilUp(async () => flood.filter((socket) => socket.closed).length >= 300 - 64, 'the refusal of the flood');
+    await untilUp(
+      async () => flood.filter((socket) => socket.closed).length >= 300 - 64 - threadsTake,
+      'the refusal of the flood',
+    );
     hold.release();
     assert.equal((await running).digest, large.digest);
     for (const socket of flood) socket.destroy();

@@ -62,8 +62,9 @@ test('a machine that was suspended for longer than every timeout goes on with th
     registry.content.add('org/app', image, 'v1');
     await using onepull = await OnepullProcess.start({
       upstreams: { 'demo.example': { url: registry.url } },
-      pull: { stallTimeout: '700ms', headerTimeout: '700ms' },
-      server: { clientTimeout: '700ms' },
+      // More than it takes all clients to come so far.
+      pull: { stallTimeout: '3s', headerTimeout: '3s' },
+      server: { clientTimeout: '3s' },
     });
     const clients = Array.from({ length: 8 }, () => new PullClient(onepull.url));
     const [first] = clients as [PullClient];
@@ -82,7 +83,7 @@ test('a machine that was suspended for longer than every timeout goes on with th
     hold.release();
     for (const gate of gates) gate.release();
     // The time has to pass: it is what the test is about.
-    await delay(2_000);
+    await delay(6_000);
     process.kill(pid, 'SIGCONT');
     for (const { outcome, digest } of await Promise.all(pulls))
       assert.deepEqual([outcome, digest], ['complete', layer.digest]);
