@@ -17,6 +17,7 @@ interface Exchange {
 }
 
 const receiveBytes = 256 * 1024;
+const mostHeadBytes = 16 * 1024;
 /** One for all sockets of the process: a read and its callback are one step of the event loop. */
 const received = Buffer.allocUnsafeSlow(receiveBytes);
 
@@ -74,8 +75,10 @@ export class LeanConnection implements Disposable {
   /** Returns where in the received bytes the body begins. */
   #takeHead(bytes: number): number {
     const before = this.#head.length;
-    this.#head += received.toString('latin1', 0, bytes);
+    // A body that came along is no text: to make it one would cost more than to receive it.
+    this.#head += received.toString('latin1', 0, Math.min(bytes, mostHeadBytes - before));
     const end = this.#head.indexOf('\r\n\r\n');
+    if (end < 0 && this.#head.length >= mostHeadBytes) throw new Error('the head does not end');
     if (end < 0) return bytes;
     const [statusLine = '', ...lines] = this.#head.slice(0, end).split('\r\n');
     const headers = new Map(
