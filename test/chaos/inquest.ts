@@ -38,6 +38,8 @@ interface Circumstances {
 }
 
 const quietDeadlineMs = 20_000;
+/** So many files of content stay open for the next reader (`maxIdle` of the store). */
+const mostIdleContent = 512;
 /** A tag is fresh for 2 s, revalidated within the header timeout; a fault some time ago may still be felt. */
 const staleMs = 15_000;
 
@@ -197,7 +199,6 @@ export class Inquest {
       receivedBytes: subject.counted(/^onepull_upstream_bytes_total/),
       streamedBytes: subject.counted(/^onepull_passed_bytes_total/),
       explainedBytes: explained,
-      wasRestarted: subject.lives > 1,
     });
   }
 
@@ -220,11 +221,12 @@ export class Inquest {
     if (warm === undefined || end === undefined || this.#isNoMoreThanWarm(end)) return [];
     const known = new Set(warm.names);
     const files = end.names.filter((name) => !known.has(name));
-    return [`${end.sockets} sockets (${warm.sockets} when warm)`, ...files];
+    return [`${end.sockets} sockets (${warm.sockets} when warm), ${end.content} files of content`, ...files];
   }
 
   #isNoMoreThanWarm(now: Descriptors): boolean {
     const warm = this.#warm;
+    if (now.content > mostIdleContent) return false;
     return warm === undefined || (now.files <= warm.files && now.sockets <= warm.sockets && now.others <= warm.others);
   }
 
@@ -260,8 +262,8 @@ export class Inquest {
   }
 }
 
-function plain({ files, sockets, others }: Descriptors): OpenFiles {
-  return { files, sockets, others };
+function plain({ files, content, sockets, others }: Descriptors): OpenFiles {
+  return { files, content, sockets, others };
 }
 
 interface FilesByDigest {

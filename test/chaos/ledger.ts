@@ -17,6 +17,7 @@ export interface FailureEntry extends RequestFailure {
 
 export interface OpenFiles {
   readonly files: number;
+  readonly content: number;
   readonly sockets: number;
   readonly others: number;
 }

@@ -66,7 +66,8 @@ function rows(ledger: Ledger): readonly (readonly [string, string])[] {
 }
 
 function open(files: OpenFiles | undefined): string {
-  return files === undefined ? 'unknown' : `${files.files} files, ${files.sockets} sockets, ${files.others} others`;
+  if (files === undefined) return 'unknown';
+  return `${files.files} files, ${files.content} of content, ${files.sockets} sockets, ${files.others} others`;
 }
 
 function failureCounts(failures: readonly FailureEntry[]): Readonly<Record<string, number>> {

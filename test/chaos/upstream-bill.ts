@@ -14,8 +14,6 @@ export interface BillFacts {
   readonly streamedBytes: number;
   /** By kind of fault: what it made necessary to fetch again, at most. */
   readonly explainedBytes: Readonly<Record<string, number>>;
-  /** In a life's last moments more may be received than is counted. */
-  readonly wasRestarted: boolean;
 }
 
 /** Bytes from upstream over bytes that were needed. */
@@ -28,7 +26,7 @@ export interface UpstreamBill {
   readonly neededBytes: number;
   readonly streamedBytes: number;
   readonly explainedBytes: Readonly<Record<string, number>>;
-  /** Received (sent, where onepull was restarted), less what was needed and what is explained. */
+  /** Received, less what was needed and what is explained. */
   readonly unexplainedBytes: number;
   /** What was fetched most beyond need. */
   readonly worst: readonly BillRow[];
@@ -41,9 +39,13 @@ const worstShown = 10;
  *
  * How much was streamed is onepull's own word: readers who are further apart than a window of memory have a transfer each,
  * and one who leaves has had a part. It is never taken for more than was sent beyond what came into the store.
+ *
+ * What was sent and not received is no cost of onepull's asking twice: it was lost in kernels, up to some megabytes with each
+ * connection that broke or was given up, which in a run of thousands of faults makes gigabytes. What came in the last moments
+ * of a life that was ended is not counted, although what it completed is: with restarts the bill is a little too low.
  */
 export function upstreamBill(facts: BillFacts): UpstreamBill {
-  const { rows, receivedBytes, explainedBytes, wasRestarted } = facts;
+  const { rows, receivedBytes, explainedBytes } = facts;
   const sentBytes = sum(rows.map((row) => row.sentBytes));
   const streamedBytes = Math.min(facts.streamedBytes, sum(rows.map((row) => Math.max(0, beyond(row)))));
   const neededBytes = sum(rows.map(({ arrivals, sizeBytes }) => arrivals * sizeBytes)) + streamedBytes;
@@ -54,7 +56,7 @@ export function upstreamBill(facts: BillFacts): UpstreamBill {
     neededBytes,
     streamedBytes,
     explainedBytes,
-    unexplainedBytes: (wasRestarted ? sentBytes : receivedBytes) - neededBytes - explained,
+    unexplainedBytes: receivedBytes - neededBytes - explained,
     worst: rows.toSorted((a, b) => beyond(b) - beyond(a)).slice(0, worstShown),
   };
 }

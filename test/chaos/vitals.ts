@@ -3,9 +3,11 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 /** What a process has open, by sort. */
 export interface Descriptors {
   readonly files: number;
+  /** Files of the store that are what their name says, which stay open for the next reader: none that has left it. */
+  readonly content: number;
   readonly sockets: number;
   readonly others: number;
-  /** Files by name, for whoever looks for the leak. */
+  /** Files by name, without content, for whoever looks for the leak. */
   readonly names: readonly string[];
 }
 
@@ -22,9 +24,11 @@ export async function descriptorsOf(pid: number): Promise<Descriptors | undefine
   if (numbers === undefined) return undefined;
   const links = await Promise.all(numbers.map((number) => readlink(`${folder}/${number}`).catch(() => undefined)));
   const targets = links.filter((target) => target !== undefined);
-  const names = targets.filter((target) => target.startsWith('/') && !target.startsWith('/dev/'));
+  const files = targets.filter((target) => target.startsWith('/') && !target.startsWith('/dev/'));
+  const names = files.filter((target) => !/\/blobs\/\w+\/[0-9a-f]+$/.test(target));
+  const content = files.length - names.length;
   const sockets = targets.filter((target) => target.startsWith('socket:')).length;
-  return { files: names.length, sockets, others: targets.length - names.length - sockets, names };
+  return { files: names.length, content, sockets, others: targets.length - files.length - sockets, names };
 }
 
 /** Every sample of a page in Prometheus's text format, by name and labels as written. */
