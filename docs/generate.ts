@@ -165,6 +165,8 @@ const errorMeanings: Readonly<Record<ErrorCode, string>> = {
   STORAGE_FAILED: 'The disk failed.',
   STORAGE_LOCKED: 'Another process uses the folder.',
   OVERLOADED: 'A configured bound is reached, such as `server.maxResponses`.',
+  CLUSTER_UNAVAILABLE:
+    'The engine that nodes share does not answer. Never told to a client: the node pulls on its own.',
   SHUTTING_DOWN: 'This node is stopping.',
   LISTEN_FAILED: 'The address cannot be listened on.',
   CONFIG_INVALID: 'The configuration is wrong: `onepull check` says how.',

@@ -40,6 +40,8 @@ const table = {
   STORAGE_FAILED: { status: 500, oci: 'UNKNOWN', retryable: true },
   STORAGE_LOCKED: { status: 503, oci: 'UNAVAILABLE', retryable: false },
   OVERLOADED: { status: 503, oci: 'UNAVAILABLE', retryable: true },
+  /** Of the engine that nodes share: for ourselves, never a client's business (P11). */
+  CLUSTER_UNAVAILABLE: { status: 503, oci: 'UNAVAILABLE', retryable: true },
   SHUTTING_DOWN: { status: 503, oci: 'UNAVAILABLE', retryable: true },
   LISTEN_FAILED: { status: 500, oci: 'UNKNOWN', retryable: false },
   CONFIG_INVALID: { status: 500, oci: 'UNKNOWN', retryable: false },

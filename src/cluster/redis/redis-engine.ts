@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import { Cluster, Redis } from 'ioredis';
+import type { Clock } from '../../core/clock.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Channels } from '../../telemetry/channels.ts';
+import { type EngineAddress, type EngineTls, engineName, readEngineTls } from './engine-address.ts';
+import type { ScriptEngine } from './redis-coordinator.ts';
+import type { Script } from './scripts.ts';
+
+export interface RedisEngineDeps {
+  readonly clock: Clock;
+  readonly channels: Pick<Channels, 'notice'>;
+}
+
+export interface RedisEngineOptions {
+  readonly address: EngineAddress;
+  /** Instead of what the address says. */
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly tls?: EngineTls | undefined;
+  /** A call that takes longer is given up: what waits for it goes on without. */
+  readonly timeoutMs: number;
+  /** So long nobody waits for an engine that did not answer: meanwhile one call at a time finds out whether it does again. */
+  readonly restMs: number;
+}
+
+export interface EngineHealth {
+  readonly isUp: boolean;
+  /** Since when, in ms since the epoch; undefined: it was not asked yet. */
+  readonly sinceMs: number | undefined;
+  /** Why it is not. */
+  readonly error: string | undefined;
+}
+
+export const redisEngineDefaults = { timeoutMs: 80, restMs: 1000 } as const;
+
+const reconnectMs = { least: 50, most: 1000 } as const;
+
+/**
+ * The connection to Redis or Valkey.
+ *
+ * Invariants
+ * - `run` settles within `timeoutMs`, whatever the engine does; while there is no connection it rejects at once. Nothing is
+ *   queued for later: what was to be said then is old by the time it could be.
+ * - After a failure all calls are rejected at once for `restMs`, but for one at a time that finds out: an engine that hangs
+ *   costs one waiter its patience, not everybody.
+ * - A call that was given up may still be carried out. Scripts are such that this harms nobody.
+ */
+export class RedisEngine implements ScriptEngine {
+  readonly #clock: Clock;
+  readonly #channels: RedisEngineDeps['channels'];
+  readonly #options: RedisEngineOptions;
+  readonly #client: Redis | Cluster;
+  readonly #firstReady: Promise<void>;
+  readonly #shas = new Map<Script, string>();
+  #health: EngineHealth = { isUp: true, sinceMs: undefined, error: undefined };
+  #restsUntilMs = 0;
+  #isTrying = false;
+
+  constructor(deps: RedisEngineDeps, options: RedisEngineOptions) {
+    this.#clock = deps.clock;
+    this.#channels = deps.channels;
+    this.#options = options;
+    this.#client = connect(options);
+    // It says each failed attempt to connect; what counts is what becomes of calls.
+    this.#client.on('error', () => {});
+    this.#firstReady = new Promise((resolve) => this.#client.once('ready', resolve));
+  }
+
+  get health(): EngineHealth {
+    return this.#health;
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const isTrial = !this.#health.isUp;
+    if (isTrial && (this.#isTrying || this.#clock.monotonic() < this.#restsUntilMs)) throw this.#unavailable();
+    if (isTrial) this.#isTrying = true;
+    try {
+      const reply = await this.#bounded(this.#evaluate(script, keys, args));
+      this.#answered();
+      return reply;
+    } catch (error) {
+      this.#failed(error instanceof Error ? error.message : String(error));
+      throw this.#unavailable(error);
+    } finally {
+      if (isTrial) this.#isTrying = false;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client.disconnect();
+  }
+
+  async #evaluate(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const client = this.#client;
+    const isFirst = this.#health.sinceMs === undefined;
+    if (isFirst) await this.#firstReady;
+    if (client.status !== 'ready') throw new Error(`there is no connection (${client.status})`);
+    try {
+      return await client.evalsha(this.#sha(script), keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return client.eval(script.lua, keys.length, ...keys, ...args);
+    }
+  }
+
+  #sha(script: Script): string {
+    let sha = this.#shas.get(script);
+    if (sha === undefined) {
+      sha = createHash('sha1').update(script.lua).digest('hex');
+      this.#shas.set(script, sha);
+    }
+    return sha;
+  }
+
+  #bounded<T>(call: Promise<T>): Promise<T> {
+    const { timeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)));
+      call.then(resolve, reject).finally(() => timer.clear());
+    });
+  }
+
+  #answered(): void {
+    const { isUp, sinceMs } = this.#health;
+    if (isUp && sinceMs !== undefined) return;
+    this.#health = { isUp: true, sinceMs: this.#clock.now(), error: undefined };
+    if (!isUp) this.#say('info', 'the engine answers again: nodes share their pulls', 'cluster-up', undefined);
+  }
+
+  #failed(error: string): void {
+    this.#restsUntilMs = this.#clock.monotonic() + this.#options.restMs;
+    const wasUp = this.#health.isUp;
+    this.#health = { isUp: false, sinceMs: wasUp ? this.#clock.now() : this.#health.sinceMs, error };
+    if (wasUp) this.#say('warn', 'the engine does not answer: this node pulls on its own', 'cluster-down', error);
+  }
+
+  #say(level: 'info' | 'warn', message: string, event: string, error: string | undefined): void {
+    const engine = engineName(this.#options.address);
+    this.#channels.notice.publish({
+      level,
+      message,
+      fields: { event, engine, ...(error === undefined ? {} : { error }) },
+    });
+  }
+
+  #unavailable(cause?: unknown): AppError {
+    const message = `the engine does not answer: ${this.#health.error ?? 'it was not reached yet'}`;
+    return new AppError('CLUSTER_UNAVAILABLE', message, { cause });
+  }
+}
+
+function connect(options: RedisEngineOptions): Redis | Cluster {
+  const { address, timeoutMs } = options;
+  const { kind, hosts, master, isTls, database: db } = address;
+  const tls = readEngineTls(options.tls ?? {});
+  const retryStrategy = (times: number) => Math.min(reconnectMs.most, reconnectMs.least * 2 ** Math.min(times, 10));
+  const common = {
+    ...(isTls ? { tls } : {}),
+    ...signIn(options.username ?? address.username, options.password ?? address.password),
+    db,
+    connectionName: 'onepull',
+    connectTimeout: 2000,
+    // A connection over which nothing comes back is a dead one, though nobody said so.
+    socketTimeout: Math.max(5000, 10 * timeoutMs),
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // The replica of a moment ago, or the primary of one: the next connection finds out.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  };
+  if (kind === 'cluster') {
+    return new Cluster([...hosts], {
+      redisOptions: common,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: retryStrategy,
+      // Names that the certificates know must not become addresses.
+      dnsLookup: (name, callback) => callback(null, name),
+    });
+  }
+  if (kind === 'single') return new Redis({ ...common, ...hosts[0], retryStrategy });
+  const sentinels = { sentinels: [...hosts], name: master ?? '', sentinelRetryStrategy: retryStrategy };
+  const secured = isTls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {};
+  return new Redis({ ...common, ...sentinels, ...secured, retryStrategy });
+}
+
+function signIn(username: string | undefined, password: string | undefined): { username?: string; password?: string } {
+  return { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+}

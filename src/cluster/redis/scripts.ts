@@ -1,0 +1,217 @@
+/** A script that runs in the engine, at once and alone. */
+export interface Script {
+  readonly name: string;
+  readonly lua: string;
+}
+
+const time = `
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+`;
+
+const words = `
+local function set(text)
+  local found = {}
+  for word in string.gmatch(text, '%S+') do found[word] = true end
+  return found
+end
+`;
+
+/** Lets a key live as long as any of what is in it counts. */
+const outlive = `
+local function outlive(key, ms)
+  if redis.call('PTTL', key) < tonumber(ms) then redis.call('PEXPIRE', key, ms) end
+end
+`;
+
+/** KEYS members, pauses. ARGV id, its facts and load as JSON, staleMs. Replies with members as JSON and silence in turns, then pauses. */
+export const beatScript: Script = {
+  name: 'beat',
+  lua: `${time}
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ n = ARGV[2], t = now }))
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local members, pauses = {}, {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local member = cjson.decode(all[i + 1])
+  if now - member.t > tonumber(ARGV[3]) then
+    redis.call('HDEL', KEYS[1], all[i])
+  else
+    members[#members + 1] = member.n
+    members[#members + 1] = tostring(now - member.t)
+  end
+end
+all = redis.call('HGETALL', KEYS[2])
+for i = 1, #all, 2 do
+  local pause = cjson.decode(all[i + 1])
+  if pause.u > now then
+    pauses[#pauses + 1] = pause.n
+    pauses[#pauses + 1] = tostring(pause.u - now)
+  else
+    redis.call('HDEL', KEYS[2], all[i])
+  end
+end
+return { members, pauses }
+`,
+};
+
+/** KEYS pauses. ARGV field, the pause as JSON, leftMs. */
+export const pauseScript: Script = {
+  name: 'pause',
+  lua: `${time}${outlive}
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+local untilMs = now + tonumber(ARGV[3])
+if known and cjson.decode(known).u >= untilMs then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ n = ARGV[2], u = untilMs }))
+outlive(KEYS[1], ARGV[3])
+return 1
+`,
+};
+
+/**
+ * KEYS lease, holders. ARGV id, zone, address, protocol, prefixBytes, sizeBytes, parents, token, seeks, avoid, gone, a fresh
+ * token, leaseMs, staleMs, maxChildren. What chooses the holder says the same as `chooseHolder` (routing/holder-choice.ts), of
+ * which the reasons stand there.
+ */
+export const visitScript: Script = {
+  name: 'visit',
+  lua: `${time}${words}${outlive}
+local id, zone, prefix, parents, token = ARGV[1], ARGV[2], tonumber(ARGV[5]), ARGV[7], ARGV[8]
+local seeks, avoid, gone, most = ARGV[9] == '1', set(ARGV[10]), set(ARGV[11]), tonumber(ARGV[15])
+
+local holders = {}
+local all = redis.call('HGETALL', KEYS[2])
+for i = 1, #all, 2 do
+  local holder = cjson.decode(all[i + 1])
+  if holder.u <= now then redis.call('HDEL', KEYS[2], all[i]) else holders[all[i]] = holder end
+end
+
+local lease = redis.call('GET', KEYS[1])
+local leader = lease and string.match(lease, '%S+')
+if leader and gone[leader] then lease, leader = false, false end
+
+local function note()
+  local entry = { z = zone, a = ARGV[3], v = ARGV[4], p = prefix, s = ARGV[6], c = 0, f = parents, u = now + tonumber(ARGV[14]) }
+  redis.call('HSET', KEYS[2], id, cjson.encode(entry))
+  outlive(KEYS[2], ARGV[14])
+end
+local function lead(with)
+  redis.call('SET', KEYS[1], with, 'PX', ARGV[13])
+  return { 'leads', with }
+end
+
+local own = ''
+if leader == id then own = lease elseif not lease then own = token end
+if own ~= '' and (seeks or token == own) then
+  note()
+  return lead(own)
+end
+if not seeks then
+  note()
+  return { 'noted' }
+end
+
+local children, above = {}, {}
+for node, holder in pairs(holders) do
+  above[node] = {}
+  if node ~= id then
+    for parent in string.gmatch(holder.f, '%S+') do
+      children[parent] = (children[parent] or 0) + 1
+      if holder.c == 0 then above[node][#above[node] + 1] = parent end
+    end
+  end
+end
+local function depth_of(node)
+  local depth, level, seen = 0, { node }, { [node] = true }
+  while depth < 64 do
+    local up = {}
+    for _, name in ipairs(level) do
+      for _, parent in ipairs(above[name] or {}) do
+        if parent == id then return nil end
+        if not seen[parent] and holders[parent] then
+          seen[parent] = true
+          up[#up + 1] = parent
+        end
+      end
+    end
+    if #up == 0 then return depth end
+    level, depth = up, depth + 1
+  end
+  return depth
+end
+local best, cost, behind
+for node, holder in pairs(holders) do
+  local has = children[node] or 0
+  local depth = nil
+  if node ~= id and not avoid[node] and has < most then depth = depth_of(node) end
+  if depth then
+    local is_behind = holder.c == 0 and holder.p < prefix
+    local costs = (holder.z == zone and 0 or 1000000) + (is_behind and 100000 or 0) + has * 32 + depth
+    if not best or costs < cost or (costs == cost and node < best) then best, cost, behind = node, costs, is_behind end
+  end
+end
+if best and (lease or not behind) then
+  if not set(parents)[best] then parents = parents == '' and best or parents .. ' ' .. best end
+  note()
+  local holder = holders[best]
+  return { 'follows', best, holder.z, holder.a, holder.v, tostring(holder.p), holder.s, tostring(holder.c) }
+end
+note()
+if lease then return { 'waits', leader } end
+return lead(ARGV[12])
+`,
+};
+
+/** KEYS lease, holders. ARGV id, token, isComplete, zone, address, protocol, holderMs. */
+export const leaveScript: Script = {
+  name: 'leave',
+  lua: `${time}${outlive}
+if ARGV[2] ~= '' and redis.call('GET', KEYS[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end
+local known = redis.call('HGET', KEYS[2], ARGV[1])
+local entry = known and cjson.decode(known)
+if ARGV[3] == '1' then
+  local size = entry and entry.s or ''
+  local full = { z = ARGV[4], a = ARGV[5], v = ARGV[6], p = tonumber(size) or 0, s = size, c = 1, f = '', u = now + tonumber(ARGV[7]) }
+  redis.call('HSET', KEYS[2], ARGV[1], cjson.encode(full))
+  outlive(KEYS[2], ARGV[7])
+elseif entry and entry.c == 0 then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+end
+return 0
+`,
+};
+
+/** KEYS holders. ARGV id, sizeBytes, zone, address, protocol, holderMs. */
+export const announceScript: Script = {
+  name: 'announce',
+  lua: `${time}${outlive}
+local full = { z = ARGV[3], a = ARGV[4], v = ARGV[5], p = tonumber(ARGV[2]), s = ARGV[2], c = 1, f = '', u = now + tonumber(ARGV[6]) }
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(full))
+outlive(KEYS[1], ARGV[6])
+return 0
+`,
+};
+
+/** KEYS told, lock. ARGV maxAgeMs, a fresh token, leaseMs. */
+export const claimScript: Script = {
+  name: 'claim',
+  lua: `${time}
+local told = redis.call('GET', KEYS[1])
+if told then
+  local record = cjson.decode(told)
+  if now - record.t <= tonumber(ARGV[1]) then return { 'known', record.v, tostring(now - record.t) } end
+end
+if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return { 'mine', ARGV[2] } end
+return { 'theirs', tostring(redis.call('PTTL', KEYS[2])) }
+`,
+};
+
+/** KEYS told, lock. ARGV token, value, keepMs; without a value: the lock alone is given up. */
+export const settleScript: Script = {
+  name: 'settle',
+  lua: `${time}
+if ARGV[2] then redis.call('SET', KEYS[1], cjson.encode({ v = ARGV[2], t = now }), 'PX', ARGV[3]) end
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return 0
+`,
+};

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { chooseHolder, type HolderAsk, type HolderFacts } from './holder-choice.ts';
+
+const ask: HolderAsk = { node: 'me', zone: undefined, prefixBytes: 0, avoid: [], maxChildren: 2 };
+
+function holder(node: string, facts: Partial<HolderFacts> = {}): HolderFacts {
+  return { node, zone: undefined, prefixBytes: 0, isComplete: false, parents: [], ...facts };
+}
+
+describe('whom to read a blob from', () => {
+  const chosen = (holders: readonly HolderFacts[], more: Partial<HolderAsk> = {}) =>
+    chooseHolder({ ...ask, ...more }, holders)?.node;
+
+  it('nobody where there is nobody else', () => {
+    assert.equal(chosen([]), undefined);
+    assert.equal(chosen([holder('me')]), undefined);
+  });
+
+  it('the own zone comes before all else', () => {
+    const near = holder('near', { zone: 'west', parents: ['far'] });
+    assert.equal(chosen([holder('far', { isComplete: true }), near], { zone: 'west' }), 'near');
+  });
+
+  it('who is not behind comes before who has few children', () => {
+    const holders = [holder('ahead', { prefixBytes: 50 }), holder('child', { parents: ['ahead'] }), holder('behind')];
+    assert.equal(chosen(holders, { prefixBytes: 10 }), 'ahead');
+  });
+
+  it('chains grow before anybody has a second child, up to a length', () => {
+    const holders = [holder('n000')];
+    for (let count = 1; count < 80; count++) {
+      const parent = chosen(holders);
+      assert.ok(parent);
+      holders.push(holder(`n${String(count).padStart(3, '0')}`, { parents: [parent] }));
+    }
+    const children = new Map<string, number>();
+    for (const { parents } of holders)
+      for (const parent of parents) children.set(parent, (children.get(parent) ?? 0) + 1);
+    assert.equal(holders[31]?.parents[0], 'n030');
+    assert.ok(Math.max(...children.values()) <= 2);
+    assert.ok([...children.values()].filter((count) => count === 2).length <= 3);
+  });
+
+  it('those who have all of it share the children', () => {
+    const holders = [
+      holder('a', { isComplete: true }),
+      holder('b', { isComplete: true }),
+      holder('c', { parents: ['a'] }),
+    ];
+    assert.equal(chosen(holders, { avoid: ['c'] }), 'b');
+  });
+
+  it('who has as many children as allowed gets no more, and its own place counts for none', () => {
+    const full = [holder('a'), holder('b', { parents: ['a'] }), holder('c', { parents: ['a'] })];
+    assert.equal(chosen(full, { avoid: ['b', 'c'] }), undefined);
+    assert.equal(chosen([...full.slice(0, 2), holder('me', { parents: ['a'] })], { avoid: ['b'] }), 'a');
+  });
+
+  it('nobody who reads from this node, directly or by others, unless it has all of it', () => {
+    const below = [holder('me'), holder('b', { parents: ['me'] }), holder('c', { parents: ['x', 'b'] }), holder('x')];
+    assert.equal(chosen(below), 'x');
+    assert.equal(chosen(below, { avoid: ['x'] }), undefined);
+    const done = below.map((one) => (one.node === 'c' ? { ...one, isComplete: true } : one));
+    assert.equal(chosen(done, { avoid: ['x'] }), 'c');
+  });
+
+  it('rings that there are already end nothing', () => {
+    assert.ok(chosen([holder('a', { parents: ['b'] }), holder('b', { parents: ['a'] })]));
+  });
+});
