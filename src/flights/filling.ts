@@ -29,7 +29,8 @@ const replanAfterMs = 250;
  *
  * Invariants
  * - Feeds are opened by `#plan` alone, never while it pauses, never after it is over (complete, given up or stopped).
- * - While it is not over there is a feed or a pause: whatever ends one looks for what comes next.
+ * - While it is not over there is a feed, a pause, or all sources are held back (`FillShare`): whatever ends that looks for
+ *   what comes next.
  * - A feed that fails beside others of its source only costs its range; otherwise the source has a fault, and another one
  *   or the same after a pause goes on at the first missing byte.
  * - After `stop` has resolved nothing writes to the body's storage any more.
@@ -113,11 +114,14 @@ export class Filling implements FeedListener {
     this.#look();
   }
 
-  /** Somebody joined, perhaps with another source: a pause is for the sake of those that failed, and of who can wait. */
+  /** Somebody joined, perhaps with another source, or others may be asked now than before: a pause is for the sake of those that failed, and of who can wait. */
   joined(): void {
     if (this.#over) return;
     this.#asks.start();
-    if (!this.#pause.isOn) return;
+    if (!this.#pause.isOn) {
+      if (this.#feeds.size === 0) this.#look();
+      return;
+    }
     const next = this.#pause.reconsider();
     if (next === 'never' && this.#feeds.size === 0) this.#giveUp();
     else if (next !== 'later') this.#look();

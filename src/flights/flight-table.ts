@@ -71,6 +71,12 @@ export class FlightTable implements AsyncDisposable {
     }
   }
 
+  /** Joins the flight for the digest, if there is one, without bringing a source. */
+  follow(digest: Digest, range: Interval | undefined): FlightReader | undefined {
+    const flight = this.#flights.get(digest);
+    return flight?.over === false ? flight.join([], range) : undefined;
+  }
+
   /** Whether there is a flight that can be joined now: one that is over only has not been put away yet. */
   has(digest: Digest): boolean {
     return this.#flights.get(digest)?.over === false;

@@ -5,6 +5,7 @@ import { AppError, asAppError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
 import type { Channels, FlightEvent as PublishedEvent } from '../telemetry/channels.ts';
 import type { FillBody } from './fill-body.ts';
+import type { FillShare, FillShareHost, FillSharing } from './fill-share.ts';
 import { Filling } from './filling.ts';
 import type { FillingHost, FillingOptions, Want } from './filling-host.ts';
 import { FlightReader, type ReaderHost } from './flight-reader.ts';
@@ -20,6 +21,8 @@ export interface FlightDeps extends OpenBodyDeps {
   readonly clock: Clock;
   readonly channels: Channels;
   readonly retry: RetryPolicy;
+  /** Other nodes that want the same blobs. Left out: there are none. */
+  readonly sharing?: FillSharing | undefined;
 }
 
 export interface FlightOptions extends FillingOptions, OpenBodyOptions {
@@ -46,7 +49,7 @@ export interface FlightOptions extends FillingOptions, OpenBodyOptions {
  * first missing byte); the process at any time (the storage's record lets a later flight go on). The storage may fail: then
  * the flight fails, and says so to every reader.
  */
-export class Flight implements FillingHost, ReaderHost {
+export class Flight implements FillingHost, ReaderHost, FillShareHost {
   readonly digest: Digest;
   readonly settled: Promise<void>;
   /** Resolves if it ends without the content, readers or none. Wrong bodies that it makes good, and parking, are no such end. */
@@ -57,6 +60,7 @@ export class Flight implements FillingHost, ReaderHost {
   readonly #startedAtMs: number;
   readonly #startedMs: number;
   readonly #roster: SourceRoster;
+  readonly #share: FillShare | undefined;
   readonly #readers = new Set<FlightReader>();
   readonly #meter: RateMeter;
   readonly #deadline: Timer;
@@ -67,6 +71,7 @@ export class Flight implements FillingHost, ReaderHost {
   #filling: Filling | undefined;
   /** The opening under way, with the closing of the body before it. */
   #opening: Promise<void> | undefined;
+  #opens = 0;
   #badBodies = 0;
   #receivedBytes = 0;
   #earlierAttempts = 0;
@@ -80,7 +85,8 @@ export class Flight implements FillingHost, ReaderHost {
     this.#startedAtMs = deps.clock.now();
     this.#startedMs = deps.clock.monotonic();
     this.#meter = new RateMeter(deps.clock);
-    this.#roster = new SourceRoster(deps.clock);
+    this.#share = deps.sharing?.share(digest);
+    this.#roster = new SourceRoster(deps.clock, this.#share);
     this.settled = this.#settle.promise;
     this.failed = this.#failure.promise;
     this.#deadline = deps.clock.after(options.deadlineMs, () => {
@@ -112,7 +118,7 @@ export class Flight implements FillingHost, ReaderHost {
   join(sources: readonly Source[], range: Interval | undefined): FlightReader {
     for (const source of sources) this.#roster.add(source);
     const nowMs = this.#deps.clock.monotonic();
-    const reader = new FlightReader(this, this.body?.sizeBytes ?? this.#size.sizeBytes, range, nowMs);
+    const reader = new FlightReader(this, this.sizeBytes, range, nowMs);
     this.#readers.add(reader);
     this.#readersEver++;
     if (this.body?.verified === true) reader.readOf(this.body);
@@ -172,7 +178,9 @@ export class Flight implements FillingHost, ReaderHost {
       { body, size: this.#size, roster: this.#roster, host: this, clock, retry },
       this.#options,
     );
+    const isFirst = this.#opens++ === 0;
     this.#move({ type: 'opened', body });
+    if (isFirst) this.#share?.start(this);
     this.#filling.start();
   }
 
@@ -256,6 +264,29 @@ export class Flight implements FillingHost, ReaderHost {
     this.#deps.channels.retry.publish({ upstream: source.origin, kind: 'blob', cause: cause.code, failover });
   }
 
+  // --- other nodes (FillShareHost) ----------------------------------------------------------------------------------
+
+  get prefixBytes(): number {
+    return this.body?.filled.endFrom(0) ?? 0;
+  }
+
+  get filledBytes(): number {
+    return this.body?.filled.bytes ?? 0;
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.body?.sizeBytes ?? this.#size.sizeBytes;
+  }
+
+  offer(source: Source): void {
+    this.#roster.add(source);
+    this.changed();
+  }
+
+  changed(): void {
+    if (this.#state.phase === 'filling') this.#filling?.joined();
+  }
+
   // --- verifying ---------------------------------------------------------------------------------------------------
 
   /**
@@ -268,7 +299,10 @@ export class Flight implements FillingHost, ReaderHost {
     this.#move({ type: 'matched' });
     this.#commit(body)
       .then(
-        () => this.#publish('done', this.#roster.names.join(', ')),
+        () => {
+          this.#share?.end(true);
+          this.#publish('done', this.#roster.names.join(', '));
+        },
         (error) => this.#publish('failed', undefined, asAppError(error)),
       )
       .then(() => {
@@ -305,6 +339,7 @@ export class Flight implements FillingHost, ReaderHost {
   /** Leaves nothing behind but what readers hold. */
   async #end(body: FillBody | undefined, discard: boolean): Promise<void> {
     this.#deadline.clear();
+    this.#share?.end(false);
     if (body !== undefined) await this.#closeBody(body, discard);
     else await this.#opening;
     this.#settle.resolve();
@@ -327,15 +362,14 @@ export class Flight implements FillingHost, ReaderHost {
   // --- in plain sight ----------------------------------------------------------------------------------------------
 
   snapshot(): FlightSnapshot {
-    const body = this.body;
     const feeds = [...(this.#filling?.feeds ?? [])];
     const waitingFor = this.#waitingFor();
     return {
       digest: this.digest,
       state: waitingFor === undefined ? shownState(this.#state) : 'waiting',
       waitingFor,
-      sizeBytes: body?.sizeBytes ?? this.#size.sizeBytes,
-      filledBytes: body?.filled.bytes ?? 0,
+      sizeBytes: this.sizeBytes,
+      filledBytes: this.filledBytes,
       ranges: feeds.map(({ source, start, nextOffset }) => ({ source: source.name, start, nextOffset })),
       waiters: this.#readers.size,
       sources: this.#roster.names,
@@ -350,15 +384,17 @@ export class Flight implements FillingHost, ReaderHost {
 
   #waitingFor(): string | undefined {
     if (this.#state.phase === 'opening') return 'the store';
-    return this.#state.phase === 'filling' ? this.#filling?.waitingFor : undefined;
+    if (this.#state.phase !== 'filling') return undefined;
+    const isHeld = this.#filling?.feeds.size === 0 && this.#roster.isHeld;
+    return isHeld ? this.#share?.waitingFor : this.#filling?.waitingFor;
   }
 
   #publish(event: PublishedEvent['event'], source?: string, error?: AppError): void {
     this.#deps.channels.flight.publish({
       digest: this.digest,
       event,
-      sizeBytes: this.body?.sizeBytes ?? this.#size.sizeBytes,
-      filledBytes: this.body?.filled.bytes ?? 0,
+      sizeBytes: this.sizeBytes,
+      filledBytes: this.filledBytes,
       waiters: this.#readers.size,
       readers: this.#readersEver,
       source,

@@ -63,7 +63,7 @@ export class RetryPause {
     this.#failingSinceMs = undefined;
   }
 
-  /** After a failure: whether to ask again now, or later (there is a pause now), or never. */
+  /** After a failure: whether to ask again now, or later (there is a pause now, or all are held back), or never. */
   after(error: AppError): 'now' | 'later' | 'never' {
     this.#lastError = error;
     const { roster, clock } = this.#deps;
@@ -72,7 +72,7 @@ export class RetryPause {
       this.clear();
       return 'now';
     }
-    if (roster.next() === undefined) return 'never';
+    if (roster.next() === undefined) return roster.isHeld ? 'later' : 'never';
     this.#failuresInRow++;
     return this.rest();
   }
@@ -81,7 +81,7 @@ export class RetryPause {
   rest(): 'now' | 'later' | 'never' {
     const { roster, retry, patienceMs } = this.#deps;
     const next = roster.next();
-    if (next === undefined) return 'never';
+    if (next === undefined) return roster.isHeld ? 'later' : 'never';
     const nowMs = this.#deps.clock.monotonic();
     const restMs = roster.restMs(next);
     const patience = Math.max(0, patienceMs());

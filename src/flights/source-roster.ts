@@ -18,6 +18,11 @@ interface Entry {
   restsUntilMs: number;
 }
 
+/** Who may be asked at this moment, whatever else is known of them. Left out: all. */
+export interface SourceGate {
+  allows(source: Source): boolean;
+}
+
 /**
  * The sources that a flight may read from, and which to ask next.
  *
@@ -30,12 +35,14 @@ interface Entry {
  */
 export class SourceRoster {
   readonly #clock: Clock;
+  readonly #gate: SourceGate | undefined;
   readonly #entries = new Map<string, Entry>();
   #failures = 0;
   #isLastResort = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, gate?: SourceGate) {
     this.#clock = clock;
+    this.#gate = gate;
   }
 
   /** Returns whether it is a new one. */
@@ -69,7 +76,12 @@ export class SourceRoster {
     return [...new Set([...this.#entries.values()].map(({ source }) => source.origin))].join(', ');
   }
 
-  /** The one to ask. Undefined where all have refused. It may rest: then all do that are not set aside. */
+  /** Nobody may be asked now, though not all have refused: whoever keeps them back says when. */
+  get isHeld(): boolean {
+    return this.next() === undefined && [...this.#entries.values()].some(({ refusal }) => refusal === undefined);
+  }
+
+  /** The one to ask. Undefined where all have refused, or are held back. It may rest: then all do that are not set aside. */
   next(): Source | undefined {
     return this.#best(() => true);
   }
@@ -126,8 +138,10 @@ export class SourceRoster {
     if (entry === undefined) return;
     entry.faults++;
     entry.lastFailure = { error, order: ++this.#failures };
-    if (!error.retryable) entry.refusal = error;
+    // What is not there today may be there in a moment, on a node that brings it too.
+    if (!error.retryable && source.isPeer !== true) entry.refusal = error;
     this.rests(source, error);
+    source.failed?.(error);
   }
 
   /** It asked for a rest, if `error` says so; that is no fault. */
@@ -169,6 +183,8 @@ export class SourceRoster {
       if (lastFailure === undefined) continue;
       const restMs = this.restMs(source);
       const error = restMs > 0 ? withRest(lastFailure.error, restMs) : lastFailure.error;
+      // Of a node that did not work out only those hear who have heard of nobody else.
+      if (source.isPeer === true && told !== undefined) continue;
       const isLimited = error.code === 'UPSTREAM_RATE_LIMITED' && restMs > 0;
       const candidate = { error, rank: rankOf(error, isLimited), order: isLimited ? -restMs : lastFailure.order };
       const isBetter =
@@ -205,6 +221,7 @@ export class SourceRoster {
     const isLastResort = this.#isLastResort || !this.#hasHonest();
     for (const entry of this.#entries.values()) {
       if (entry.refusal !== undefined || entry.isSetAside !== isLastResort || !isEligible(entry)) continue;
+      if (this.#gate?.allows(entry.source) === false) continue;
       if (best === undefined || this.#isBetter(entry, best)) best = entry;
     }
     return best?.source;

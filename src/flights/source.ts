@@ -18,6 +18,10 @@ export interface Source {
   open(request: SourceRequest, signal: AbortSignal): Promise<SourceBody>;
   /** What it delivered turned out to be wrong (P4). */
   discredit(error: AppError): void;
+  /** Another node: what becomes of it says nothing of the blob, which an upstream has or has not. */
+  readonly isPeer?: boolean;
+  /** Told what a flight holds against it: an attempt that failed, or a transfer that was too slow. */
+  failed?(error: AppError): void;
 }
 
 export interface SourceStanding {

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AppError } from '../core/errors.ts';
+import { sampleBytes } from '../store/testing/sample-content.ts';
+import { NodeWorld } from './testing/node-world.ts';
+
+const size = 20_000;
+const content = sampleBytes(7, size);
+
+function behaves(behaviour: string, body: (world: NodeWorld) => Promise<void>): void {
+  it(behaviour, async () => {
+    await using world = new NodeWorld(content);
+    await body(world);
+  });
+}
+
+async function pullOnAll(world: NodeWorld, names: readonly string[]) {
+  const nodes = names.map((name) => world.add(name));
+  // One after the other: the first one leads.
+  for (const node of nodes) {
+    await node.pull();
+    await world.settle();
+  }
+  return nodes;
+}
+
+describe('a blob that several nodes want', () => {
+  behaves('comes from upstream once, and from each to the next while it arrives', async (world) => {
+    const nodes = await pullOnAll(world, ['a', 'b', 'c', 'd']);
+    assert.deepEqual(
+      nodes.map(({ shares }) => shares[0]?.state),
+      ['leads', 'follows', 'follows', 'follows'],
+    );
+    await world.upstream(5000);
+    for (const { readers } of nodes) assert.equal(readers[0]?.position, 5000);
+    await world.finish();
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, size);
+    assert.ok(nodes.every(({ mostChildren }) => mostChildren <= 1));
+  });
+
+  behaves('is had from those that have it, without upstream', async (world) => {
+    await pullOnAll(world, ['a']);
+    await world.finish();
+    const later = world.add('b');
+    await later.pull();
+    await world.settle();
+    world.assertAllHave();
+    assert.equal(later.upstream.attempts.length, 0);
+  });
+
+  behaves('goes on where the leader died, at the first missing byte', async (world) => {
+    const [leader] = await pullOnAll(world, ['a', 'b', 'c', 'd']);
+    await world.upstream(7000);
+    await leader?.kill();
+    await world.finish();
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, size);
+  });
+
+  behaves('goes on where a node in the middle died', async (world) => {
+    const [, middle] = await pullOnAll(world, ['a', 'b', 'c', 'd']);
+    await world.upstream(7000);
+    await middle?.kill();
+    await world.finish();
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, size);
+  });
+
+  behaves('is pulled by each alone where there is no engine', async (world) => {
+    const nodes = ['a', 'b'].map((name) => world.add(name));
+    for (const node of nodes) {
+      node.coordinator.isCut = true;
+      await node.pull();
+    }
+    await world.finish();
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, 2 * size);
+  });
+
+  behaves('goes on as it is when the engine is lost in mid-pull, or forgets all', async (world) => {
+    const nodes = await pullOnAll(world, ['a', 'b', 'c']);
+    await world.upstream(5000);
+    for (const node of nodes) node.coordinator.isCut = true;
+    await world.pass(3000);
+    await world.upstream(5000);
+    for (const node of nodes) node.coordinator.isCut = false;
+    world.engine.forgetAll();
+    await world.pass(3000);
+    const late = world.add('late');
+    await late.pull();
+    await world.finish();
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, size);
+  });
+
+  behaves('is pulled beside a leader that cannot be reached, after a moment', async (world) => {
+    const leader = world.add('a');
+    const apart = world.add('b');
+    apart.unreachable.add(leader.facts.id);
+    await leader.pull();
+    await world.settle();
+    await apart.pull();
+    await world.pass(30_000);
+    assert.equal(apart.shares[0]?.state, 'alone');
+    await world.finish();
+    world.assertAllHave();
+  });
+
+  behaves('is had from another node where one sends what is wrong', async (world) => {
+    const [, liar] = await pullOnAll(world, ['a', 'b', 'c']);
+    assert.ok(liar);
+    liar.isLying = true;
+    await world.finish();
+    const [first, , last] = world.nodes;
+    assert.deepEqual([first?.readers[0]?.outcome, liar.readers[0]?.outcome], ['complete', 'complete']);
+    // Who has read of the wrong bytes is cut (P4); whoever comes again gets the right ones.
+    assert.ok(last?.readers[0]?.outcome instanceof AppError);
+    const again = await last.pull();
+    await world.finish();
+    assert.equal(again.outcome, 'complete');
+    assert.equal(world.upstreamBytes, size);
+  });
+
+  behaves('is had by the next one where the leader is refused for good', async (world) => {
+    const [leader, next] = await pullOnAll(world, ['a', 'b']);
+    leader?.upstream.asking[0]?.refuse(new AppError('UPSTREAM_DENIED', 'not for you'));
+    await world.settle();
+    assert.ok(leader?.readers[0]?.outcome instanceof AppError);
+    await world.finish();
+    assert.equal(next?.readers[0]?.outcome, 'complete');
+  });
+});
