@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { AppError } from '../core/errors.ts';
+import { Random } from '../flights/testing/random.ts';
+import { sampleBytes } from '../store/testing/sample-content.ts';
+import { NodeWorld, type TestNode } from './testing/node-world.ts';
+
+/**
+ * Random histories of nodes that share an engine: pulls that come at any time, nodes that die, that cannot reach the engine or
+ * each other, an engine that forgets, an upstream that breaks off. At the end all is made well: then everybody who lives has
+ * every byte, and nothing is left.
+ *
+ *   HISTORIES=5000 SEED=1 node --test src/pull/blob-share-histories.test.ts
+ */
+const histories = Number(process.env.HISTORIES ?? 60);
+const firstSeed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const steps = 25;
+
+class History {
+  readonly #random: Random;
+  readonly #world: NodeWorld;
+  readonly #log: string[] = [];
+  /** What may happen; a calm one has no excuse for a byte that comes twice. */
+  readonly #weather: {
+    readonly kills: boolean;
+    readonly engine: boolean;
+    readonly ways: boolean;
+    readonly cuts: boolean;
+  };
+
+  constructor(seed: number) {
+    const random = new Random(seed);
+    this.#random = random;
+    this.#world = new NodeWorld(sampleBytes(seed, random.below(15_000)));
+    const isRough = random.chance(0.75);
+    const may = () => isRough && random.chance(0.5);
+    this.#weather = { kills: may(), engine: may(), ways: may(), cuts: may() };
+    const nodes = 2 + random.below(5);
+    for (let index = 0; index < nodes; index++) this.#world.add(`n${index}`, random.pick([undefined, 'east', 'west']));
+  }
+
+  async run(): Promise<void> {
+    try {
+      await using world = this.#world;
+      for (let step = 0; step < steps; step++) {
+        await this.#step();
+        await world.settle();
+      }
+      await this.#comeRight();
+    } catch (error) {
+      throw new Error(`${JSON.stringify(this.#weather)}\n${this.#log.join('\n')}\n${this.#world.shown()}`, {
+        cause: error,
+      });
+    }
+  }
+
+  get #living(): TestNode[] {
+    return this.#world.nodes.filter(({ isDead }) => !isDead);
+  }
+
+  async #step(): Promise<void> {
+    const { kills, engine, ways, cuts } = this.#weather;
+    const random = this.#random;
+    const node = random.pick(this.#living);
+    if (node === undefined) return;
+    const chance = random.next();
+    const say = (what: string) => this.#log.push(`${node.facts.id} ${what}`);
+    if (chance < 0.3) {
+      say('pulls');
+      await node.pull();
+    } else if (chance < 0.6) {
+      await this.#world.upstream(random.below(4000));
+    } else if (chance < 0.75) {
+      await this.#world.pass(random.pick([100, 500, 1500, 6000]) ?? 100);
+    } else if (chance < 0.8 && kills && this.#living.length > 1) {
+      say('dies');
+      await node.kill();
+    } else if (chance < 0.87 && engine) {
+      if (random.chance(0.3)) this.#world.engine.forgetAll();
+      else node.coordinator.isCut = !node.coordinator.isCut;
+      say(`has the engine: ${!node.coordinator.isCut}, or it forgot`);
+    } else if (chance < 0.94 && ways) {
+      const other = random.pick(this.#world.nodes)?.facts.id ?? '';
+      if (!node.unreachable.delete(other)) node.unreachable.add(other);
+      say(`reaches ${other}: ${!node.unreachable.has(other)}`);
+    } else if (cuts) {
+      const attempt = random.pick([...node.upstream.asking, ...node.upstream.awaited]);
+      if (attempt === undefined) return;
+      say('is cut by upstream');
+      if (attempt.isAnswered) attempt.cut();
+      else attempt.refuse(new AppError('UPSTREAM_FAILED', 'refused by the test'));
+    }
+  }
+
+  async #comeRight(): Promise<void> {
+    const world = this.#world;
+    for (const node of this.#living) {
+      node.coordinator.isCut = false;
+      node.unreachable.clear();
+    }
+    await world.finish();
+    world.assertAllHave();
+    const { kills, engine, ways } = this.#weather;
+    if (!kills && !engine && !ways) {
+      assert.ok(
+        world.sent.every((times) => times <= 1),
+        `upstream sent ${world.upstreamBytes} of ${world.content.length}`,
+      );
+    }
+    for (const node of this.#living) {
+      await world.pass(0);
+      assert.equal(node.table.size, 0, 'a flight is left');
+    }
+  }
+}
+
+it(`${histories} random histories of nodes from seed ${firstSeed} on: whoever lives has every byte`, async () => {
+  for (let seed = firstSeed; seed < firstSeed + histories; seed++) {
+    await new History(seed).run().catch((error: unknown) => {
+      throw new Error(`SEED=${seed} HISTORIES=1`, { cause: error });
+    });
+  }
+});
