@@ -9,7 +9,7 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** Why a listener could not begin, as LISTEN_FAILED; `key` is the one of the configuration that says where it listens. */
 export function listenFailure(
-  key: 'listen' | 'admin',
+  key: 'listen' | 'admin' | 'cluster.peer.listen',
   where: { host: string; port: number },
   cause: unknown,
 ): AppError {

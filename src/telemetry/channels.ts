@@ -82,6 +82,13 @@ export interface HedgeEvent {
   readonly outcome: 'won' | 'lost' | 'failed';
 }
 
+/** Bytes of blobs that went to a peer, or came from one. */
+export interface PeerBytesEvent {
+  /** The other node. */
+  readonly node: string;
+  readonly bytes: number;
+}
+
 /** New work was refused because a bound was reached (P8). */
 export interface RefusedEvent {
   readonly bound: 'connections' | 'responses' | 'queued-bytes' | 'flights' | 'descriptors' | 'pass-through';
@@ -209,6 +216,8 @@ export class Channels {
   readonly retry: Channel<RetryEvent> = new Channel();
   readonly hedge: Channel<HedgeEvent> = new Channel();
   readonly refused: Channel<RefusedEvent> = new Channel();
+  readonly peerServed: Channel<PeerBytesEvent> = new Channel();
+  readonly peerReceived: Channel<PeerBytesEvent> = new Channel();
   readonly quarantine: Channel<QuarantineEvent> = new Channel();
   readonly passThrough: Channel<PassThroughEvent> = new Channel();
   readonly passedBytes: Channel<PassedBytesEvent> = new Channel();
