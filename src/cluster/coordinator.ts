@@ -121,6 +121,8 @@ export interface Coordinator extends AsyncDisposable {
 
   /** What a node was told under this key at most `maxAgeMs` ago, or who asks for it. */
   claim(key: string, maxAgeMs: number): Promise<Claim>;
+  /** It is still being asked. To be said well within the time of a lease, again and again. */
+  keep(key: string, token: string): Promise<void>;
   /** What upstream said. Others may use it for `keepMs`, each for as long as it likes. */
   settle(key: string, token: string, value: string, keepMs: number): Promise<void>;
   /** Nothing came of it: somebody else may ask. */

@@ -175,7 +175,7 @@ export class Tags {
       );
       if (head?.digest === undefined) return await this.#fetch(question, onRest);
       const manifest = head.digest === known.digest ? undefined : await this.#fetchNew(scope, head.digest, onRest);
-      const freshUntilMs = this.#note(question, head.digest);
+      const freshUntilMs = this.#note(question, head.digest, head.ageMs);
       return { ...resolution(head.digest, 'revalidated', freshUntilMs), manifest };
     } catch (error) {
       this.#forgetIfGone(question, asAppError(error));
@@ -209,8 +209,8 @@ export class Tags {
       registry.headManifest(scope.repository, tag, variant.header, signal),
     );
     if (head?.digest === undefined) return this.#fetch(question, onRest);
-    const { digest, mediaType, sizeBytes } = head;
-    const freshUntilMs = this.#note(question, digest);
+    const { digest, mediaType, sizeBytes, ageMs } = head;
+    const freshUntilMs = this.#note(question, digest, ageMs);
     this.#deps.catalog.link(scope, [{ digest, mediaType, sizeBytes }], 'confirmed');
     return { ...resolution(digest, 'led', freshUntilMs), mediaType, sizeBytes };
   }
@@ -230,13 +230,13 @@ export class Tags {
       );
     }
     const manifest = await this.#manifests.keep(scope, answer.mediaType, answer.bytes, digest);
-    const freshUntilMs = this.#note(question, digest);
+    const freshUntilMs = this.#note(question, digest, answer.ageMs);
     return { ...resolution(digest, 'led', freshUntilMs), manifest };
   }
 
   /** Returns until when that counts. */
-  #note({ scope, tag, variant }: Question, digest: Digest): number {
-    const checkedAtMs = this.#deps.clock.now();
+  #note({ scope, tag, variant }: Question, digest: Digest, ageMs = 0): number {
+    const checkedAtMs = this.#deps.clock.now() - ageMs;
     this.#deps.catalog.setTag(scope, tag, variant.key, { digest, checkedAtMs });
     return checkedAtMs + this.#deps.upstreams.get(scope.registry).tagTtlMs;
   }

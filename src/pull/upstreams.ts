@@ -3,7 +3,10 @@ import { AppError } from '../core/errors.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
 import type { Source } from '../flights/source.ts';
 
-/** What pulling needs of an upstream registry. One attempt each; every call rejects with an `AppError`. */
+/**
+ * What pulling needs of an upstream registry. One attempt each; every call rejects with an `AppError`. `ageMs`: so long ago
+ * upstream said so, to another node; left out: just now.
+ */
 export interface Registry {
   getManifest(
     repository: RepositoryName,
@@ -11,14 +14,16 @@ export interface Registry {
     accept: string,
     maxBytes: number,
     signal: AbortSignal,
-  ): Promise<{ digest: Digest | undefined; mediaType: string; bytes: Uint8Array }>;
+  ): Promise<{ digest: Digest | undefined; mediaType: string; bytes: Uint8Array; ageMs?: number }>;
   /** Undefined: this registry does not do HEAD, which says nothing of the manifest. */
   headManifest(
     repository: RepositoryName,
     reference: string,
     accept: string,
     signal: AbortSignal,
-  ): Promise<{ digest: Digest | undefined; mediaType: string; sizeBytes: number | undefined } | undefined>;
+  ): Promise<
+    { digest: Digest | undefined; mediaType: string; sizeBytes: number | undefined; ageMs?: number } | undefined
+  >;
   headBlob(
     repository: RepositoryName,
     digest: Digest,

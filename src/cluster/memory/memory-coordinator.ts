@@ -53,6 +53,10 @@ export class MemoryCoordinator implements Coordinator {
     return this.#reached.claim(this.#node.id, key, maxAgeMs);
   }
 
+  async keep(key: string, token: string): Promise<void> {
+    this.#reached.keep(this.#node.id, key, token);
+  }
+
   async settle(key: string, token: string, value: string, keepMs: number): Promise<void> {
     this.#reached.settle(key, token, value, keepMs);
   }

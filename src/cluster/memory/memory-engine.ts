@@ -163,6 +163,10 @@ export class MemoryEngine {
     return { kind: 'mine', token };
   }
 
+  keep(node: NodeId, key: string, token: string): void {
+    if (this.#lease(key)?.token === token) this.#lend(key, node, token);
+  }
+
   settle(key: string, token: string, value: string, keepMs: number): void {
     const atMs = this.#nowMs;
     this.#told.set(key, { value, atMs, untilMs: atMs + keepMs });

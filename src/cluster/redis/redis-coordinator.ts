@@ -17,6 +17,7 @@ import {
   announceScript,
   beatScript,
   claimScript,
+  keepScript,
   leaveScript,
   pauseScript,
   type Script,
@@ -126,6 +127,11 @@ export class RedisCoordinator implements Coordinator {
     if (kind === 'mine') return { kind, token: first };
     if (kind === 'theirs') return { kind, leftMs: Math.max(0, Number(first)) };
     throw unexpected(claimScript);
+  }
+
+  async keep(key: string, token: string): Promise<void> {
+    const [, lock = ''] = this.#claimKeys(key);
+    await this.#engine.run(keepScript, [lock], [token, String(this.#options.leaseMs)]);
   }
 
   async settle(key: string, token: string, value: string, keepMs: number): Promise<void> {

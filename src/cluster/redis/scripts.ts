@@ -215,3 +215,9 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 return 0
 `,
 };
+
+/** KEYS lock. ARGV token, leaseMs. */
+export const keepScript: Script = {
+  name: 'keep',
+  lua: "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0",
+};

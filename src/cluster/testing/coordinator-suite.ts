@@ -267,6 +267,21 @@ export function coordinatorSuite(
       },
     );
 
+    behaves('a claim that is kept lasts as long as that is said, for its owner alone', async (under) => {
+      const { ofA, ofB } = three(under);
+      const mine = await ofA.claim('key', 0);
+      assert.ok(mine.kind === 'mine');
+      for (let time = 0; time < 3; time++) {
+        await under.pass(200);
+        await ofA.keep('key', mine.token);
+        await ofB.keep('key', 'b#1 another');
+      }
+      assert.equal((await ofB.claim('key', 0)).kind, 'theirs');
+      await under.pass(most);
+      assert.equal((await ofB.claim('key', 0)).kind, 'mine');
+      await ofA.keep('key', mine.token);
+    });
+
     behaves('a claim that is dropped, or not settled in time, is another one to make', async (under) => {
       const { ofA, ofB } = three(under);
       const first = await ofA.claim('key', 0);
