@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { anyName, type Setting, settings } from '../src/config/outline.ts';
-import { configSchema, reservedKeys } from '../src/config/schema.ts';
+import { configSchema } from '../src/config/schema.ts';
 import { isTree, type Tree, valueAt } from '../src/config/tree.ts';
 import { defaultUpstreams } from '../src/config/upstream-schema.ts';
 import { type ErrorCode, errorTable } from '../src/core/errors.ts';
@@ -45,9 +45,6 @@ data directory nor at the network. Unknown keys and unknown \`ONEPULL_\` variabl
     `An upstream has either \`url\` or \`endpoints\`. Of several upstreams exactly one is the default. Credentials are one of:
 \`username\` with \`password\` or \`passwordFile\`; \`dockerConfig\`; \`helper\`.`,
     `Without \`upstreams\` the public registries are there, anonymous: ${names.join(', ')}. The first is the default.`,
-    `Reserved: ${Object.entries(reservedKeys)
-      .map(([key, text]) => `\`${key}\` (${text})`)
-      .join(', ')}.`,
     '## Complete example',
     `\`\`\`yaml\n${example}\n\`\`\``,
   ].join('\n\n');
@@ -179,9 +176,12 @@ function checkExample(example: unknown): void {
   const parsed = configSchema.safeParse(example);
   if (!parsed.success || !isTree(example)) throw new Error(`docs/example.yaml is wrong: ${parsed.error?.message}`);
   const sections: readonly unknown[] = isTree(example.upstreams) ? Object.values(example.upstreams) : [];
-  for (const { path } of settings()) {
+  for (const { path, rivals = [] } of settings()) {
     const inUpstream = path.slice(path.indexOf(anyName) + 1);
+    const others = rivals.map((rival) => [...inUpstream.slice(0, -1), rival]);
     const places: readonly Tree[] = path.includes(anyName) ? sections.filter(isTree) : [example];
+    // Of keys that exclude each other one is enough where there is only one section to show them.
+    if (!path.includes(anyName) && others.some((other) => valueAt(example, other) !== undefined)) continue;
     if (!places.some((place) => valueAt(place, inUpstream) !== undefined)) {
       throw new Error(`docs/example.yaml lacks ${path.join('.')}`);
     }

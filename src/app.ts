@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { AdminServer } from './admin/admin-server.ts';
+import type { SharedPause } from './cluster/coordinator.ts';
+import { Clustering } from './clustering.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
 import { ChangeCount } from './core/change-count.ts';
@@ -98,12 +100,14 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const store = opening.use(
     await openFsStore({ clock, channels, changes, hasher }, { ...config.storage, maxIdleFiles }),
   );
-  const registries = await openRegistries(config, { clock, channels, env: deps.env }, opening);
-  const upstreams = upstreamsOf(config, registries);
+  const registries: RegistryClient[] = [];
+  const cluster = opening.use(await openCluster(config, registries, channels));
+  registries.push(...(await openRegistries(config, { clock, channels, env: deps.env }, opening)));
+  const upstreams = upstreamsOf(config, registries, cluster);
   const retry = retryPolicy(retryDefaults, Math.random);
   const flights = opening.use(
     new FlightTable(
-      { store: store.content, hasher, memory: smallBlobs, clock, channels, retry },
+      { store: store.content, hasher, memory: smallBlobs, clock, channels, retry, sharing: cluster },
       flightOptions(config),
     ),
   );
@@ -112,7 +116,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const board = new PullBoard({ clock, flights: fetches, store: store.content });
   const { content, catalog } = store;
   const depot = new PullDepot(
-    { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry },
+    { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry, cluster },
     {
       headerTimeoutMs: config.pull.headerTimeoutMs,
       maxKeptBytes: maxSizeBytes,
@@ -161,10 +165,12 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
         flights: () => [...fetches.snapshots(), ...fetches.ended()],
         pulls: () => board.snapshots(),
         upstreams: () => registries.map((registry) => registry.snapshot()),
+        cluster: () => cluster?.snapshot(),
       },
       { ...config.admin, version },
     ),
   );
+  await cluster?.start({ store: content, flights, holdBackBytes: flightDefaults.holdBackBytes });
   const listen = await gateway.listen();
   const adminAddress = await admin.listen();
 
@@ -347,11 +353,36 @@ interface UpstreamDeps {
   readonly env: Environment;
 }
 
-function upstreamsOf(config: Config, registries: readonly RegistryClient[]): Upstreams {
+/** Undefined: this node is alone. `registries` are filled in later. */
+function openCluster(
+  { cluster }: Config,
+  registries: readonly RegistryClient[],
+  channels: Channels,
+): Promise<Clustering> | undefined {
+  if (cluster === undefined) return undefined;
+  const onPauses = (pauses: readonly SharedPause[]) => {
+    for (const { upstream, endpoint, what, status, leftMs } of pauses) {
+      const registry = registries.find(({ name }) => name === upstream);
+      if (isPauseKind(what)) registry?.rests(endpoint, what, status, leftMs);
+    }
+  };
+  return Clustering.open(cluster, { clock: systemClock, channels, version: productVersion(), onPauses });
+}
+
+function isPauseKind(text: string): text is 'manifests' | 'blobs' | 'everything' {
+  return text === 'manifests' || text === 'blobs' || text === 'everything';
+}
+
+function upstreamsOf(
+  config: Config,
+  registries: readonly RegistryClient[],
+  cluster: Clustering | undefined,
+): Upstreams {
   const byName = new Map<string, Upstream>();
   for (const registry of registries) {
     const tagTtlMs = config.upstreams.find(({ name }) => name === registry.name)?.tagTtlMs ?? 0;
-    byName.set(registry.name, { registry, tagTtlMs });
+    const { name } = registry;
+    byName.set(name, { registry: cluster?.registry(name, tagTtlMs, registry) ?? registry, tagTtlMs });
   }
   return new Upstreams(byName);
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { listenFailure } from '../core/listen-failure.ts';
 import { createServer } from '../core/node-http.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
+import type { ClusterSnapshot } from '../pull/cluster-snapshot.ts';
 import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import type { UpstreamSnapshot } from '../upstream/upstream-snapshot.ts';
@@ -18,6 +19,8 @@ export interface AdminDeps {
   flights(): readonly FlightSnapshot[];
   pulls(): readonly PullSnapshot[] | Promise<readonly PullSnapshot[]>;
   upstreams(): readonly UpstreamSnapshot[];
+  /** Undefined: this node is alone. */
+  cluster?(): ClusterSnapshot | undefined;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
@@ -114,7 +117,7 @@ export class AdminServer implements AsyncDisposable {
 }
 
 function routes(
-  { readiness, warnings, flights, pulls, upstreams, metrics }: AdminDeps,
+  { readiness, warnings, flights, pulls, upstreams, cluster, metrics }: AdminDeps,
   { version }: AdminOptions,
 ): Map<string, Route> {
   return new Map<string, Route>([
@@ -134,6 +137,7 @@ function routes(
     ['/api/v1/flights', () => json(200, { flights: flights() })],
     ['/api/v1/pulls', async () => json(200, { pulls: await pulls() })],
     ['/api/v1/upstreams', () => json(200, { upstreams: upstreams() })],
+    ['/api/v1/cluster', () => json(200, { cluster: cluster?.() ?? null })],
     ['/api/v1/version', () => json(200, { version, node: process.versions.node })],
   ]);
 }

@@ -102,8 +102,3 @@ test("an empty variable counts as none, and Kubernetes' links to a service are n
   };
   assert.equal(configOf(await loadConfig({ environment })).listen.port, 5000);
 });
-
-test('the cluster section is reserved', async () => {
-  const [problem] = problemsIn(await loadConfig({ environment: { ONEPULL_CLUSTER_ENGINE: 'redis://x' } }));
-  assert.match(problem?.problem ?? '', /no cluster mode/);
-});

@@ -1,6 +1,5 @@
 import { anyName, genericPath, type Setting, settings, variableFor, variablePrefix } from './outline.ts';
 import { didYouMean, type Problem } from './problems.ts';
-import { reservedKeys } from './schema.ts';
 
 /** One value that a variable or a flag sets. */
 export interface Override {
@@ -75,10 +74,6 @@ function knownVariables(upstreamNames: readonly string[]): Map<string, Meaning[]
 }
 
 function unknownVariable(variable: string, known: readonly string[]): Problem {
-  for (const [key, text] of Object.entries(reservedKeys)) {
-    const name = variableFor([key]);
-    if (variable === name || variable.startsWith(`${name}_`)) return problem(variable, text, 'unset it');
-  }
   const hint = didYouMean(variable, known);
   const upstreamPrefix = variableFor(genericPath(['upstreams']));
   return variable.startsWith(`${upstreamPrefix}_`)

@@ -1,7 +1,6 @@
 import type { z } from 'zod';
 import { nearestWord } from './nearest-word.ts';
 import { keysAt } from './outline.ts';
-import { reservedKeys } from './schema.ts';
 import { pathText } from './tree.ts';
 
 /** One thing that is wrong with a configuration, for people. Never holds a secret. */
@@ -47,8 +46,6 @@ export function didYouMean(word: string, known: readonly string[]): string | und
 
 function unknownKey(section: readonly string[], key: string, source: string | undefined): Problem {
   const path = pathText([...section, key]);
-  const reserved = section.length === 0 && Object.hasOwn(reservedKeys, key) ? reservedKeys[key] : undefined;
-  if (reserved !== undefined) return { path, problem: reserved, hint: 'leave the section out', source };
   const known = keysAt(section);
   return {
     path,

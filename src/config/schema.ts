@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Address, addressesCollide } from './address.ts';
+import { cluster, toCluster } from './cluster-schema.ts';
 import { address, choice, duration, file, flag, integer, size, text } from './setting.ts';
 import { checkTls, defaultUpstreams, type UpstreamInput, upstreams } from './upstream-schema.ts';
 
@@ -126,6 +127,7 @@ const input = z
           .describe('How long open answers may go on after the signal to stop.'),
       })
       .prefault({}),
+    cluster,
     log: z
       .strictObject({
         level: choice('debug', 'info', 'warn', 'error').prefault('info').describe('The least level that is written.'),
@@ -149,11 +151,6 @@ export type Credentials =
   | { readonly kind: 'dockerConfig'; readonly path: string }
   | { readonly kind: 'helper'; readonly name: string };
 
-/** Keys that are spoken for: whoever uses one learns what became of it. */
-export const reservedKeys: Readonly<Record<string, string>> = {
-  cluster: 'this version runs on one node: it has no cluster mode',
-};
-
 type DeepReadonly<T> = T extends readonly (infer Item)[]
   ? readonly DeepReadonly<Item>[]
   : T extends object
@@ -161,7 +158,7 @@ type DeepReadonly<T> = T extends readonly (infer Item)[]
     : T;
 
 /** The same with units in the names, and with what was left out decided. */
-function toConfig({ listen, admin, storage, upstreams, pull, server, log }: z.output<typeof input>) {
+function toConfig({ listen, admin, storage, upstreams, pull, server, cluster, log }: z.output<typeof input>) {
   const names = Object.keys(upstreams);
   return {
     listen,
@@ -199,6 +196,7 @@ function toConfig({ listen, admin, storage, upstreams, pull, server, log }: z.ou
       maxHeaderSizeBytes: server.maxHeaderSize,
       shutdownTimeoutMs: server.shutdownTimeout,
     },
+    cluster: toCluster(cluster),
     log,
   };
 }
@@ -231,11 +229,23 @@ function toCredentials(section: UpstreamInput['credentials']): Credentials | und
   return helper === undefined ? undefined : { kind: 'helper', name: helper };
 }
 
-function checkAddresses(section: { listen?: Address; admin?: Address }, context: z.RefinementCtx): void {
-  const { listen, admin } = section;
-  if (listen?.port === undefined || admin?.port === undefined || !addressesCollide(listen, admin)) return;
-  const params = { hint: 'give it another port' };
-  context.addIssue({ code: 'custom', path: ['admin'], message: 'is the address of listen', params });
+interface Addresses {
+  readonly listen?: Address;
+  readonly admin?: Address;
+  readonly cluster?: { readonly engine?: string | undefined; readonly peer?: { readonly listen?: Address } };
+}
+
+function checkAddresses({ listen, admin, cluster }: Addresses, context: z.RefinementCtx): void {
+  const peers = cluster?.engine === undefined ? undefined : cluster.peer?.listen;
+  const refuse = (path: string[], other: string) => {
+    const params = { hint: 'give it another port' };
+    context.addIssue({ code: 'custom', path, message: `is the address of ${other}`, params });
+  };
+  const collide = (one: Address | undefined, other: Address | undefined) =>
+    one?.port !== undefined && other?.port !== undefined && addressesCollide(one, other);
+  if (collide(listen, admin)) refuse(['admin'], 'listen');
+  if (collide(listen, peers)) refuse(['cluster', 'peer', 'listen'], 'listen');
+  else if (collide(admin, peers)) refuse(['cluster', 'peer', 'listen'], 'admin');
 }
 
 function checkDefaultUpstream(section: { upstreams?: unknown }, context: z.RefinementCtx): void {

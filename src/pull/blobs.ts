@@ -32,6 +32,7 @@ export interface BlobsDeps extends AttemptDeps {
   readonly failures: RememberedFailures;
   readonly board: PullBoard;
   readonly channels: Channels;
+  readonly cluster?: { used(digest: Digest, sizeBytes: number): void } | undefined;
 }
 
 export interface BlobsOptions {
@@ -73,6 +74,7 @@ export class Blobs {
     const stored = await this.#openStored(request, link.sizeBytes, signal);
     if (stored === undefined || 'cause' in stored) return this.#follow(request, link, stored?.cause, signal);
     this.#deps.catalog.touch(digest);
+    this.#deps.cluster?.used(digest, stored.sizeBytes);
     // What its bytes are known to be counts from now on, whoever said otherwise.
     const isLie = link.sizeBytes !== undefined && link.sizeBytes !== stored.sizeBytes;
     if (isLie) this.#deps.catalog.link(scope, [{ ...link, sizeBytes: stored.sizeBytes }]);

@@ -1,5 +1,6 @@
 import type { ChangeCount } from '../core/change-count.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import type { FlightTable } from '../flights/flight-table.ts';
 import type { PassingTable } from '../flights/passing/passing-table.ts';
@@ -41,6 +42,8 @@ export interface PullDepotDeps {
   readonly passing: PassingTable;
   readonly board: PullBoard;
   readonly retry: RetryPolicy;
+  /** Other nodes, which hear of what is used here. Left out: there are none. */
+  readonly cluster?: { used(digest: Digest, sizeBytes: number): void } | undefined;
 }
 
 export interface PullDepotOptions {

@@ -122,6 +122,13 @@ export class EndpointGate implements Disposable {
     return this.#queue(ask, signal);
   }
 
+  /** Another node that shares this endpoint with us was asked for a rest. */
+  impose(what: 'manifests' | 'blobs' | 'everything', status: number, forMs: number): void {
+    if (!this.#pauses.imposed(what, status, forMs)) return;
+    this.#line.refuseAll((waiting) => this.#restError(waiting));
+    this.#lineMoved();
+  }
+
   snapshot(): GateSnapshot {
     const { limit } = this.#limit;
     return { limit, inFlight: this.#bodies, queued: this.#line.size, pauses: this.#pauses.snapshot() };

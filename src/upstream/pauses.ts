@@ -29,6 +29,12 @@ const told: Readonly<Record<PauseKey, 'manifests' | 'blobs' | 'everything'>> = {
   everything: 'everything',
 };
 
+const imposedBy: Readonly<Record<'manifests' | 'blobs' | 'everything', PauseKey>> = {
+  manifests: 'manifest-get',
+  blobs: 'blobs',
+  everything: 'everything',
+};
+
 /** Nobody's Retry-After is believed beyond this: then one request finds out. */
 const longestMs = 3_600_000;
 /** Where nothing says how long: this, doubled with each refusal in a row. */
@@ -129,6 +135,16 @@ export class Pauses {
     if (isNews) pause.began = ++this.#begun;
     this.#pauses.set(key, pause);
     return isNews ? { what: told[key], forMs: pause.untilMs - nowMs } : undefined;
+  }
+
+  /** Another node was asked for a rest, which holds for all. Returns whether that is news. */
+  imposed(what: PauseNews['what'], status: number, forMs: number): boolean {
+    const key = imposedBy[what];
+    const untilMs = this.#clock.monotonic() + Math.min(forMs, longestMs);
+    const known = this.#pauses.get(key);
+    if (known !== undefined && untilMs <= known.untilMs + noticeableMs) return false;
+    this.#pauses.set(key, { untilMs, strikes: known?.strikes ?? 0, began: ++this.#begun, status, probe: undefined });
+    return true;
   }
 
   succeeded({ what, begun }: Ticket): void {

@@ -196,6 +196,13 @@ export class RegistryClient implements AsyncDisposable {
     }
   }
 
+  /** An endpoint asked another node for a rest, which holds for all that share it. */
+  rests(endpoint: string, what: 'manifests' | 'blobs' | 'everything', status: number, forMs: number): void {
+    for (const client of this.#choice.all) {
+      if (client.endpoint.name === endpoint) client.gate.impose(what, status, forMs);
+    }
+  }
+
   /** What is known of its endpoints. */
   snapshot(): UpstreamSnapshot {
     return { name: this.name, endpoints: this.#choice.snapshot() };

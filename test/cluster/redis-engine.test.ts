@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { engineAddress } from '../../src/cluster/redis/engine-address.ts';
 import { RedisEngine, redisEngineDefaults } from '../../src/cluster/redis/redis-engine.ts';
 import type { Script } from '../../src/cluster/redis/scripts.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { engineAddress } from '../../src/core/engine-address.ts';
 import { VirtualClock } from '../../src/core/testing/virtual-clock.ts';
 import { Channels, type NoticeEvent } from '../../src/telemetry/channels.ts';
 import { freePort } from '../support/loopback.ts';

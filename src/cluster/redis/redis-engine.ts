@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Cluster, Redis } from 'ioredis';
 import type { Clock } from '../../core/clock.ts';
+import { type EngineAddress, engineName } from '../../core/engine-address.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import { type EngineAddress, type EngineTls, engineName, readEngineTls } from './engine-address.ts';
+import { type EngineTls, readEngineTls } from './engine-tls.ts';
 import type { ScriptEngine } from './redis-coordinator.ts';
 import type { Script } from './scripts.ts';
 
@@ -116,7 +117,9 @@ export class RedisEngine implements ScriptEngine {
   #bounded<T>(call: Promise<T>): Promise<T> {
     const { timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const timer = this.#clock.after(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)));
+      const late = () => reject(new Error(`no answer within ${timeoutMs} ms`));
+      // Where this process stood still for so long, the answer may be there and only not be read yet.
+      const timer = this.#clock.after(timeoutMs, () => setImmediate(setImmediate, late));
       call.then(resolve, reject).finally(() => timer.clear());
     });
   }

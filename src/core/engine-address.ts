@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-
 /** Where an engine is, as its URL says. */
 export interface EngineAddress {
   readonly kind: 'single' | 'sentinel' | 'cluster';
@@ -67,19 +65,4 @@ function credentialsOf(text: string | undefined): [string | undefined, string | 
 export function engineName({ kind, hosts, master }: EngineAddress): string {
   const list = hosts.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)).join(',');
   return kind === 'single' ? list : `${kind} ${list}${master === undefined ? '' : `/${master}`}`;
-}
-
-export interface EngineTls {
-  readonly caFile?: string | undefined;
-  readonly certFile?: string | undefined;
-  readonly keyFile?: string | undefined;
-}
-
-/** The files' contents. Throws where one cannot be read. */
-export function readEngineTls({ caFile, certFile, keyFile }: EngineTls): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
-  return {
-    ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
-    ...(certFile === undefined ? {} : { cert: readFileSync(certFile) }),
-    ...(keyFile === undefined ? {} : { key: readFileSync(keyFile) }),
-  };
 }

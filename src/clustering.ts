@@ -1,0 +1,247 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname, networkInterfaces } from 'node:os';
+import type { SecureContextOptions } from 'node:tls';
+import { coordinatorDefaults, type FillLoad, type NodeFacts, type SharedPause } from './cluster/coordinator.ts';
+import { Membership, membershipDefaults } from './cluster/membership.ts';
+import { RedisCoordinator } from './cluster/redis/redis-coordinator.ts';
+import { RedisEngine, redisEngineDefaults } from './cluster/redis/redis-engine.ts';
+import type { Config } from './config/schema.ts';
+import type { Clock } from './core/clock.ts';
+import type { Digest } from './core/digest.ts';
+import { AppError } from './core/errors.ts';
+import type { FillShare } from './flights/fill-share.ts';
+import type { FlightTable } from './flights/flight-table.ts';
+import { PeerClient, peerClientDefaults } from './peers/peer-client.ts';
+import { PeerListener, peerListenerDefaults } from './peers/peer-listener.ts';
+import { peerProtocol } from './peers/peer-protocol.ts';
+import { PeerVerifier } from './peers/peer-signature.ts';
+import { BlobShare, blobShareDefaults } from './pull/blob-share.ts';
+import type { ClusterSnapshot } from './pull/cluster-snapshot.ts';
+import { PeerShelf } from './pull/peer-shelf.ts';
+import { SharedRegistry, sharedRegistryDefaults } from './pull/shared-registry.ts';
+import type { Registry } from './pull/upstreams.ts';
+import type { ContentStore } from './store/content-store.ts';
+import type { Channels } from './telemetry/channels.ts';
+
+type ClusterConfig = NonNullable<Config['cluster']>;
+
+export interface ClusteringDeps {
+  readonly clock: Clock;
+  readonly channels: Channels;
+  /** onepull's own. */
+  readonly version: string;
+  /** Rests that endpoints asked other nodes for. */
+  readonly onPauses: (pauses: readonly SharedPause[]) => void;
+}
+
+/** What a cluster gives and takes, once there is a store. */
+interface Content {
+  readonly store: ContentStore;
+  readonly flights: FlightTable;
+  readonly holdBackBytes: number;
+}
+
+const mostFillsTold = 50;
+
+/**
+ * This node among those that share an engine: the parts, wired. It listens for peers from the beginning, so that its address is
+ * known; what it has they are given from `start` on. Disposing takes leave.
+ */
+export class Clustering implements AsyncDisposable {
+  readonly node: NodeFacts;
+  readonly #deps: ClusteringDeps;
+  readonly #opened: AsyncDisposableStack;
+  readonly #engine: RedisEngine;
+  readonly #coordinator: RedisCoordinator;
+  readonly #membership: Membership;
+  readonly #client: PeerClient;
+  readonly #listener: PeerListener;
+  readonly #content: { current: Content | undefined };
+  readonly #shares = new Map<Digest, BlobShare>();
+  readonly #farewells = new Set<Promise<void>>();
+
+  /** Rejects with LISTEN_FAILED, or where a file of the configuration cannot be read. */
+  static async open(config: ClusterConfig, deps: ClusteringDeps): Promise<Clustering> {
+    await using opening = new AsyncDisposableStack();
+    const { peer } = config;
+    const { clock, channels } = deps;
+    const secret = peer.secret ?? (await textOf(peer.secretFile));
+    const tls = await tlsOf(peer.tls);
+    const content: { current: Content | undefined } = { current: undefined };
+    const shelf = {
+      blob: (...args: Parameters<PeerShelf['blob']>) => shelfOf(content.current).blob(...args),
+      manifest: (digest: Digest) => shelfOf(content.current).manifest(digest),
+    };
+    const verifier = secret === undefined ? undefined : new PeerVerifier(clock, secret);
+    const listener = opening.use(
+      new PeerListener(
+        { clock, channels, shelf, verifier },
+        { ...peerListenerDefaults, ...peer.listen, tls, maxChildren: peer.maxChildren },
+      ),
+    );
+    const { port } = await listener.listen();
+    const name = config.nodeId ?? hostname();
+    const node: NodeFacts = {
+      id: `${name.replaceAll(/\s/g, '-')}#${randomBytes(4).toString('hex')}`,
+      name,
+      zone: config.zone,
+      address: peer.advertise ?? addressOf(peer.listen.host, port, tls !== undefined),
+      protocol: peerProtocol,
+      version: deps.version,
+    };
+    const password = await textOf(config.passwordFile);
+    const { engine: address, username, tls: engineTls } = config;
+    const engine = new RedisEngine(
+      { clock, channels },
+      { ...redisEngineDefaults, address, username, password, tls: engineTls },
+    );
+    opening.use(engine);
+    const client = opening.use(
+      new PeerClient({ clock, channels }, { ...peerClientDefaults, node: node.id, secret, tls }),
+    );
+    const options = { ...coordinatorDefaults, maxChildren: peer.maxChildren, prefix: config.prefix };
+    const coordinator = new RedisCoordinator(engine, node, options);
+    return new Clustering(node, deps, { engine, coordinator, client, listener, content }, opening.move());
+  }
+
+  private constructor(
+    node: NodeFacts,
+    deps: ClusteringDeps,
+    parts: {
+      engine: RedisEngine;
+      coordinator: RedisCoordinator;
+      client: PeerClient;
+      listener: PeerListener;
+      content: { current: Content | undefined };
+    },
+    opened: AsyncDisposableStack,
+  ) {
+    this.node = node;
+    this.#deps = deps;
+    this.#engine = parts.engine;
+    this.#coordinator = parts.coordinator;
+    this.#client = parts.client;
+    this.#listener = parts.listener;
+    this.#content = parts.content;
+    this.#opened = opened;
+    const { clock, onPauses, channels } = deps;
+    const load = () => ({ children: this.#listener.children, fills: this.#fills() });
+    this.#membership = new Membership({ clock, coordinator: this.#coordinator, load, onPauses }, membershipDefaults);
+    opened.defer(() => Promise.allSettled(this.#farewells).then(() => {}));
+    opened.use(this.#membership);
+    channels.pause.subscribe(({ upstream, endpoint, what, forMs }) => {
+      this.#coordinator.pause({ upstream, endpoint, what, status: 429, leftMs: forMs }).catch(() => {});
+    });
+  }
+
+  /** From now on others get what is here, and hear of it. */
+  async start(content: Content): Promise<void> {
+    this.#content.current = content;
+    await this.#membership.start();
+  }
+
+  /** A flight's place among the nodes. */
+  share(digest: Digest): FillShare {
+    const { clock } = this.#deps;
+    const coordinator = {
+      visit: this.#coordinator.visit.bind(this.#coordinator),
+      lost: this.#coordinator.lost.bind(this.#coordinator),
+      leave: (...args: Parameters<RedisCoordinator['leave']>) => {
+        if (this.#shares.get(digest) === share) this.#shares.delete(digest);
+        const farewell = this.#coordinator.leave(...args);
+        const settled = farewell.then(
+          () => {},
+          () => {},
+        );
+        this.#farewells.add(settled);
+        void settled.then(() => this.#farewells.delete(settled));
+        return farewell;
+      },
+    };
+    const share = new BlobShare(
+      {
+        clock,
+        coordinator,
+        peer: (holder, of) => this.#client.source(holder, of),
+        isThere: (node) => this.#membership.isThere(node),
+      },
+      blobShareDefaults,
+      digest,
+    );
+    this.#shares.set(digest, share);
+    return share;
+  }
+
+  /** The registry, asked once for all nodes. */
+  registry(name: string, tagTtlMs: number, registry: Registry): Registry {
+    const { clock } = this.#deps;
+    const manifestFrom = this.#client.manifest.bind(this.#client);
+    return new SharedRegistry(
+      { clock, coordinator: this.#coordinator, registry, manifestFrom },
+      { ...sharedRegistryDefaults, name, tagTtlMs, address: this.node.address },
+    );
+  }
+
+  /** Content that is here was used, and may be of use to others. */
+  used(digest: Digest, sizeBytes: number): void {
+    this.#membership.used(digest, sizeBytes);
+  }
+
+  snapshot(): ClusterSnapshot {
+    const { isUp, sinceMs, error } = this.#engine.health;
+    return {
+      node: this.node.id,
+      engine: { isUp, sinceMs, error },
+      children: this.#listener.children,
+      shares: this.#fills(),
+      members: this.#membership.members,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#opened.disposeAsync();
+  }
+
+  #fills(): FillLoad[] {
+    const fills: FillLoad[] = [];
+    for (const { digest, sizeBytes, filledBytes } of this.#content.current?.flights.snapshots() ?? []) {
+      const share = this.#shares.get(digest);
+      const told = { leads: share?.state === 'leads', parents: share?.parents ?? [] };
+      fills.push({ digest, sizeBytes, filledBytes, ...told });
+      if (fills.length === mostFillsTold) break;
+    }
+    return fills;
+  }
+}
+
+function shelfOf(content: Content | undefined): PeerShelf {
+  if (content !== undefined) return new PeerShelf(content, content);
+  throw new AppError('OVERLOADED', 'this node is starting', { retryAfterMs: 1000 });
+}
+
+/** Where others reach a listener on `host`: where that is any address, the machine's first one that is not loopback. */
+function addressOf(host: string, port: number, isTls: boolean): string {
+  const isAny = host === '0.0.0.0' || host === '::';
+  const family = host === '::' ? ['IPv4', 'IPv6'] : ['IPv4'];
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const outward = all.find((one) => !one.internal && family.includes(one.family));
+  const reached = isAny ? (outward?.address ?? '127.0.0.1') : host;
+  return `${isTls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
+}
+
+async function textOf(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
+}
+
+async function tlsOf({ caFile, certFile, keyFile }: ClusterConfig['peer']['tls']) {
+  if (caFile === undefined && certFile === undefined) return undefined;
+  const read = (file: string) => readFile(file, 'utf8');
+  const tls: SecureContextOptions = {
+    ...(caFile === undefined ? {} : { ca: await read(caFile) }),
+    ...(certFile === undefined ? {} : { cert: await read(certFile) }),
+    ...(keyFile === undefined ? {} : { key: await read(keyFile) }),
+  };
+  return tls;
+}
