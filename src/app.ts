@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { AdminServer } from './admin/admin-server.ts';
 import type { SharedPause } from './cluster/coordinator.ts';
-import { Clustering } from './clustering.ts';
+import type { Clustering } from './clustering.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
 import { ChangeCount } from './core/change-count.ts';
@@ -354,12 +354,14 @@ interface UpstreamDeps {
 }
 
 /** Undefined: this node is alone. `registries` are filled in later. */
-function openCluster(
+async function openCluster(
   { cluster }: Config,
   registries: readonly RegistryClient[],
   channels: Channels,
-): Promise<Clustering> | undefined {
+): Promise<Clustering | undefined> {
   if (cluster === undefined) return undefined;
+  // A node that is alone does without the memory that its code takes.
+  const { Clustering } = await import('./clustering.ts');
   const onPauses = (pauses: readonly SharedPause[]) => {
     for (const { upstream, endpoint, what, status, leftMs } of pauses) {
       const registry = registries.find(({ name }) => name === upstream);

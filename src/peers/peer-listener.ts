@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { listenFailure } from '../core/listen-failure.ts';
+import { createServer } from '../core/node-http.ts';
 import { BodyWriter } from '../gateway/body-writer.ts';
 import { BufferPool, bufferPoolOptions } from '../gateway/buffer-pool.ts';
 import { ClientPace } from '../gateway/client-pace.ts';
@@ -63,13 +64,17 @@ export class PeerListener implements AsyncDisposable {
   readonly #reads: SharedReads;
   readonly #server: Server;
   readonly #sending = new Map<Digest, string[]>();
+  readonly #handling = new Set<Promise<void>>();
   #bodies = 0;
 
   constructor(deps: PeerListenerDeps, options: PeerListenerOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#reads = new SharedReads(new BufferPool(bufferPoolOptions(options.queuedBytes)));
-    const listener: RequestListener = (request, response) => void this.#handle(request, response);
+    const listener: RequestListener = (request, response) => {
+      const handling = this.#handle(request, response).finally(() => this.#handling.delete(handling));
+      this.#handling.add(handling);
+    };
     const bounds = { maxHeaderSize: 8192, headersTimeout: 10_000, requestTimeout: 10_000, highWaterMark: 256 * 1024 };
     const { tls } = options;
     const mutual = tls?.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
@@ -109,9 +114,8 @@ export class PeerListener implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#server.listening) this.#server.close();
-    const isClosed = new Promise((resolve) => this.#server.getConnections((_, count) => resolve(count === 0)));
     this.#server.closeAllConnections();
-    await isClosed;
+    await Promise.all(this.#handling);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
