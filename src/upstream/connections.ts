@@ -100,9 +100,9 @@ export class Connections implements AsyncDisposable {
     };
     const proxy = proxyFor(url, this.#options.env);
     if (proxy === undefined) {
-      const hasLines = lane === 'bulk' && url.protocol === 'http:';
-      const lines = (origin: string | URL, given: object) => new LineClient(new URL(origin), given, connect);
-      return new Pool(url.origin, { ...pool, connect, allowH2: false, ...(hasLines && { factory: lines }) });
+      const latest = {};
+      const lined = (origin: string | URL, given: object) => new LineClient(new URL(origin), given, connect, latest);
+      return new Pool(url.origin, { ...pool, connect, allowH2: false, ...(lane === 'bulk' && { factory: lined }) });
     }
     const factory = (origin: string | URL, given: object) => {
       const { connect } = given as Pool.Options;

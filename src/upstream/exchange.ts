@@ -1,8 +1,8 @@
 import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import type { BodyLine } from './body-line.ts';
 import type { LinedOptions } from './line-client.ts';
-import type { PlainLine } from './plain-line.ts';
 import { ResponseBody } from './response-body.ts';
 import {
   cancelled,
@@ -82,7 +82,9 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   #timer: Timer | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #body: ResponseBody | undefined;
-  #line: (() => PlainLine | undefined) | undefined;
+  #line: (() => BodyLine | undefined) | undefined;
+  /** Hands on the body, past us. */
+  #taken: BodyLine | undefined;
   /** Why this exchange is over before its answer came. */
   #over: AppError | undefined;
   #sentAtMs = 0;
@@ -102,7 +104,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   /** Told before it is sent; the line is that of the present connection. */
-  travelsOn(line: () => PlainLine | undefined): void {
+  travelsOn(line: () => BodyLine | undefined): void {
     this.#line = line;
   }
 
@@ -138,7 +140,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     // Right before the body, so that whoever reads it can choose how.
     if (line !== undefined) controller.pause();
     /** Who sends the body: the connection itself once it is taken. */
-    let sender: Pick<PlainLine, 'pause' | 'resume'> = controller;
+    let sender: Pick<BodyLine, 'pause' | 'resume'> = controller;
     const body = new ResponseBody({
       clock,
       stallTimeoutMs,
@@ -149,6 +151,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
       take: () => {
         if (line === undefined || declaredBytes === undefined || !line.canBeTaken) return undefined;
         sender = line;
+        this.#taken = line;
         return line.take(declaredBytes, {
           received: (chunk) => body.receive(chunk),
           complete: () => {
@@ -167,7 +170,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   /** The connection, where a body as large as this one can be received past its parser. */
-  #lineOf(status: number, headers: ResponseHeaders, declaredBytes = 0): PlainLine | undefined {
+  #lineOf(status: number, headers: ResponseHeaders, declaredBytes = 0): BodyLine | undefined {
     const isTakeable = this.#request.method === 'GET' && (status === 200 || status === 206);
     if (!isTakeable || declaredBytes < takenFromBytes || 'transfer-encoding' in headers) return undefined;
     return this.#line?.();
@@ -182,6 +185,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: unknown, error: unknown): void {
+    this.#taken?.flush();
     if (this.#body === undefined) this.#reject(connectionError(this.#limits.context, error));
     else this.#body.fail(interruptedError(this.#limits.context, error));
   }

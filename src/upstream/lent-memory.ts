@@ -10,7 +10,7 @@ const leastBytes = 64 * 1024;
  *
  * Invariants: what is lent is not written to until it was given back. Bytes are given back in the order in which they were
  * lent. There is always a `space`, which nobody has been lent: of the pieces one is set aside for it. While `isShort` it is
- * the last one, and nothing more may be received until something was given back.
+ * the last one, and no more than what is on its way should be received until something was given back.
  */
 export class LentMemory {
   readonly #free: Buffer[] = [];
@@ -18,28 +18,45 @@ export class LentMemory {
   readonly #lent: { readonly piece: Buffer; readonly bytes: number }[] = [];
   #pieces = 1;
   #piece: Buffer = Buffer.allocUnsafeSlow(pieceBytes);
-  /** Of it so much is lent, or was. */
+  /** Of it so much is lent, or was; and so much has bytes. */
   #used = 0;
+  #filled = 0;
   /** Of the oldest piece, and of those after it. */
   #returnedBytes = 0;
 
-  /** Where the next bytes may be put. */
+  /** Where the next bytes may be put. Another one after each `fill` and `lend`, and only then. */
   get space(): Buffer {
-    return this.#used === 0 ? this.#piece : this.#piece.subarray(this.#used);
+    return this.#filled === 0 ? this.#piece : this.#piece.subarray(this.#filled);
   }
 
   get isShort(): boolean {
-    return this.#used === 0 && this.#free.length === 0 && this.#pieces === mostPieces;
+    return this.#free.length === 0 && this.#pieces >= mostPieces;
   }
 
-  /** Lends the first `bytes` of `space`, which is another one from now on. */
-  lend(bytes: number): Buffer {
-    const lent = this.#piece.subarray(this.#used, this.#used + bytes);
-    this.#used += bytes;
-    if (this.#piece.length - this.#used >= leastBytes) return lent;
+  /** What has been put there is to be lent before there is more. */
+  get isFull(): boolean {
+    return this.#piece.length - this.#filled < leastBytes;
+  }
+
+  /** What is there and not lent yet, in bytes. */
+  get waitingBytes(): number {
+    return this.#filled - this.#used;
+  }
+
+  /** The first `bytes` of `space` are there. Not while it is full. */
+  fill(bytes: number): void {
+    this.#filled += bytes;
+  }
+
+  /** Lends what is there. */
+  lend(): Buffer {
+    const lent = this.#piece.subarray(this.#used, this.#filled);
+    this.#used = this.#filled;
+    if (!this.isFull) return lent;
     this.#lent.push({ piece: this.#piece, bytes: this.#used });
     this.#piece = this.#free.pop() ?? this.#more();
     this.#used = 0;
+    this.#filled = 0;
     return lent;
   }
 

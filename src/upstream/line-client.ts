@@ -1,25 +1,41 @@
 import { buildConnector, Client, type Dispatcher } from 'undici';
-import { PlainLine } from './plain-line.ts';
+import { BodyLine } from './body-line.ts';
 
 /** Options of a request that wants to know its connection. */
 export interface LinedOptions extends Dispatcher.DispatchOptions {
   /** Told before the request is sent how to get at its connection, where that has a line. */
-  readonly lined?: (line: () => PlainLine | undefined) => void;
+  readonly lined?: (line: () => BodyLine | undefined) => void;
 }
 
-/** A client of one origin without TLS, that has one connection at a time, and a line of each. */
-export class LineClient extends Client {
-  readonly #line: () => PlainLine | undefined;
+/** The latest TLS session with one origin: the next connection begins with it. */
+export interface LatestSession {
+  session?: Buffer;
+}
 
-  constructor(origin: URL, options: Client.Options, connect: buildConnector.BuildOptions) {
-    let line: PlainLine | undefined;
+/** A client of one origin, that has one connection at a time, and a line of each. */
+export class LineClient extends Client {
+  readonly #line: () => BodyLine | undefined;
+
+  constructor(
+    origin: URL,
+    options: Client.Options,
+    connect: buildConnector.BuildOptions,
+    /** Shared by all clients of the origin. */
+    latest: LatestSession,
+  ) {
+    let line: BodyLine | undefined;
     super(origin, {
       ...options,
       connect: (where, callback) => {
-        const next = new PlainLine();
-        buildConnector({ ...connect, onread: next.onread } as buildConnector.BuildOptions)(where, (...result) => {
+        const next = new BodyLine();
+        // Types know nothing of `onread`, which Node's `net` and `tls` document.
+        const own: buildConnector.BuildOptions & { onread: BodyLine['onread'] } = { ...connect, onread: next.onread };
+        buildConnector(latest.session === undefined ? own : { ...own, session: latest.session })(where, (...result) => {
           const [, socket] = result;
-          if (socket !== null) {
+          if (socket) {
+            socket.on('session', (session: Buffer) => {
+              latest.session = session;
+            });
             next.connected(socket);
             line = next;
           }

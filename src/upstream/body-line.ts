@@ -11,10 +11,12 @@ export interface LineReceiver {
 const scratchBytes = 64 * 1024;
 /** What is less is copied, so that the memory is at once there for the next. */
 const copiedBytes = 16 * 1024;
+/** What is less waits for the rest of the event loop's turn: of TLS each record comes for itself. */
+const handedOnBytes = 64 * 1024;
 
 /**
- * One connection without TLS, on which a large body can be received past the HTTP parser, into memory that is used again:
- * fewer and larger reads, no copy for the parser, nothing to collect.
+ * One connection, on which a large body can be received past the HTTP parser, into memory that is used again: larger reads, no
+ * stream, no copy for the parser, nothing to collect.
  *
  * Invariants
  * - Before `take` every byte goes into the socket's stream, as if this were not here. After it none does: the parser waits
@@ -22,11 +24,12 @@ const copiedBytes = 16 * 1024;
  * - `take` comes while the parser is paused right before the body: what it had of it already is in the stream, and is the
  *   body's first bytes.
  * - Exactly the body's bytes are handed on. Whatever follows them is dropped, with the connection.
- * - It is read from only while there is memory that nobody refers to, and nobody wants a pause.
- * - That it ended or failed is told by the socket, to whom it was told before: this only receives.
+ * - It is read from only while there is memory that nobody refers to, and nobody wants a pause. What TLS has decrypted by
+ *   then comes all the same, which is less than the memory that is kept for it.
+ * - That it ended or failed is told by the socket, to whom it was told before: who hears of it calls `flush` first.
  */
-export class PlainLine {
-  /** For `net.connect`. */
+export class BodyLine {
+  /** For `net.connect` and `tls.connect`. */
   readonly onread: { buffer: () => Uint8Array; callback: (bytes: number, buffer: Uint8Array) => boolean };
   #socket: Socket | undefined;
   #scratch: Buffer = Buffer.allocUnsafeSlow(scratchBytes);
@@ -35,6 +38,7 @@ export class PlainLine {
   #missingBytes = 0;
   #isPaused = false;
   #isStopped = false;
+  #flushes = false;
 
   constructor() {
     this.onread = {
@@ -78,13 +82,23 @@ export class PlainLine {
     this.#readOn();
   }
 
+  /** Hands on what has come. */
+  flush(): void {
+    if (this.#memory !== undefined && this.#memory.waitingBytes > 0) this.#handOn(this.#memory.lend());
+  }
+
   #onRead(bytes: number, buffer: Uint8Array): boolean {
     const memory = this.#memory;
     if (memory === undefined) return this.#toParser(bytes, buffer);
-    // The last read that was begun before.
-    if (buffer === this.#scratch) this.#copy(buffer.subarray(0, bytes), memory);
-    else this.#handOn(memory.lend(bytes));
-    this.#isStopped = this.#mustStop;
+    if (buffer === this.#scratch) {
+      // The last read that was begun before.
+      this.#copy(buffer.subarray(0, bytes), memory);
+    } else {
+      memory.fill(bytes);
+      this.#filled(memory);
+    }
+    // Once it is stopped it stays so until `#readOn`, whatever still comes.
+    if (this.#mustStop) this.#isStopped = true;
     return !this.#isStopped;
   }
 
@@ -101,9 +115,23 @@ export class PlainLine {
       const part = bytes.subarray(at, at + space.length);
       space.set(part);
       at += part.length;
-      this.#handOn(memory.lend(part.length));
+      memory.fill(part.length);
+      this.#filled(memory);
     }
   }
+
+  #filled(memory: LentMemory): void {
+    const { waitingBytes } = memory;
+    if (memory.isFull || waitingBytes >= handedOnBytes || waitingBytes >= this.#missingBytes) return this.flush();
+    if (this.#flushes) return;
+    this.#flushes = true;
+    setImmediate(this.#onTurnEnd);
+  }
+
+  readonly #onTurnEnd = (): void => {
+    this.#flushes = false;
+    this.flush();
+  };
 
   #handOn(chunk: Uint8Array): void {
     const receiver = this.#receiver;
