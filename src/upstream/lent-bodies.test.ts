@@ -182,6 +182,23 @@ for (const scheme of ['http', 'https']) {
       }
     });
 
+    it('of a connection that upstream closes after it comes whole, or is an interruption', async () => {
+      for (const bytes of [size, size - 1]) {
+        const { stack, body } = await opened(
+          (_request, response) => {
+            const socket = response.socket ?? assert.fail('it has no connection');
+            const text = `HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ${size}\r\n\r\n`;
+            socket.end(Buffer.concat([Buffer.from(text), blob.subarray(0, bytes)]));
+          },
+          { scheme },
+        );
+        await using _ = stack;
+        const reading = readLent(body);
+        if (bytes === size) assert.equal(await reading, hashOf(blob));
+        else await failure(reading, 'UPSTREAM_INTERRUPTED');
+      }
+    });
+
     it('that stalls ends as such, and the connection with it', async () => {
       const clock = new VirtualClock();
       const options = { clock, stallTimeoutMs: 1000, scheme };
