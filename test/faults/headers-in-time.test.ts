@@ -13,7 +13,7 @@ const repository = 'org/app';
 const image = buildImage({ seed: 'in time', layerSizes: [400_000, 300_000] });
 const [layer, unsized] = image.layers as [Content, Content];
 const unknown: Digest = digestOf(Buffer.from('nobody has linked this'));
-const headerTimeoutMs = 1_000;
+const headerTimeoutMs = 3_000;
 
 interface Told {
   readonly status: number;
