@@ -107,6 +107,17 @@ describe('what a source sends while a write is under way', () => {
     await complete();
   });
 
+  it('is given back when it is written, and no sooner', async () => {
+    assert.equal(attempt.lentBytes, 0);
+    await deliver(100, 200, 300);
+    assert.equal(attempt.lentBytes, 600);
+    await write();
+    assert.equal(attempt.lentBytes, 500);
+    await write();
+    assert.equal(attempt.lentBytes, 0);
+    await complete();
+  });
+
   it('is not written any more when the fill is stopped, but for what is under way', async () => {
     await deliver(100, 200);
     const ended = world.table[Symbol.asyncDispose]();

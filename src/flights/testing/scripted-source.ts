@@ -27,6 +27,8 @@ export class Attempt {
   readonly #answer: PromiseWithResolvers<SourceBody> = Promise.withResolvers();
   #next: PromiseWithResolvers<IteratorResult<Uint8Array>> | undefined;
   #stop = 0;
+  /** Bytes that were sent and not given back yet, in order; undefined: they are not lent. */
+  #lent: Uint8Array[] | undefined;
 
   constructor(source: ScriptedSource, request: SourceRequest, signal: AbortSignal) {
     this.source = source;
@@ -43,6 +45,11 @@ export class Attempt {
     });
   }
 
+  /** What is lent at present. */
+  get lentBytes(): number {
+    return (this.#lent ?? []).reduce((sum, { length }) => sum + length, 0);
+  }
+
   answer(script: AnswerScript = {}): void {
     const { content } = this.source;
     this.position = script.ignoreRange === true ? 0 : this.start;
@@ -53,6 +60,7 @@ export class Attempt {
       isWhole: script.ignoreRange === true,
       blobSizeBytes: script.sizeBytes === null ? undefined : (script.sizeBytes ?? content.length),
       chunks: { [Symbol.asyncIterator]: () => this.#iterator() },
+      lend: () => this.#lend(),
     });
   }
 
@@ -68,6 +76,7 @@ export class Attempt {
     change(chunk);
     this.source.delivered(this.position, chunk.length);
     this.position += chunk.length;
+    this.#lent?.push(chunk);
     this.#settle((next) => next.resolve({ done: false, value: chunk }));
   }
 
@@ -80,6 +89,22 @@ export class Attempt {
   finish(): void {
     this.isOver = true;
     this.#settle((next) => next.resolve({ done: true, value: undefined }));
+  }
+
+  /** What is given back is used again at once, for something else: whoever still looks at it sees that. */
+  #lend(): (bytes: number) => void {
+    const lent: Uint8Array[] = [];
+    this.#lent = lent;
+    return (bytes) => {
+      for (let left = bytes; left > 0; ) {
+        const first = lent.shift();
+        if (first === undefined) throw new Error('more was given back than was lent');
+        const part = first.subarray(0, left);
+        part.fill(0xee);
+        left -= part.length;
+        if (part.length < first.length) lent.unshift(first.subarray(part.length));
+      }
+    };
   }
 
   #settle(how: (next: PromiseWithResolvers<IteratorResult<Uint8Array>>) => void): void {
