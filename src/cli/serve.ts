@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { type App, startApp } from '../app.ts';
 import { addressText } from '../config/address.ts';
 import { loadConfig, redactedConfig } from '../config/load.ts';
@@ -47,6 +48,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     return exitCodes.failed;
   }
   announce(channels, app, config);
+  // In a checkout, so that the next start finds what Node made of the sources however this one ends.
+  flushCompileCache();
   const isClosed = await run(app, stop, config.server.shutdownTimeoutMs);
   const message = isClosed ? 'stopped' : 'stopped without having closed everything';
   channels.notice.publish({ level: isClosed ? 'info' : 'error', message, fields: { event: 'stopped' } });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { run } from '../support/child.ts';
 import { TemporaryDirectory } from '../support/loopback.ts';
+import { OnepullProcess } from '../support/onepull-process.ts';
 
 const launcher = new URL('../../bin/onepull', import.meta.url).pathname;
 
@@ -30,4 +31,13 @@ test('while npm ci has not brought the pinned Node.js, the launcher says to run 
   const { code, stderr } = await start(['node_modules']);
   assert.equal(code, 1);
   assert.match(stderr, /^onepull: needs Node\.js 24 or later; found v18\.20\.0: run 'npm ci' in ROOT to its end/);
+});
+
+test('what Node makes of the sources is kept for the next start, also by one that is killed', async () => {
+  await using folder = await TemporaryDirectory.make();
+  await using onepull = await OnepullProcess.start({}, { env: { NODE_COMPILE_CACHE: folder.path } });
+  // The thread that keeps it answers once that is done.
+  await fetch(`${onepull.adminUrl}/readyz`);
+  await onepull.killHard();
+  assert.ok((await readdir(folder.path, { recursive: true })).length > 100);
 });

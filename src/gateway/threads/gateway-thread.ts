@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ChangeCount } from '../../core/change-count.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
@@ -52,6 +53,7 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
     try {
       say({ kind: 'listening', ...(await gateway.listen()) });
       every(clock, noteEveryMs, () => gateway?.load());
+      flushCompileCache();
     } catch (error) {
       say({ kind: 'listen-failed', error: plainError(error) });
     }
