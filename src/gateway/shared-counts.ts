@@ -26,8 +26,6 @@ export interface GatewayCounts {
 
 const kinds = ['responses', 'connections', 'queuedKiB'] as const;
 const flags = ['full', 'heavy'] as const;
-/** What one gateway counts for each answer shares no line of the processor's cache with another's words, nor with flags. */
-const wordsApart = 32;
 
 /**
  * The counts of all gateways, in shared memory.
@@ -45,11 +43,11 @@ export class SharedCounts {
   constructor(shared: SharedArrayBuffer) {
     this.shared = shared;
     this.#flags = new Int32Array(shared, 0, flags.length);
-    this.#words = new Int32Array(shared, wordsApart * Int32Array.BYTES_PER_ELEMENT);
+    this.#words = new Int32Array(shared, this.#flags.byteLength);
   }
 
   static bytesFor(gateways: number): number {
-    return (1 + gateways) * wordsApart * Int32Array.BYTES_PER_ELEMENT;
+    return (flags.length + gateways * kinds.length) * Int32Array.BYTES_PER_ELEMENT;
   }
 
   /** The counts of the gateway with this index. */
@@ -62,7 +60,7 @@ export class SharedCounts {
 
   /** It is gone, and with it all that it had. */
   forget(gateway: number): void {
-    for (let kind = 0; kind < kinds.length; kind++) Atomics.store(this.#words, gateway * wordsApart + kind, 0);
+    for (let kind = 0; kind < kinds.length; kind++) Atomics.store(this.#words, gateway * kinds.length + kind, 0);
   }
 }
 
@@ -73,7 +71,7 @@ class SharedWord implements SharedNumber {
 
   constructor(words: Int32Array, gateway: number, kind: number) {
     this.#words = words;
-    this.#index = gateway * wordsApart + kind;
+    this.#index = gateway * kinds.length + kind;
     this.#kind = kind;
   }
 
@@ -83,7 +81,7 @@ class SharedWord implements SharedNumber {
 
   get total(): number {
     let sum = 0;
-    for (let at = this.#kind; at < this.#words.length; at += wordsApart) sum += Atomics.load(this.#words, at);
+    for (let at = this.#kind; at < this.#words.length; at += kinds.length) sum += Atomics.load(this.#words, at);
     return sum;
   }
 
