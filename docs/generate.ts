@@ -68,6 +68,7 @@ function metricsPage(): string {
     },
     flights: () => [],
     upstreams: () => [],
+    cluster: () => undefined,
     load,
     cache,
     diskFreeBytes: async () => 0,

@@ -10,6 +10,7 @@ import type {
   RequestEvent,
   RetryEvent,
   ServedBytesEvent,
+  ShareEvent,
   UpstreamRequestKind,
 } from '../src/telemetry/channels.ts';
 import type { MemoryFigures } from '../src/telemetry/memory-gauges.ts';
@@ -64,7 +65,7 @@ const results: Record<Extract<FlightEvent['event'], 'done' | 'failed' | 'parked'
 const origins: Record<ServedBytesEvent['from'], string> = {
   cache: 'what was in the store before',
   flight: 'a transfer in progress',
-  peer: 'another node; this version has none',
+  peer: 'another node',
 };
 const upstreamKinds: Record<UpstreamRequestKind, string> = {
   ping: '`/v2/`',
@@ -118,6 +119,14 @@ const passCauses: Record<PassThroughEvent['cause'], string> = {
   'disk-failed': 'the disk does not take or give what it should',
 };
 
+const places: Record<ShareEvent['place'], string> = {
+  leads: 'this node asks upstream, for all nodes',
+  follows: 'it reads from another node',
+  alone:
+    'it asks upstream without the word of the others: the engine does not answer, or the node that leads cannot be reached',
+  'took-over': 'it followed, and asks upstream for all now',
+};
+
 export const labelDescriptions: readonly LabelDescription[] = [
   { label: 'code', meaning: 'An error code of [ERRORS.md](ERRORS.md).' },
   { label: 'from', meaning: 'Where the bytes came from.', values: origins },
@@ -159,6 +168,7 @@ export const labelDescriptions: readonly LabelDescription[] = [
   },
   { label: 'method', meaning: 'The HTTP method; `other` for one that HTTP does not have.' },
   { label: 'outcome', meaning: 'What came of it.', values: hedges },
+  { label: 'place', meaning: 'The place of the fill.', values: places },
   { label: 'result', meaning: 'How the pull ended.', values: results },
   { label: 'route', meaning: 'What the client asked for.', values: routes },
   { label: 'served', meaning: 'How the content came to be here.', values: served },

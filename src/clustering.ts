@@ -165,6 +165,7 @@ export class Clustering implements AsyncDisposable {
         coordinator,
         peer: (holder, of) => this.#client.source(holder, of),
         isThere: (node) => this.#membership.isThere(node),
+        channels: this.#deps.channels,
       },
       blobShareDefaults,
       digest,
@@ -186,6 +187,12 @@ export class Clustering implements AsyncDisposable {
   /** Content that is here was used, and may be of use to others. */
   used(digest: Digest, sizeBytes: number): void {
     this.#membership.used(digest, sizeBytes);
+  }
+
+  /** What is wrong, in words, though requests are answered. */
+  warnings(): string[] {
+    const { isUp, error } = this.#engine.health;
+    return isUp ? [] : [`the engine that nodes share does not answer: this node pulls on its own (${error})`];
   }
 
   snapshot(): ClusterSnapshot {

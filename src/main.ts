@@ -1,5 +1,11 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { type CheckOptions, type DemoOptions, exitCodes, type ServeOptions } from './cli/options.ts';
+import {
+  type CheckOptions,
+  type ClusterStatusOptions,
+  type DemoOptions,
+  exitCodes,
+  type ServeOptions,
+} from './cli/options.ts';
 import { settings } from './config/outline.ts';
 import { didYouMean } from './config/problems.ts';
 import { productVersion } from './config/version.ts';
@@ -23,6 +29,14 @@ Examples:
   onepull check
   onepull check --config /etc/onepull.yaml
   ONEPULL_STORAGE_MAX_SIZE=200GiB onepull check`;
+
+const statusExamples = `
+Asks the admin API of a running instance. The exit code is 1 where it does not answer, or runs on its own.
+
+Examples:
+  onepull cluster status
+  onepull cluster status --admin 10.0.0.7:5001
+  onepull cluster status --json | jq '.members[].node.id'`;
 
 const demoExamples = `
 Examples:
@@ -70,6 +84,19 @@ function program(finish: (exitCode: number) => void): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', demoExamples)
     .action(async (options: DemoOptions) => finish(await (await import('./cli/demo.ts')).demo(options)));
+
+  onepull
+    .command('cluster')
+    .description('Nodes that share an engine.')
+    .command('status')
+    .description('Show the nodes, who leads and who follows, and how far each is.')
+    .option('--admin <addr>', 'host:port of the admin API (default: that of the configuration)')
+    .option('--config <file>', 'YAML file with the configuration')
+    .option('--json', 'print it as JSON')
+    .addHelpText('after', statusExamples)
+    .action(async (options: ClusterStatusOptions) =>
+      finish(await (await import('./cli/cluster-status.ts')).clusterStatus(options)),
+    );
 
   // commander's own prints the whole help where the command does not exist, and does not say so.
   onepull

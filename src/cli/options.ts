@@ -18,6 +18,13 @@ export interface DemoOptions {
   readonly json?: boolean | undefined;
 }
 
+export interface ClusterStatusOptions {
+  /** `host:port` of the admin API. Left out: that of the configuration. */
+  readonly admin?: string | undefined;
+  readonly config?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
 export const exitCodes = {
   ok: 0,
   failed: 1,

@@ -4,6 +4,7 @@ import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import type { FillShare, FillShareHost } from '../flights/fill-share.ts';
 import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
+import type { Channels, ShareEvent } from '../telemetry/channels.ts';
 
 export interface BlobShareDeps {
   readonly clock: Clock;
@@ -12,6 +13,7 @@ export interface BlobShareDeps {
   readonly peer: (holder: Holder, digest: Digest) => Source;
   /** Whether the node is there, as far as nodes hear of each other; undefined where nobody knows. */
   readonly isThere: (node: NodeId) => boolean | undefined;
+  readonly channels?: Pick<Channels, 'share'> | undefined;
 }
 
 export interface BlobShareOptions {
@@ -77,6 +79,7 @@ export class BlobShare implements FillShare {
   readonly #avoid = new Map<NodeId, { readonly untilMs: number; readonly isGone: boolean }>();
   #host: FillShareHost | undefined;
   #state: State = { kind: 'asking' };
+  #hasFollowed = false;
   #isVisiting = false;
   #again = false;
   #timer: Timer | undefined;
@@ -197,6 +200,8 @@ export class BlobShare implements FillShare {
     peer.isParent = true;
     if (peer.gone.signal.aborted) peer.gone = new AbortController();
     this.#state = { kind: 'follows' };
+    if (!this.#hasFollowed) this.#say('follows');
+    this.#hasFollowed = true;
     this.#host?.offer(peer.source);
   }
 
@@ -248,7 +253,13 @@ export class BlobShare implements FillShare {
 
   #move(state: State): void {
     this.#state = state;
-    if (state.kind === 'leads' || state.kind === 'alone') this.#host?.changed();
+    if (state.kind !== 'leads' && state.kind !== 'alone') return;
+    this.#say(state.kind === 'leads' && this.#hasFollowed ? 'took-over' : state.kind);
+    this.#host?.changed();
+  }
+
+  #say(place: ShareEvent['place']): void {
+    this.#deps.channels?.share.publish({ digest: this.#digest, place });
   }
 }
 

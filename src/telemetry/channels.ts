@@ -82,6 +82,16 @@ export interface HedgeEvent {
   readonly outcome: 'won' | 'lost' | 'failed';
 }
 
+/** A fill took a place among the nodes that share an engine. */
+export interface ShareEvent {
+  readonly digest: Digest;
+  /**
+   * It leads: this node asks upstream for all. It follows another node. It is alone: it asks upstream without the others' word.
+   * It took over: it followed, and leads now.
+   */
+  readonly place: 'leads' | 'follows' | 'alone' | 'took-over';
+}
+
 /** Bytes of blobs that went to a peer, or came from one. */
 export interface PeerBytesEvent {
   /** The other node. */
@@ -216,6 +226,7 @@ export class Channels {
   readonly retry: Channel<RetryEvent> = new Channel();
   readonly hedge: Channel<HedgeEvent> = new Channel();
   readonly refused: Channel<RefusedEvent> = new Channel();
+  readonly share: Channel<ShareEvent> = new Channel();
   readonly peerServed: Channel<PeerBytesEvent> = new Channel();
   readonly peerReceived: Channel<PeerBytesEvent> = new Channel();
   readonly quarantine: Channel<QuarantineEvent> = new Channel();

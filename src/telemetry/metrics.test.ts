@@ -20,6 +20,7 @@ function setUp(
     requests,
     threads,
     gateways: () => ({ running: 2, replaced: 1 }),
+    cluster: () => undefined,
     droppedLines: () => 4,
     memory: {
       shares: { blocks: 1, queued: 2, 'small-blobs': 3, manifests: 4, prepared: 5 },

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Channels, FlightEvent, UpstreamRequestEvent } from './channels.ts';
+import { addClusterMetrics, type ClusterFigures } from './cluster-gauges.ts';
 import { addMemoryGauges, type MemoryFigures } from './memory-gauges.ts';
 import { addRequestMetrics } from './request-metrics.ts';
 import { type RequestCounts, requestBounds } from './request-tally.ts';
@@ -26,6 +27,8 @@ export interface MetricsDeps {
   /** When the certificate that clients are shown ceases to hold; undefined where they are shown none. */
   certificateUntilMs(): number | undefined;
   readonly memory: MemoryFigures;
+  /** Undefined: this node is alone. */
+  cluster(): ClusterFigures | undefined;
   /** Lines that were left out of the log, as nobody took them. */
   droppedLines(): number;
   /** What is free on the cache's disk; undefined where the system does not say. */
@@ -63,6 +66,7 @@ export class Metrics {
     this.#readCertificate(deps);
     addMemoryGauges(this.#registry, deps.memory);
     addUpstreamGauges(this.#registry, deps.upstreams);
+    addClusterMetrics(this.#registry, deps.channels, () => deps.cluster());
     this.#gauge('build_info', 'The running version; always 1.', ['version']).set({ version: options.version }, 1);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });
   }
