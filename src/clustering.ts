@@ -94,7 +94,7 @@ export class Clustering implements AsyncDisposable {
     const { engine: address, username, tls: engineTls } = config;
     const engine = new RedisEngine(
       { clock, channels },
-      { ...redisEngineDefaults, address, username, password, tls: engineTls },
+      { ...redisEngineDefaults, address, username, password, tls: engineTls, timeoutMs: config.timeoutMs },
     );
     opening.use(engine);
     const client = opening.use(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { engineAddress } from '../core/engine-address.ts';
 import { type Address, isLoopback } from './address.ts';
-import { address, file, integer, secret, text, url } from './setting.ts';
+import { address, duration, file, integer, secret, text, url } from './setting.ts';
 import { checkTls } from './upstream-schema.ts';
 
 /** Nodes that share an engine. Without `engine` there is one node, and nothing else here counts. */
@@ -22,6 +22,11 @@ export const cluster = z
       })
       .superRefine(checkTls, { when: () => true })
       .prefault({}),
+    timeout: duration({ min: '5ms', max: '10s' })
+      .prefault('80ms')
+      .describe(
+        'A call to the engine that takes longer is given up, and the node goes on without: so much may its absence cost a request, once a second.',
+      ),
     prefix: text()
       .prefault('onepull')
       .describe('What all keys in the engine begin with. Nodes that are to share their pulls have the same.'),
@@ -98,7 +103,7 @@ function isLoopbackAddress(listen: Address): boolean {
 }
 
 /** As the program runs with it; undefined: there is one node. */
-export function toCluster({ engine, username, passwordFile, tls, prefix, nodeId, zone, peer }: Input) {
+export function toCluster({ engine, username, passwordFile, tls, timeout, prefix, nodeId, zone, peer }: Input) {
   const parsed = engine === undefined ? undefined : engineAddress(engine);
   if (parsed === undefined || typeof parsed === 'string') return undefined;
   return {
@@ -106,6 +111,7 @@ export function toCluster({ engine, username, passwordFile, tls, prefix, nodeId,
     username,
     passwordFile,
     tls: { caFile: tls.ca, certFile: tls.cert, keyFile: tls.key },
+    timeoutMs: timeout,
     prefix,
     nodeId,
     zone,

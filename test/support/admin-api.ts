@@ -16,6 +16,11 @@ export class AdminApi {
     this.#origin = origin;
   }
 
+  /** `host:port` */
+  get host(): string {
+    return new URL(this.#origin).host;
+  }
+
   async get(path: string): Promise<{ status: number; text: string }> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       get(`${this.#origin}${path}`, { agent: false }, resolve).once('error', reject);

@@ -50,7 +50,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** SIGSTOP and SIGCONT: it hangs, its connections stay. */
   signal(signal: NodeJS.Signals): void {
-    if (this.pid !== undefined) process.kill(this.pid, signal);
+    if (this.pid !== undefined && this.#child.isRunning) process.kill(this.pid, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
