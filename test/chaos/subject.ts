@@ -24,6 +24,7 @@ export interface Flip {
 
 const sampleEveryMs = 1000;
 const refillEveryMs = 300;
+const walkedWithinMs = 5000;
 
 /**
  * The onepull that is put to the test: a real process, its data directory, and what is measured of it over all its lives.
@@ -47,6 +48,7 @@ export class Subject implements AsyncDisposable {
   #peakRssBytes = 0;
   #peakCacheBytes = 0;
   #lives = 1;
+  #startedAt = 0;
   /** Ends that were not ours to cause. */
   readonly crashes: string[] = [];
 
@@ -151,6 +153,7 @@ export class Subject implements AsyncDisposable {
     await meanwhile();
     await delay(awayMs);
     await this.#process.startAgain();
+    this.#startedAt = Date.now();
     this.lifeline.change();
   }
 
@@ -216,6 +219,8 @@ export class Subject implements AsyncDisposable {
     const page = await Promise.race([this.admin.text('/metrics').catch(() => ''), delay(3000, '', { ref: false })]);
     if (page === '' || pid !== this.#process.pid) return;
     this.#present = parseMetrics(page);
+    // What an earlier life was just removing is found by the walk after a start, and leaves when that is over.
+    if (this.#lives > 1 && Date.now() - this.#startedAt < walkedWithinMs) return;
     this.#peakCacheBytes = Math.max(this.#peakCacheBytes, this.#present.get('onepull_cache_size_bytes') ?? 0);
   }
 
@@ -224,6 +229,7 @@ export class Subject implements AsyncDisposable {
     this.crashes.push(`ended by itself at ${new Date().toISOString()}`);
     this.#bury();
     await this.#process.startAgain().catch((error) => this.crashes.push(String(error)));
+    this.#startedAt = Date.now();
   }
 
   #bury(): void {
