@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
@@ -218,13 +218,27 @@ export async function openCatalogDatabase(deps: CatalogFileDeps, path: string): 
   try {
     return new CatalogDatabase(path, onFailure, deps.onLoss);
   } catch (error) {
-    if (!isCorruption(error)) throw storageError(error, 'open the catalog');
+    if (!isCorruption(error) && !(await isOnlySaidReadOnly(error, path))) throw storageError(error, 'open the catalog');
     await setAside(deps, path, reasonOf(error));
   }
   try {
     return new CatalogDatabase(path, onFailure, deps.onLoss);
   } catch (error) {
     throw storageError(error, 'begin a catalog');
+  }
+}
+
+/**
+ * A file's own header can say that it is of a format which may only be read (sqlite.org/fileformat2.html, "file format version
+ * numbers"). We never write such a one: where the system lets us write it, it is damaged.
+ */
+async function isOnlySaidReadOnly(error: unknown, path: string): Promise<boolean> {
+  if (resultCodeOf(error) !== sqliteResult.readOnly) return false;
+  try {
+    await using _ = await open(path, 'r+');
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -37,6 +37,13 @@ const damages: Readonly<Record<string, Damage>> = {
     for (let count = 0; count < 20; count++) changed[random.below(changed.byteLength)] = random.below(256);
     return changed;
   }),
+  'its header says that it may only be read': (files) => {
+    for (const [path, bytes] of files) {
+      const changed = bytes.slice();
+      // "File format write version".
+      if (path.endsWith('.db') && changed.length > 18) files.set(path, changed.fill(3, 18, 19));
+    }
+  },
   'a file is gone': (files, random) => {
     files.delete(random.pick([...files.keys()]) ?? '');
   },
