@@ -39,9 +39,9 @@ const damages: Readonly<Record<string, Damage>> = {
   }),
   'its header says that it may only be read': (files) => {
     for (const [path, bytes] of files) {
-      const changed = bytes.slice();
-      // "File format write version".
-      if (path.endsWith('.db') && changed.length > 18) files.set(path, changed.fill(3, 18, 19));
+      // "File format write version". The log has pages of its own.
+      if (path.endsWith('.db') && bytes.length > 18) files.set(path, bytes.slice().fill(3, 18, 19));
+      else files.delete(path);
     }
   },
   'a file is gone': (files, random) => {
