@@ -180,9 +180,9 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     listen,
     admin: adminAddress,
     gateway,
-    drain(timeoutMs) {
+    async drain(timeoutMs) {
       isDraining = true;
-      return gateway.drain(timeoutMs);
+      await Promise.all([gateway.drain(timeoutMs), cluster?.drain(timeoutMs)]);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

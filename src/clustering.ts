@@ -206,8 +206,12 @@ export class Clustering implements AsyncDisposable {
     };
   }
 
+  /** Peers that read from here are not cut, if they come to an end within the bound; others do not begin. */
+  drain(timeoutMs: number): Promise<void> {
+    return this.#listener.drain(timeoutMs);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
     await this.#opened.disposeAsync();
   }
 

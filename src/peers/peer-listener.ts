@@ -106,10 +106,14 @@ export class PeerListener implements AsyncDisposable {
     return { host, port: typeof address === 'object' && address !== null ? address.port : port };
   }
 
-  /** Takes no new connections; what is being sent goes on. */
-  close(): void {
-    this.#server.close();
+  /** Takes no new connections, and lets what is being sent come to its end within the bound. */
+  async drain(timeoutMs: number): Promise<void> {
+    if (this.#server.listening) this.#server.close();
     this.#server.closeIdleConnections();
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.after(timeoutMs, resolve);
+    await Promise.race([Promise.all(this.#handling), late]);
+    timer.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
