@@ -81,7 +81,7 @@ export class Feed implements PlannedFeed, FeedWriterHost {
     this.#body = deps.body;
     this.#listener = deps.listener;
     this.#meter = new RateMeter(deps.clock);
-    this.#watch = new TransferWatch(deps.clock, options, source.origin, {
+    this.#watch = new TransferWatch(deps.clock, limitsFor(source, options), source.origin, {
       silent: (error) => this.#finish({ kind: 'failed', error }),
       paced: (error) => {
         const isOver = this.#listener.paced(this, error !== undefined);
@@ -283,6 +283,14 @@ export class Feed implements PlannedFeed, FeedWriterHost {
       throw new AppError('UPSTREAM_INTERRUPTED', `${this.source.origin} ended ${missingBytes} bytes too early`);
     }
   }
+}
+
+/**
+ * Another node waits for upstream itself, and does something about it when that stalls: only then it is its turn to be doubted.
+ * One that is gone is known to be so by other means.
+ */
+function limitsFor({ isPeer }: Source, options: FeedOptions): TransferLimits {
+  return isPeer === true ? { ...options, stallTimeoutMs: 2 * options.stallTimeoutMs } : options;
 }
 
 /** Ends a transfer whose body nobody reads. */
