@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { AdminServer } from './admin/admin-server.ts';
 import type { SharedPause } from './cluster/coordinator.ts';
@@ -35,6 +34,7 @@ import type { MemoryFigures } from './telemetry/memory-gauges.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { RequestCounts } from './telemetry/request-tally.ts';
 import { ThreadReports } from './telemetry/thread-reports.ts';
+import { readTls } from './tls-files.ts';
 import { CredentialHelper } from './upstream/credential-helper.ts';
 import { type CredentialProvider, FixedCredentials, PasswordFileCredentials } from './upstream/credentials.ts';
 import { DockerConfigCredentials } from './upstream/docker-config.ts';
@@ -171,7 +171,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       { ...config.admin, version },
     ),
   );
-  await cluster?.start({ store: content, flights, holdBackBytes: flightDefaults.holdBackBytes });
+  await cluster?.start({ store: content, flights }, flightDefaults);
   const listen = await gateway.listen();
   const adminAddress = await admin.listen();
 
@@ -438,10 +438,4 @@ function credentialsOf({ name, credentials }: UpstreamConfig, { clock, env }: Up
 /** Docker keeps its own registry's credentials under the address of an API that is long gone. */
 function helperKey(registry: string): string {
   return registry === 'docker.io' ? 'https://index.docker.io/v1/' : registry;
-}
-
-async function readTls({ caFile, certFile, keyFile }: UpstreamConfig['tls']) {
-  const text = (path: string | undefined) => (path === undefined ? undefined : readFile(path, 'utf8'));
-  const [ca, cert, key] = await Promise.all([text(caFile), text(certFile), text(keyFile)]);
-  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
 }

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
-import type { SecureContextOptions } from 'node:tls';
 import { coordinatorDefaults, type FillLoad, type NodeFacts, type SharedPause } from './cluster/coordinator.ts';
 import { Membership, membershipDefaults } from './cluster/membership.ts';
 import { RedisCoordinator } from './cluster/redis/redis-coordinator.ts';
 import { RedisEngine, redisEngineDefaults } from './cluster/redis/redis-engine.ts';
+import { addressText } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Digest } from './core/digest.ts';
@@ -18,11 +18,12 @@ import { peerProtocol } from './peers/peer-protocol.ts';
 import { PeerVerifier } from './peers/peer-signature.ts';
 import { BlobShare, blobShareDefaults } from './pull/blob-share.ts';
 import type { ClusterSnapshot } from './pull/cluster-snapshot.ts';
-import { PeerShelf } from './pull/peer-shelf.ts';
+import { PeerShelf, type PeerShelfOptions } from './pull/peer-shelf.ts';
 import { SharedRegistry, sharedRegistryDefaults } from './pull/shared-registry.ts';
 import type { Registry } from './pull/upstreams.ts';
 import type { ContentStore } from './store/content-store.ts';
 import type { Channels } from './telemetry/channels.ts';
+import { readTls } from './tls-files.ts';
 
 type ClusterConfig = NonNullable<Config['cluster']>;
 
@@ -35,11 +36,10 @@ export interface ClusteringDeps {
   readonly onPauses: (pauses: readonly SharedPause[]) => void;
 }
 
-/** What a cluster gives and takes, once there is a store. */
+/** What this node has to give, once there is a store. */
 interface Content {
-  readonly store: ContentStore;
   readonly flights: FlightTable;
-  readonly holdBackBytes: number;
+  readonly shelf: PeerShelf;
 }
 
 const mostFillsTold = 50;
@@ -67,11 +67,12 @@ export class Clustering implements AsyncDisposable {
     const { peer } = config;
     const { clock, channels } = deps;
     const secret = peer.secret ?? (await textOf(peer.secretFile));
-    const tls = await tlsOf(peer.tls);
+    const isTls = peer.tls.caFile !== undefined || peer.tls.certFile !== undefined;
+    const tls = isTls ? await readTls(peer.tls) : undefined;
     const content: { current: Content | undefined } = { current: undefined };
-    const shelf = {
-      blob: (...args: Parameters<PeerShelf['blob']>) => shelfOf(content.current).blob(...args),
-      manifest: (digest: Digest) => shelfOf(content.current).manifest(digest),
+    const shelf = () => {
+      if (content.current !== undefined) return content.current.shelf;
+      throw new AppError('OVERLOADED', 'this node is starting', { retryAfterMs: 1000 });
     };
     const verifier = secret === undefined ? undefined : new PeerVerifier(clock, secret);
     const listener = opening.use(
@@ -91,7 +92,8 @@ export class Clustering implements AsyncDisposable {
       version: deps.version,
     };
     const password = await textOf(config.passwordFile);
-    const { engine: address, username, tls: engineTls } = config;
+    const { engine: address, username } = config;
+    const engineTls = await readTls(config.tls);
     const engine = new RedisEngine(
       { clock, channels },
       { ...redisEngineDefaults, address, username, password, tls: engineTls, timeoutMs: config.timeoutMs },
@@ -136,8 +138,8 @@ export class Clustering implements AsyncDisposable {
   }
 
   /** From now on others get what is here, and hear of it. */
-  async start(content: Content): Promise<void> {
-    this.#content.current = content;
+  async start(deps: { store: ContentStore; flights: FlightTable }, options: PeerShelfOptions): Promise<void> {
+    this.#content.current = { flights: deps.flights, shelf: new PeerShelf(deps, options) };
     await this.#membership.start();
   }
 
@@ -227,11 +229,6 @@ export class Clustering implements AsyncDisposable {
   }
 }
 
-function shelfOf(content: Content | undefined): PeerShelf {
-  if (content !== undefined) return new PeerShelf(content, content);
-  throw new AppError('OVERLOADED', 'this node is starting', { retryAfterMs: 1000 });
-}
-
 /** Where others reach a listener on `host`: where that is any address, the machine's first one that is not loopback. */
 function addressOf(host: string, port: number, isTls: boolean): string {
   const isAny = host === '0.0.0.0' || host === '::';
@@ -239,20 +236,9 @@ function addressOf(host: string, port: number, isTls: boolean): string {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const outward = all.find((one) => !one.internal && family.includes(one.family));
   const reached = isAny ? (outward?.address ?? '127.0.0.1') : host;
-  return `${isTls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
+  return `${isTls ? 'https' : 'http'}://${addressText({ host: reached, port })}`;
 }
 
 async function textOf(file: string | undefined): Promise<string | undefined> {
   return file === undefined ? undefined : (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
-}
-
-async function tlsOf({ caFile, certFile, keyFile }: ClusterConfig['peer']['tls']) {
-  if (caFile === undefined && certFile === undefined) return undefined;
-  const read = (file: string) => readFile(file, 'utf8');
-  const tls: SecureContextOptions = {
-    ...(caFile === undefined ? {} : { ca: await read(caFile) }),
-    ...(certFile === undefined ? {} : { cert: await read(certFile) }),
-    ...(keyFile === undefined ? {} : { key: await read(keyFile) }),
-  };
-  return tls;
 }

@@ -19,7 +19,8 @@ import type { PeerVerifier } from './peer-signature.ts';
 export interface PeerListenerDeps {
   readonly clock: Clock;
   readonly channels: Pick<Channels, 'notice' | 'peerServed'>;
-  readonly shelf: Pick<PeerShelf, 'blob' | 'manifest'>;
+  /** Throws what peers are told while there is nothing to give yet. */
+  readonly shelf: () => Pick<PeerShelf, 'blob' | 'manifest'>;
   /** Undefined: who connects is known by its certificate, or the listener is on loopback. */
   readonly verifier: PeerVerifier | undefined;
 }
@@ -151,7 +152,7 @@ export class PeerListener implements AsyncDisposable {
     const from = node ?? request.socket.remoteAddress ?? '';
     const letGo = this.#enter(digest, from);
     try {
-      const answer = await this.#deps.shelf.blob(digest, range, signal);
+      const answer = await this.#deps.shelf().blob(digest, range, signal);
       if (answer === undefined) throw new AppError('BLOB_UNKNOWN', 'it is not here');
       await this.#send(answer, response, signal, from);
     } finally {
@@ -160,7 +161,7 @@ export class PeerListener implements AsyncDisposable {
   }
 
   async #sendManifest(digest: Digest, response: ServerResponse): Promise<void> {
-    const bytes = await this.#deps.shelf.manifest(digest);
+    const bytes = await this.#deps.shelf().manifest(digest);
     if (bytes === undefined) throw new AppError('MANIFEST_UNKNOWN', 'it is not here');
     response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
   }

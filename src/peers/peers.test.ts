@@ -90,7 +90,7 @@ class Setup implements AsyncDisposable {
     const shelf = new PeerShelf({ store: this.store, flights: this.world.table }, { holdBackBytes });
     const verifier = secret === undefined ? undefined : new PeerVerifier(systemClock, secret);
     return new PeerListener(
-      { clock: systemClock, channels: this.#channels, shelf, verifier },
+      { clock: systemClock, channels: this.#channels, shelf: () => shelf, verifier },
       { ...peerListenerDefaults, host: '127.0.0.1', port, maxChildren: 2, ...options },
     );
   }

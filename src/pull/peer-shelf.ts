@@ -25,8 +25,6 @@ export type ShelfAnswer =
       readonly sizeBytes: number | undefined;
       readonly part: Interval | undefined;
       readonly body: BlobBody;
-      /** It is still on its way. */
-      readonly isPartial: boolean;
     };
 
 /**
@@ -56,7 +54,7 @@ export class PeerShelf {
         }
         const part = decision.kind === 'part' ? decision.range : undefined;
         if (part !== undefined) flying.setRange(part);
-        return { kind: 'body', sizeBytes, part, body: new ShelfBody(flying), isPartial: true };
+        return { kind: 'body', sizeBytes, part, body: new ShelfBody(flying) };
       } catch (error) {
         flying.close();
         throw error;
@@ -72,15 +70,11 @@ export class PeerShelf {
     }
     const part = decision.kind === 'part' ? decision.range : undefined;
     const reader = new StoredReader(stored, part, this.#holdBackBytes);
-    return { kind: 'body', sizeBytes, part, body: new ShelfBody(reader), isPartial: false };
+    return { kind: 'body', sizeBytes, part, body: new ShelfBody(reader) };
   }
 
   /** The bytes of a manifest, which the other node hashes. */
-  manifest(digest: Digest): Promise<Uint8Array | undefined> {
-    return this.#small(digest);
-  }
-
-  async #small(digest: Digest): Promise<Uint8Array | undefined> {
+  async manifest(digest: Digest): Promise<Uint8Array | undefined> {
     const sizeBytes = await this.#deps.store.sizeOf(digest);
     if (sizeBytes === undefined || sizeBytes > maxManifestBytes) return undefined;
     return this.#deps.store.read(digest, maxManifestBytes);

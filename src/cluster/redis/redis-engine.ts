@@ -4,7 +4,6 @@ import type { Clock } from '../../core/clock.ts';
 import { type EngineAddress, engineName } from '../../core/engine-address.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Channels } from '../../telemetry/channels.ts';
-import { type EngineTls, readEngineTls } from './engine-tls.ts';
 import type { ScriptEngine } from './redis-coordinator.ts';
 import type { Script } from './scripts.ts';
 
@@ -18,7 +17,8 @@ export interface RedisEngineOptions {
   /** Instead of what the address says. */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
-  readonly tls?: EngineTls | undefined;
+  /** Authorities and client certificate, in PEM: where the address says TLS. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** A call that takes longer is given up: what waits for it goes on without. */
   readonly timeoutMs: number;
   /** So long nobody waits for an engine that did not answer: meanwhile one call at a time finds out whether it does again. */
@@ -156,7 +156,7 @@ export class RedisEngine implements ScriptEngine {
 function connect(options: RedisEngineOptions): Redis | Cluster {
   const { address, timeoutMs } = options;
   const { kind, hosts, master, isTls, database: db } = address;
-  const tls = readEngineTls(options.tls ?? {});
+  const tls = options.tls ?? {};
   const retryStrategy = (times: number) => Math.min(reconnectMs.most, reconnectMs.least * 2 ** Math.min(times, 10));
   const common = {
     ...(isTls ? { tls } : {}),
