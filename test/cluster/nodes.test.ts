@@ -168,8 +168,10 @@ test('a hit costs the engine nothing', { skip }, () =>
     const [before, beats] = [await calls(), performance.now()];
     for (let time = 0; time < 50; time++) await pull(node.url, 'org/app', 'v1');
     const seconds = (performance.now() - beats) / 1000;
-    // One a second says that the node is there; what is used is told with it, once.
-    assert.ok((await calls()) - before <= 2 * seconds + 2 + image.layers.length);
+    // Two a second say that the node is there and what it uses; taking leave of the image's own fills may still be under way.
+    const ownCalls = 2 * seconds + 2 * (image.layers.length + 2) + 2;
+    const called = (await calls()) - before;
+    assert.ok(called <= ownCalls, `${called} calls for 50 warm pulls in ${seconds} s`);
   }),
 );
 
