@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
-import { AdminServer } from './admin/admin-server.ts';
+import { openAdministration } from './administration.ts';
 import type { SharedPause } from './cluster/coordinator.ts';
 import type { Clustering } from './clustering.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
@@ -31,7 +31,6 @@ import { HashThreads } from './store/hashing/hash-threads.ts';
 import type { Channels } from './telemetry/channels.ts';
 import type { LogLines } from './telemetry/log.ts';
 import type { MemoryFigures } from './telemetry/memory-gauges.ts';
-import { Metrics } from './telemetry/metrics.ts';
 import { RequestCounts } from './telemetry/request-tally.ts';
 import { ThreadReports } from './telemetry/thread-reports.ts';
 import { readTls } from './tls-files.ts';
@@ -135,42 +134,11 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const gateway = opening.use(openGateway(config, deps, parts, opening));
   certificate?.subscribe((next) => gateway.useCertificate(next));
 
-  const version = productVersion();
-  const cache = () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: maxSizeBytes });
-  const metrics = new Metrics(
-    {
-      channels,
-      requests,
-      threads,
-      memory: memoryFigures(budget, blocks, smallBlobs),
-      cluster: () => cluster?.snapshot(),
-      certificateUntilMs: () => certificate?.untilMs,
-      droppedLines: () => deps.log?.droppedLines ?? 0,
-      cache,
-      diskFreeBytes: () => store.diskFreeBytes(),
-      flights: () => fetches.snapshots(),
-      load: () => gateway.load(),
-      gateways: () => gateway.threads,
-      upstreams: () => registries.map((registry) => registry.snapshot()),
-    },
-    { version, processMetrics: deps.processMetrics },
-  );
   let isDraining = false;
-  const admin = opening.use(
-    new AdminServer(
-      {
-        channels,
-        metrics,
-        readiness: () => (isDraining ? ['shutting down'] : []),
-        warnings: () => [...store.health(), ...(certificate?.warnings() ?? []), ...(cluster?.warnings() ?? [])],
-        flights: () => [...fetches.snapshots(), ...fetches.ended()],
-        pulls: () => board.snapshots(),
-        upstreams: () => registries.map((registry) => registry.snapshot()),
-        cluster: () => cluster?.snapshot(),
-      },
-      { ...config.admin, version },
-    ),
-  );
+  const readiness = () => (isDraining ? ['shutting down'] : []);
+  const figures = memoryFigures(budget, blocks, smallBlobs);
+  const operations = { config, readiness, store, registries, cluster, fetches, board, requests, threads, certificate };
+  const admin = opening.use(openAdministration({ ...deps, ...operations, gateway, memory: figures }));
   await cluster?.start({ store: content, flights }, flightDefaults);
   const listen = await gateway.listen();
   const adminAddress = await admin.listen();

@@ -3,9 +3,11 @@ import { createServer, request } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { AppError } from '../core/errors.ts';
 import { Channels, type NoticeEvent } from '../telemetry/channels.ts';
-import { type AdminDeps, AdminServer } from './admin-server.ts';
+import { AdminServer } from './admin-server.ts';
+import { type HealthDeps, healthRoutes } from './health-routes.ts';
+import { type StateDeps, stateRoutes } from './state-routes.ts';
 
-const quiet: Omit<AdminDeps, 'channels'> = {
+const quiet: HealthDeps & StateDeps = {
   readiness: () => [],
   warnings: () => [],
   flights: () => [],
@@ -14,11 +16,15 @@ const quiet: Omit<AdminDeps, 'channels'> = {
   metrics: { contentType: 'text/plain', text: async () => 'onepull_flights 0\n' },
 };
 
-async function start(context: TestContext, deps: Partial<AdminDeps> = {}): Promise<string> {
-  const server = new AdminServer(
-    { channels: new Channels(), ...quiet, ...deps },
-    { host: '127.0.0.1', port: 0, version: '1.2.3' },
-  );
+function routes(deps: Partial<HealthDeps & StateDeps> = {}) {
+  return [...healthRoutes({ ...quiet, ...deps }), ...stateRoutes({ ...quiet, ...deps }, '1.2.3')];
+}
+
+async function start(
+  context: TestContext,
+  { channels = new Channels(), ...deps }: Partial<HealthDeps & StateDeps & { channels: Channels }> = {},
+): Promise<string> {
+  const server = new AdminServer({ channels, routes: routes(deps) }, { host: '127.0.0.1', port: 0 });
   const { host, port } = await server.listen();
   context.after(() => server[Symbol.asyncDispose]());
   return `http://${host}:${port}`;
@@ -130,7 +136,7 @@ test('a taken port is one clear LISTEN_FAILED', async (context) => {
   context.after(() => other.close());
   const address = other.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const server = new AdminServer({ channels: new Channels(), ...quiet }, { host: '127.0.0.1', port, version: '1' });
+  const server = new AdminServer({ channels: new Channels(), routes: routes() }, { host: '127.0.0.1', port });
   await assert.rejects(server.listen(), (error) => {
     assert(error instanceof AppError);
     assert.equal(error.code, 'LISTEN_FAILED');
@@ -141,7 +147,7 @@ test('a taken port is one clear LISTEN_FAILED', async (context) => {
 });
 
 test('closing does not wait for idle connections', async () => {
-  const server = new AdminServer({ channels: new Channels(), ...quiet }, { host: '127.0.0.1', port: 0, version: '1' });
+  const server = new AdminServer({ channels: new Channels(), routes: routes() }, { host: '127.0.0.1', port: 0 });
   const { port } = await server.listen();
   await (await fetch(`http://127.0.0.1:${port}/healthz`)).text();
   await server[Symbol.asyncDispose]();

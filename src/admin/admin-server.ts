@@ -1,60 +1,50 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { asAppError } from '../core/errors.ts';
 import { listenFailure } from '../core/listen-failure.ts';
 import { createServer } from '../core/node-http.ts';
-import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
-import type { ClusterSnapshot } from '../pull/cluster-snapshot.ts';
-import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { Channels } from '../telemetry/channels.ts';
-import type { UpstreamSnapshot } from '../upstream/upstream-snapshot.ts';
-import { refusalFor } from './request-guard.ts';
+import { readJsonBody } from './json-body.ts';
+import { changeRefusalFor, holdsToken, refusalFor } from './request-guard.ts';
+import { type AdminRoute, type Answer, errorAnswer, failureAnswer } from './route.ts';
+import { RouteTable } from './route-table.ts';
 
-/** What the admin API shows. Functions give plain data, without waiting for anything but a look at the disk. */
-export interface AdminDeps {
+export interface AdminServerDeps {
   readonly channels: Pick<Channels, 'notice'>;
-  /** Why requests should not come here now, in words; empty: ready. */
-  readiness(): readonly string[];
-  /** What is wrong although requests may come, in words: onepull serves what it can. */
-  warnings(): readonly string[];
-  flights(): readonly FlightSnapshot[];
-  pulls(): readonly PullSnapshot[] | Promise<readonly PullSnapshot[]>;
-  upstreams(): readonly UpstreamSnapshot[];
-  /** Undefined: this node is alone. */
-  cluster?(): ClusterSnapshot | undefined;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly routes: readonly AdminRoute[];
 }
 
-export interface AdminOptions {
+export interface AdminServerOptions {
   /** A name or an address without brackets. */
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  readonly version: string;
+  /** What whoever changes something has to know; undefined: nothing. */
+  readonly token?: string | undefined;
 }
-
-interface Answer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly body: string;
-}
-
-type Route = () => Answer | Promise<Answer>;
 
 const maxConnections = 256;
 const requestTimeoutMs = 10_000;
 const idleTimeoutMs = 30_000;
 
-/** Health, metrics and the admin API: read-only, bounded, never cached. */
+/**
+ * The listener for operators: health, metrics, the admin API and the dashboard. What each path does, its routes say.
+ *
+ * Invariants: connections, headers, bodies and the time that a request takes to come are bounded. No handler of a change is
+ * called for a page of another origin, nor without the token where there is one. Closing waits for nobody: it aborts the
+ * signal of every request that is still being answered.
+ */
 export class AdminServer implements AsyncDisposable {
-  readonly #deps: AdminDeps;
-  readonly #options: AdminOptions;
-  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #deps: AdminServerDeps;
+  readonly #options: AdminServerOptions;
+  readonly #routes: RouteTable;
   readonly #server: Server;
+  readonly #closing = new AbortController();
 
-  constructor(deps: AdminDeps, options: AdminOptions) {
+  constructor(deps: AdminServerDeps, options: AdminServerOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#routes = routes(deps, options);
+    this.#routes = new RouteTable(deps.routes);
     this.#server = createServer(
       { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, maxHeaderSize: 8192 },
       (request, response) => void this.#handle(request, response),
@@ -81,6 +71,7 @@ export class AdminServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
     if (!this.#server.listening) return;
     this.#server.close();
     this.#server.closeAllConnections();
@@ -88,27 +79,60 @@ export class AdminServer implements AsyncDisposable {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const answer = await this.#answer(request).catch((error: unknown) => {
-      this.#warn('an admin request failed', error);
-      return failure(500, 'UNKNOWN', 'the answer could not be made; the log says more');
-    });
-    response.writeHead(answer.status, {
-      'content-type': answer.contentType,
-      'content-length': Buffer.byteLength(answer.body),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      ...(answer.status === 405 ? { allow: 'GET, HEAD' } : {}),
-    });
-    response.end(request.method === 'HEAD' ? undefined : answer.body);
+    const left = new AbortController();
+    response.once('close', () => left.abort());
+    try {
+      const signal = AbortSignal.any([left.signal, this.#closing.signal]);
+      const answer = await this.#answer(request, signal).catch((error: unknown) => {
+        return request.socket.destroyed ? undefined : this.#failed(error);
+      });
+      if (answer === undefined || response.destroyed) return;
+      await send(response, answer, request.method === 'HEAD');
+    } catch (error) {
+      // The answer has begun: all that can be said of it is that it is not whole.
+      response.destroy();
+      this.#warn('an admin answer broke off', error);
+    }
   }
 
-  async #answer({ method, url = '/', headers }: IncomingMessage): Promise<Answer> {
+  async #answer(request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
+    const { method = '', url = '/', headers } = request;
     const refusal = refusalFor(headers, this.#options.host);
-    if (refusal !== undefined) return failure(403, 'DENIED', refusal);
-    const route = this.#routes.get(url.split('?', 1)[0] ?? '/');
-    if (route === undefined) return failure(404, 'UNSUPPORTED', 'the admin API has no such path');
-    if (method !== 'GET' && method !== 'HEAD') return failure(405, 'UNSUPPORTED', 'only GET and HEAD are served here');
-    return await route();
+    if (refusal !== undefined) return failureAnswer(403, 'DENIED', refusal);
+    const queryAt = url.indexOf('?');
+    const path = queryAt < 0 ? url : url.slice(0, queryAt);
+    const found = this.#routes.find(method, path);
+    if (found.kind === 'none') return failureAnswer(404, 'UNSUPPORTED', 'the admin API has no such path');
+    if (found.kind === 'method') {
+      const allow = found.allowed.join(', ');
+      return failureAnswer(405, 'UNSUPPORTED', `only ${allow} are served here`, { allow });
+    }
+    const { route, params } = found;
+    const query = new URLSearchParams(queryAt < 0 ? '' : url.slice(queryAt + 1));
+    if (route.method === 'GET') return route.handler({ headers, params, query, body: undefined, signal });
+    const changeRefusal = this.#changeRefusal(request);
+    if (changeRefusal !== undefined) return changeRefusal;
+    const body = await readJsonBody(request);
+    if ('refusal' in body) return body.refusal;
+    return route.handler({ headers, params, query, body: body.value, signal });
+  }
+
+  #changeRefusal({ headers }: IncomingMessage): Answer | undefined {
+    const refusal = changeRefusalFor(headers);
+    if (refusal !== undefined) {
+      return failureAnswer(refusal.status, refusal.status === 403 ? 'DENIED' : 'UNSUPPORTED', refusal.reason);
+    }
+    const { token } = this.#options;
+    if (token === undefined || holdsToken(headers.authorization, token)) return undefined;
+    const hint = 'send the admin token: Authorization: Bearer TOKEN';
+    return failureAnswer(401, 'UNAUTHORIZED', hint, { 'www-authenticate': 'Bearer realm="onepull"' });
+  }
+
+  #failed(error: unknown): Answer {
+    const known = asAppError(error);
+    if (known.code !== 'CANCELLED' && known.status >= 500) this.#warn('an admin request failed', error);
+    if (known.code !== 'INTERNAL') return errorAnswer(known);
+    return failureAnswer(500, 'UNKNOWN', 'the answer could not be made; the log says more');
   }
 
   #warn(message: string, error: unknown): void {
@@ -116,37 +140,15 @@ export class AdminServer implements AsyncDisposable {
   }
 }
 
-function routes(
-  { readiness, warnings, flights, pulls, upstreams, cluster, metrics }: AdminDeps,
-  { version }: AdminOptions,
-): Map<string, Route> {
-  return new Map<string, Route>([
-    ['/healthz', () => json(200, { status: 'alive' })],
-    [
-      '/readyz',
-      () => {
-        const reasons = readiness();
-        const wrong = warnings();
-        const also = wrong.length === 0 ? {} : { warnings: wrong };
-        return reasons.length === 0
-          ? json(200, { status: 'ready', ...also })
-          : json(503, { status: 'not ready', reasons, ...also });
-      },
-    ],
-    ['/metrics', async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() })],
-    ['/api/v1/flights', () => json(200, { flights: flights() })],
-    ['/api/v1/pulls', async () => json(200, { pulls: await pulls() })],
-    ['/api/v1/upstreams', () => json(200, { upstreams: upstreams() })],
-    ['/api/v1/cluster', () => json(200, { cluster: cluster?.() ?? null })],
-    ['/api/v1/version', () => json(200, { version, node: process.versions.node })],
-  ]);
-}
-
-function json(status: number, value: unknown): Answer {
-  return { status, contentType: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
-}
-
-/** In the form of the OCI distribution API's errors (distribution-spec, "Error Codes"). */
-function failure(status: number, code: string, message: string): Answer {
-  return json(status, { errors: [{ code, message, detail: {} }] });
+async function send(response: ServerResponse, answer: Answer, isHead: boolean): Promise<void> {
+  const always = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+  if ('write' in answer) {
+    response.writeHead(answer.status, { ...always, ...answer.headers });
+    if (isHead) response.end();
+    else await answer.write(response);
+    return;
+  }
+  const { status, headers, body } = answer;
+  response.writeHead(status, { ...always, ...headers, 'content-length': Buffer.byteLength(body) });
+  response.end(isHead ? undefined : body);
 }

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
@@ -13,6 +14,37 @@ export function refusalFor(headers: IncomingHttpHeaders, boundHost: string): str
   if (host === undefined || isIP(host) !== 0 || isLoopbackName(host) || host === boundHost.toLowerCase())
     return undefined;
   return 'the Host header names another machine';
+}
+
+/**
+ * Why a request that changes something is refused although it could read, or undefined. A page of another origin can send a
+ * form unasked, but neither this content type nor a method other than GET and POST: for these its browser asks first, and is
+ * told no. Sec-Fetch-Site is the browser's own word; without it (it is left out for plain HTTP from afar) Origin says the same.
+ */
+export function changeRefusalFor(headers: IncomingHttpHeaders): { status: 403 | 415; reason: string } | undefined {
+  if (!isOwnOrigin(headers)) return { status: 403, reason: 'changes are made from this origin only' };
+  const contentType = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+  if (contentType === 'application/json') return undefined;
+  return { status: 415, reason: 'a request that changes something has content-type: application/json' };
+}
+
+/** Whether the header Authorization holds the token. Takes as long for a wrong one as for the right one. */
+export function holdsToken(authorization: string | undefined, token: string): boolean {
+  const given = /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '';
+  return timingSafeEqual(hashOf(given), hashOf(token));
+}
+
+function hashOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function isOwnOrigin({ 'sec-fetch-site': site, origin, host }: IncomingHttpHeaders): boolean {
+  if (site !== undefined) return site === 'same-origin' || site === 'none';
+  if (origin === undefined) return true;
+  const url = URL.parse(origin);
+  return (
+    url !== null && url.host !== '' && host !== undefined && url.host === URL.parse(`${url.protocol}//${host}`)?.host
+  );
 }
 
 /** The name in a Host header, in lower case, without port and brackets; undefined for an absent header (HTTP/1.0). */
