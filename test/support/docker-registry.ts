@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Credentials } from '../../src/cli/demo/gatekeeper.ts';
 import type { Artifact, Image, ImageIndex } from '../../src/cli/demo/image.ts';
 import { Child, run } from './child.ts';
-import { freePort, TemporaryDirectory, untilUp } from './loopback.ts';
+import { freePort, loopback, type Place, TemporaryDirectory, untilUp } from './loopback.ts';
 import { push } from './push.ts';
 import type { TokenServer } from './token-server.ts';
 
@@ -18,6 +18,8 @@ export interface DockerRegistryOptions {
   readonly proxyOf?: { readonly url: string } & Partial<Credentials>;
   /** Without a line for each request. */
   readonly quiet?: boolean;
+  /** Where it runs; here unless told. */
+  readonly place?: Place;
 }
 
 /** Debian's `docker-registry` (Distribution) as a child of its own, with storage of its own. */
@@ -27,21 +29,28 @@ export class DockerRegistry implements AsyncDisposable {
   readonly #pushAs: Credentials | undefined;
   /** `127.0.0.1:<port>` */
   readonly host: string;
+  /** How this process reaches it. */
+  readonly #controlUrl: string;
 
-  private constructor(child: Child, folder: TemporaryDirectory, host: string, pushAs: Credentials | undefined) {
+  private constructor(child: Child, folder: TemporaryDirectory, port: number, options: DockerRegistryOptions) {
+    const { place = loopback, pushAs, auth } = options;
     this.#child = child;
     this.#folder = folder;
-    this.#pushAs = pushAs;
-    this.host = host;
+    this.#pushAs = pushAs ?? auth;
+    this.host = `${place.address}:${port}`;
+    this.#controlUrl = `http://${place.controlAddress}:${port}`;
   }
 
   static async start(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
     const folder = await TemporaryDirectory.make();
-    const host = `127.0.0.1:${await freePort()}`;
+    const { place = loopback } = options;
+    const port = await freePort();
+    const address = place === loopback ? `${place.address}:${port}` : `:${port}`;
     const config = join(folder.path, 'config.yml');
-    await writeFile(config, JSON.stringify(await configuration(folder.path, host, options))); // JSON is YAML
-    const child = new Child('docker-registry', ['serve', config], { env: { PATH: process.env.PATH } });
-    const registry = new DockerRegistry(child, folder, host, options.pushAs ?? options.auth);
+    await writeFile(config, JSON.stringify(await configuration(folder.path, address, options))); // JSON is YAML
+    const [command = '', ...args] = [...place.wrapper, 'docker-registry', 'serve', config];
+    const child = new Child(command, args, { env: { PATH: process.env.PATH } });
+    const registry = new DockerRegistry(child, folder, port, options);
     try {
       await untilUp(() => registry.#answers(), 'docker-registry');
     } catch (cause) {
@@ -66,7 +75,7 @@ export class DockerRegistry implements AsyncDisposable {
   }
 
   push(repository: string, tag: string, what: Image | ImageIndex | Artifact): Promise<void> {
-    return push(this.url, repository, tag, what, this.#pushAs);
+    return push(this.#controlUrl, repository, tag, what, this.#pushAs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -77,7 +86,7 @@ export class DockerRegistry implements AsyncDisposable {
   #answers(): Promise<boolean> {
     if (!this.#child.isRunning) throw new Error('ended');
     return new Promise((resolve) => {
-      get(`${this.url}/v2/`, { agent: false }, (response) => {
+      get(`${this.#controlUrl}/v2/`, { agent: false }, (response) => {
         response.resume().once('close', () => resolve(true));
       }).once('error', () => resolve(false));
     });

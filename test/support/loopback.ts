@@ -8,6 +8,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 // Below the range that Linux takes ports of outgoing connections from, so that none of those gets in between.
 const [firstPort, lastPort] = [18_000, 32_000];
 
+/** Where a server runs, and how this process reaches it. */
+export interface Place {
+  /** By which its clients reach it. */
+  readonly address: string;
+  /** By which this process does. */
+  readonly controlAddress: string;
+  /** What enters the place and becomes a command there: its process is the same. */
+  readonly wrapper: readonly string[];
+}
+
+/** This machine itself. */
+export const loopback: Place = { address: '127.0.0.1', controlAddress: '127.0.0.1', wrapper: [] };
+
 /** A port on 127.0.0.1 that nobody listens on, for servers that cannot choose one themselves. */
 export async function freePort(): Promise<number> {
   for (;;) {

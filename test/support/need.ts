@@ -7,6 +7,11 @@ const packages: Readonly<Record<string, string>> = {
   varnishd: 'varnish',
   'redis-cli': 'redis-tools',
   ctr: 'containerd',
+  ip: 'iproute2',
+  tc: 'iproute2',
+  unshare: 'util-linux',
+  nsenter: 'util-linux',
+  setpriv: 'util-linux',
 };
 
 /** For `test(name, { skip: needs('skopeo') }, ...)`: false, or which Debian packages to install to run the test. */

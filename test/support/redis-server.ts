@@ -2,13 +2,15 @@ import { writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { Child } from './child.ts';
-import { freePort, TemporaryDirectory, untilUp } from './loopback.ts';
+import { freePort, loopback, type Place, TemporaryDirectory, untilUp } from './loopback.ts';
 
 export interface RedisServerOptions {
   /** Lines of its configuration: `maxmemory 1mb`. */
   readonly lines?: readonly string[];
   /** To start again where another one was. */
   readonly port?: number;
+  /** Where it runs; here unless told. */
+  readonly place?: Place;
 }
 
 /** Debian's `redis-server` as a child of its own, which keeps nothing on disk. */
@@ -16,10 +18,12 @@ export class RedisServer implements AsyncDisposable {
   readonly port: number;
   readonly #child: Child;
   readonly #folder: TemporaryDirectory;
+  readonly #place: Place;
 
-  private constructor(child: Child, folder: TemporaryDirectory, port: number) {
+  private constructor(child: Child, folder: TemporaryDirectory, place: Place, port: number) {
     this.#child = child;
     this.#folder = folder;
+    this.#place = place;
     this.port = port;
   }
 
@@ -27,10 +31,20 @@ export class RedisServer implements AsyncDisposable {
     const folder = await TemporaryDirectory.make();
     const port = options.port ?? (await freePort());
     const file = join(folder.path, 'redis.conf');
-    const usual = ['bind 127.0.0.1', `port ${port}`, `dir ${folder.path}`, 'save ""', 'appendonly no', 'daemonize no'];
+    const { place = loopback } = options;
+    const addresses = [...new Set([place.address, place.controlAddress])].join(' ');
+    const usual = [
+      `bind ${addresses}`,
+      `port ${port}`,
+      `dir ${folder.path}`,
+      'save ""',
+      'appendonly no',
+      'daemonize no',
+    ];
     await writeFile(file, [...usual, ...(options.lines ?? []), ''].join('\n'));
-    const child = new Child('redis-server', [file], { env: { PATH: process.env.PATH } });
-    const server = new RedisServer(child, folder, port);
+    const [command = '', ...args] = [...place.wrapper, 'redis-server', file];
+    const child = new Child(command, args, { env: { PATH: process.env.PATH } });
+    const server = new RedisServer(child, folder, place, port);
     try {
       await untilUp(() => server.#answers(), 'redis-server');
     } catch (cause) {
@@ -41,7 +55,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return `redis://${this.#place.address}:${this.port}`;
   }
 
   get pid(): number | undefined {
@@ -62,7 +76,9 @@ export class RedisServer implements AsyncDisposable {
   #answers(): Promise<boolean> {
     if (!this.#child.isRunning) throw new Error('ended');
     return new Promise((resolve) => {
-      const socket = createConnection({ port: this.port, host: '127.0.0.1' }, () => socket.write('PING\r\n'));
+      const socket = createConnection({ port: this.port, host: this.#place.controlAddress }, () =>
+        socket.write('PING\r\n'),
+      );
       socket.once('data', (data) => {
         socket.destroy();
         resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()));

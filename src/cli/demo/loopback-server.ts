@@ -2,20 +2,22 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An HTTP server on 127.0.0.1 that can go away and come back at the same port. */
+/** An HTTP server on loopback, or on another address of this machine, that can go away and come back at the same port. */
 export class LoopbackServer implements AsyncDisposable {
   readonly #server: Server;
+  readonly #address: string;
   #port: number;
 
   /** With port 0 the system chooses one the first time. */
-  constructor(onRequest: RequestListener, port = 0) {
+  constructor(onRequest: RequestListener, port = 0, address = '127.0.0.1') {
+    this.#address = address;
     this.#port = port;
     this.#server = createServer({ keepAliveTimeout: 60_000, noDelay: true }, onRequest);
   }
 
   /** `127.0.0.1:<port>` */
   get host(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `${this.#address}:${this.#port}`;
   }
 
   get port(): number {
@@ -24,7 +26,7 @@ export class LoopbackServer implements AsyncDisposable {
 
   /** Listens: always at the same port. */
   async open(): Promise<void> {
-    this.#server.listen({ port: this.#port, host: '127.0.0.1', backlog: 4096 });
+    this.#server.listen({ port: this.#port, host: this.#address, backlog: 4096 });
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
   }

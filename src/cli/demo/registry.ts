@@ -19,6 +19,8 @@ export interface DemoRegistryOptions {
   readonly connectionBytesPerSecond?: number;
   /** Where it listens on 127.0.0.1; a free port unless told. */
   readonly port?: number;
+  /** Instead of 127.0.0.1: for clients in other networks of this machine. */
+  readonly address?: string;
   /** How long every request waits for its headers. */
   readonly latencyMs?: number;
   readonly clock?: Clock;
@@ -54,7 +56,11 @@ export class DemoRegistry implements AsyncDisposable {
     this.#connectionBytesPerSecond = options.connectionBytesPerSecond;
     this.#gatekeeper = new Gatekeeper(options.auth ?? { kind: 'none' }, () => this.#clock.now());
     this.line = new Line(this.#clock, options.bytesPerSecond ?? Number.POSITIVE_INFINITY);
-    this.server = new LoopbackServer((request, response) => this.#accept(request, response), options.port);
+    this.server = new LoopbackServer(
+      (request, response) => this.#accept(request, response),
+      options.port,
+      options.address,
+    );
   }
 
   static async start(options: DemoRegistryOptions = {}): Promise<DemoRegistry> {
