@@ -12,6 +12,7 @@ const packages: Readonly<Record<string, string>> = {
   unshare: 'util-linux',
   nsenter: 'util-linux',
   setpriv: 'util-linux',
+  promtool: 'prometheus',
 };
 
 /** For `test(name, { skip: needs('skopeo') }, ...)`: false, or which Debian packages to install to run the test. */

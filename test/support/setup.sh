@@ -1,13 +1,16 @@
 #!/bin/sh
-# Installs what the tests and benchmarks use beside npm's packages: a real registry, real clients, htpasswd, redis-server, tc; nginx, varnish and
-# wrk to measure beside and with. Debian and its descendants.
+# Installs what the tests and benchmarks use beside npm's packages: real registries, clients and servers. Debian and its descendants.
 # Does nothing where all of it is there. Elsewhere, or without root, it says what to install and goes on: the tests that need
 # a missing program are skipped and say so.
 set -eu
 
 missing=
-for pair in docker-registry:docker-registry skopeo:skopeo htpasswd:apache2-utils podman:podman containerd:containerd \
-  nginx:nginx-light varnishd:varnish wrk:wrk redis-server:redis-server tc:iproute2; do
+for pair in \
+  docker-registry:docker-registry skopeo:skopeo htpasswd:apache2-utils podman:podman containerd:containerd \
+  nginx:nginx-light varnishd:varnish wrk:wrk \
+  redis-server:redis-server \
+  tc:iproute2 \
+  promtool:prometheus; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -n "$missing" ] || exit 0
