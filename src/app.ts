@@ -3,6 +3,7 @@ import { openAdministration } from './administration.ts';
 import type { SharedPause } from './cluster/coordinator.ts';
 import type { Clustering } from './clustering.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import type { SettingInForce } from './config/settings-in-force.ts';
 import { productVersion } from './config/version.ts';
 import { ChangeCount } from './core/change-count.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -43,6 +44,8 @@ import { RegistryClient } from './upstream/registry-client.ts';
 export interface AppDeps {
   readonly channels: Channels;
   readonly env: Environment;
+  /** The configuration in its own words, for operators; left out: they see none. */
+  readonly settings?: readonly SettingInForce[];
   /** Also report figures of the process (memory, event loop): for the program, not for instances inside a test. */
   readonly processMetrics: boolean;
   /** Takes the lines of other threads; left out: nobody wants any. */

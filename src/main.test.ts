@@ -70,6 +70,7 @@ upstreams:
   });
   const { code, stdout, stderr } = await onepull(['check', '--config', join(folder, 'onepull.yaml')], {
     ONEPULL_ADMIN: '0.0.0.0:9000',
+    ONEPULL_ADMIN_TOKEN: 'hunter2-hunter2-hunter2',
   });
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^ok\n/);

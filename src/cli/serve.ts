@@ -23,7 +23,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     process.stderr.write(problemsText(loaded.problems, file));
     return exitCodes.usage;
   }
-  const { config, notices } = loaded;
+  const { config, notices, settings } = loaded;
   const channels = new Channels();
   await using log = new Log({ channels }, config.log);
   const stop = stopSignals(channels);
@@ -42,7 +42,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   try {
     const limit = await descriptorLimit();
-    app = await startApp(config, { channels, log, env: process.env, processMetrics: true, descriptorLimit: limit });
+    const given = { env: process.env, settings, descriptorLimit: limit };
+    app = await startApp(config, { channels, log, processMetrics: true, ...given });
   } catch (error) {
     process.stderr.write(`onepull: ${asAppError(error).message}\n`);
     return exitCodes.failed;

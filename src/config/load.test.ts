@@ -102,16 +102,55 @@ test('the result is frozen to its leaves', async () => {
   }
 });
 
-test('the view for logs has no password', async (context) => {
-  const yaml = 'upstreams: { a.example: { url: https://a.example, credentials: { username: u, password: hunter2 } } }';
-  const text = JSON.stringify(redactedConfig(configOf(await loadYaml(context, yaml))));
+test('the views for logs and for operators have no secret', async (context) => {
+  const yaml = `
+adminToken: hunter2-hunter2-hunter2
+upstreams: { a.example: { url: https://a.example, credentials: { username: u, password: hunter2 } } }
+cluster: { engine: "redis://user:hunter2@127.0.0.1", peer: { secret: hunter2-hunter2-hunter2 } }`;
+  const loaded = await loadYaml(context, yaml);
+  assert(loaded.kind === 'config');
+  const text = JSON.stringify(redactedConfig(loaded.config));
   assert.doesNotMatch(text, /hunter2/);
-  assert.match(text, /"password":"\[redacted\]"/);
+  for (const key of ['password', 'secret', 'adminToken']) assert.match(text, new RegExp(`"${key}":"\\[redacted\\]"`));
+  assert.doesNotMatch(JSON.stringify(loaded.settings), /hunter2/);
+  const hidden = loaded.settings.filter(({ value }) => value === '[redacted]').map(({ path }) => path);
+  assert.deepEqual(hidden, [
+    'adminToken',
+    'upstreams.a.example.credentials.password',
+    'cluster.engine',
+    'cluster.peer.secret',
+  ]);
+});
+
+test('the settings in force say what counts and who said so', async (context) => {
+  const yaml = 'storage: { maxSize: 2GiB }\nupstreams: { a.example: { url: https://a.example } }';
+  const environment = {
+    ONEPULL_UPSTREAMS_A_EXAMPLE_REDIRECTS_ALLOW: 'y.example, z.example',
+    ONEPULL_PULL_MAX_SPLIT: '2',
+  };
+  const loaded = await loadYaml(context, yaml, { environment, flags: { listen: '127.0.0.1:9' } });
+  assert(loaded.kind === 'config');
+  const shown = new Map(loaded.settings.map((setting) => [setting.path, setting]));
+  for (const [path, value, source] of [
+    ['listen', '127.0.0.1:9', /^--listen$/],
+    ['admin', '127.0.0.1:5001', /^default$/],
+    ['storage.maxSize', '2GiB', /onepull\.yaml:1:12$/],
+    ['pull.maxSplit', 2, /^ONEPULL_PULL_MAX_SPLIT$/],
+    ['upstreams.a.example.url', 'https://a.example', /onepull\.yaml:2:27$/],
+    ['upstreams.a.example.redirects.allow', ['y.example', 'z.example'], /^ONEPULL_UPSTREAMS_A_/],
+    ['upstreams.a.example.tagTtl', '60s', /^default$/],
+    ['server.threads', undefined, /^default$/],
+  ] as const) {
+    assert.deepEqual(shown.get(path)?.value, value, path);
+    assert.match(shown.get(path)?.source ?? '', source, path);
+  }
+  assert.ok(loaded.settings.every(({ description }) => description !== ''));
 });
 
 test('what is allowed but dangerous is a notice', async (context) => {
   const yaml = `
 admin: 0.0.0.0:5001
+adminToken: hunter2-hunter2-hunter2
 upstreams: { a.example: { url: http://a.example, credentials: { username: u, password: hunter2 } } }`;
   const loaded = await loadYaml(context, yaml);
   assert(loaded.kind === 'config');

@@ -4,6 +4,7 @@ import { checkNamedFiles } from './named-files.ts';
 import { settings } from './outline.ts';
 import { didYouMean, type Path, type Problem, problemsOf } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
+import { redacted, type SettingInForce, settingsInForce } from './settings-in-force.ts';
 import { isTree, pathText, removeAt, setAt, type Tree } from './tree.ts';
 import { defaultUpstreams } from './upstream-schema.ts';
 import { readYamlFile, type YamlFile } from './yaml-file.ts';
@@ -17,7 +18,13 @@ export interface ConfigSources {
 }
 
 export type LoadedConfig =
-  | { readonly kind: 'config'; readonly config: Config; readonly notices: readonly string[] }
+  | {
+      readonly kind: 'config';
+      readonly config: Config;
+      readonly notices: readonly string[];
+      /** The same in the words of the configuration, with who said so; without secrets. */
+      readonly settings: readonly SettingInForce[];
+    }
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
 
 /**
@@ -49,12 +56,15 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   ];
   if (!parsed.success || problems.length > 0) return { kind: 'problems', problems };
   const config: Config = deepFreeze(parsed.data);
-  return { kind: 'config', config, notices: [...noticesFor(config), ...files.notices] };
+  const inForce = settingsInForce(tree, upstreamNames, (path) => writtenBy.get(pathText(path)) ?? file?.locate(path));
+  return { kind: 'config', config, notices: [...noticesFor(config), ...files.notices], settings: inForce };
 }
 
-/** The configuration for logs: without passwords. */
+/** The configuration for logs: without secrets. */
 export function redactedConfig(config: Config): unknown {
-  return JSON.parse(JSON.stringify(config, (key, value) => (key === 'password' ? '[redacted]' : value)));
+  const isSecret = (key: string) => key === 'password' || key === 'secret' || key === 'adminToken';
+  const shown = (key: string, value: unknown) => (isSecret(key) && value !== undefined ? redacted : value);
+  return JSON.parse(JSON.stringify(config, shown));
 }
 
 function readFlags(flags: Readonly<Record<string, string | undefined>>): {
@@ -108,7 +118,9 @@ function findSource(
 function noticesFor(config: Config): string[] {
   const notices: string[] = [];
   if (!isLoopback(config.admin.host)) {
-    notices.push(`admin: ${config.admin.host} can be reached from other machines, and the admin API has no sign-in`);
+    notices.push(
+      `admin: ${config.admin.host} can be reached from other machines: who reaches it may look without the token`,
+    );
   }
   for (const { name, credentials, endpoints } of config.upstreams) {
     if (credentials !== undefined && endpoints.some((endpoint) => endpoint.startsWith('http:'))) {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { certificateProblem, keyProblem, pairProblem, validityOf } from '../core/key-pair.ts';
+import { adminTokenProblem } from './admin-access.ts';
 import { anyName, settings } from './outline.ts';
 import { pathText, type Tree, valueAt } from './tree.ts';
 
@@ -15,6 +16,7 @@ const contentRules: Readonly<Record<string, (content: string) => string | undefi
   cert: certificateProblem,
   key: keyProblem,
   passwordFile: (content) => (content.trim() === '' ? 'is empty' : undefined),
+  adminTokenFile: (content) => adminTokenProblem(content.replace(/\r?\n$/, '')),
   dockerConfig: (content) => (parses(() => JSON.parse(content)) ? undefined : 'is not JSON'),
 };
 

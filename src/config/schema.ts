@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { type Address, addressesCollide } from './address.ts';
+import { checkAdminAccess } from './admin-access.ts';
 import { cluster, toCluster } from './cluster-schema.ts';
-import { address, choice, duration, file, flag, integer, size, text } from './setting.ts';
+import { address, choice, duration, file, flag, integer, secret, size, text } from './setting.ts';
 import { checkTls, defaultUpstreams, type UpstreamInput, upstreams } from './upstream-schema.ts';
 
 /**
@@ -14,9 +15,21 @@ const input = z
       description: 'Where the OCI distribution API listens. Port `0` lets the system choose.',
       flag: 'listen',
     }),
-    admin: address()
-      .prefault('127.0.0.1:5001')
-      .meta({ description: 'Where health, metrics and the admin API listen.', flag: 'admin' }),
+    admin: address().prefault('127.0.0.1:5001').meta({
+      description:
+        'Where health, metrics, the admin API and the dashboard listen. Other addresses than loopback need a token.',
+      flag: 'admin',
+    }),
+    adminToken: secret()
+      .optional()
+      .meta({
+        description:
+          'What changes (delete, pin, preheat) need to know: `Authorization: Bearer TOKEN`. At least 16 characters. Looking needs none.',
+        rivals: ['adminTokenFile'],
+      }),
+    adminTokenFile: file()
+      .optional()
+      .meta({ description: 'File that holds the token. Read again for each change.', rivals: ['adminToken'] }),
     storage: z
       .strictObject({
         path: text()
@@ -136,6 +149,7 @@ const input = z
       .prefault({}),
   })
   .superRefine(checkAddresses, { when: () => true })
+  .superRefine(checkAdminAccess, { when: () => true })
   .superRefine(checkDefaultUpstream, { when: () => true });
 
 export const configSchema = input.transform(toConfig);
@@ -158,11 +172,14 @@ type DeepReadonly<T> = T extends readonly (infer Item)[]
     : T;
 
 /** The same with units in the names, and with what was left out decided. */
-function toConfig({ listen, admin, storage, upstreams, pull, server, cluster, log }: z.output<typeof input>) {
+function toConfig(section: z.output<typeof input>) {
+  const { listen, admin, adminToken, adminTokenFile, storage, upstreams, pull, server, cluster, log } = section;
   const names = Object.keys(upstreams);
   return {
     listen,
     admin,
+    adminToken,
+    adminTokenFile,
     storage: {
       path: storage.path,
       maxSizeBytes: storage.maxSize,

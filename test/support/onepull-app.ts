@@ -89,7 +89,8 @@ export class OnepullApp implements AsyncDisposable {
     };
     const log = new Log({ channels }, { ...loaded.config.log, stream: { write } });
     const env = this.#options.env ?? { PATH: process.env.PATH };
-    this.#app = await startApp(loaded.config, { channels, log, env, processMetrics: false });
+    const { config, settings } = loaded;
+    this.#app = await startApp(config, { channels, log, env, settings, processMetrics: false });
   }
 
   /** Ends it as SIGTERM does. Idempotent. */
