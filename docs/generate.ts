@@ -5,6 +5,7 @@ import { configSchema } from '../src/config/schema.ts';
 import { isTree, type Tree, valueAt } from '../src/config/tree.ts';
 import { defaultUpstreams } from '../src/config/upstream-schema.ts';
 import { type ErrorCode, errorTable } from '../src/core/errors.ts';
+import { openApiText, withTables } from './api-reference.ts';
 import { banner, table } from './markdown.ts';
 import { metricsPage } from './metrics-page.ts';
 
@@ -147,18 +148,23 @@ function readPage(url: URL): string {
   }
 }
 
-const pages = { CONFIGURATION: configurationPage, METRICS: metricsPage, ERRORS: errorsPage };
+const pages: Readonly<Record<string, (had: string) => string>> = {
+  'CONFIGURATION.md': configurationPage,
+  'METRICS.md': metricsPage,
+  'ERRORS.md': errorsPage,
+  'API.md': (had) => withTables(had).trimEnd(),
+  'openapi.json': openApiText,
+};
 for (const [name, render] of Object.entries(pages)) {
-  const url = new URL(`${name}.md`, import.meta.url);
-  const [had, want] = [readPage(url), `${render()}\n`];
+  const url = new URL(name, import.meta.url);
+  const had = readPage(url);
+  const want = `${render(had)}\n`;
   if (had === want) continue;
   if (!process.argv.includes('--check')) {
     writeFileSync(url, want);
-    console.log(`docs/${name}.md is written`);
+    console.log(`docs/${name} is written`);
   } else {
-    console.error(
-      `docs/${name}.md is not what the code says: run 'npm run docs'. First at ${firstDifference(had, want)}`,
-    );
+    console.error(`docs/${name} is not what the code says: run 'npm run docs'. First at ${firstDifference(had, want)}`);
     process.exitCode = 1;
   }
 }

@@ -1,10 +1,14 @@
+import { readFile } from 'node:fs/promises';
 import { AdminServer } from './admin/admin-server.ts';
 import { healthRoutes } from './admin/health-routes.ts';
+import { openApiRoute } from './admin/openapi-route.ts';
 import type { AdminRoute } from './admin/route.ts';
 import { stateRoutes } from './admin/state-routes.ts';
 import type { Clustering } from './clustering.ts';
+import { adminTokenProblem } from './config/admin-access.ts';
 import type { Config } from './config/schema.ts';
 import { productVersion } from './config/version.ts';
+import { AppError } from './core/errors.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { CertificateWatch } from './gateway/tls/certificate-watch.ts';
 import type { Fetches } from './pull/fetches.ts';
@@ -41,10 +45,23 @@ export interface AdministrationDeps {
 /** The wiring diagram of what operators see: metrics, and the routes of the admin listener. */
 export function openAdministration(deps: AdministrationDeps): AdminServer {
   const { config, channels } = deps;
-  return new AdminServer({ channels, routes: routes(deps) }, config.admin);
+  return new AdminServer({ channels, routes: routes(deps), token: tokenOf(config) }, config.admin);
+}
+
+/** A file is read for each change, so that its token can be replaced; changes are rare. */
+function tokenOf({ adminToken, adminTokenFile }: Config): (() => Promise<string>) | undefined {
+  if (adminToken !== undefined) return async () => adminToken;
+  if (adminTokenFile === undefined) return undefined;
+  return async () => {
+    const token = (await readFile(adminTokenFile, 'utf8')).replace(/\r?\n$/, '');
+    const problem = adminTokenProblem(token);
+    if (problem !== undefined) throw new AppError('CONFIG_INVALID', `the file of adminTokenFile ${problem}`);
+    return token;
+  };
 }
 
 function routes(deps: AdministrationDeps): AdminRoute[] {
+  const version = productVersion();
   const { store, registries, cluster, fetches, board, certificate } = deps;
   const state = {
     flights: () => [...fetches.snapshots(), ...fetches.ended()],
@@ -57,7 +74,7 @@ function routes(deps: AdministrationDeps): AdminRoute[] {
     warnings: () => [...store.health(), ...(certificate?.warnings() ?? []), ...(cluster?.warnings() ?? [])],
     metrics: openMetrics(deps),
   };
-  return [...healthRoutes(health), ...stateRoutes(state, productVersion())];
+  return [...healthRoutes(health), ...stateRoutes(state, version), openApiRoute(version)];
 }
 
 function openMetrics(deps: AdministrationDeps): Metrics {

@@ -12,6 +12,8 @@ import { RouteTable } from './route-table.ts';
 export interface AdminServerDeps {
   readonly channels: Pick<Channels, 'notice'>;
   readonly routes: readonly AdminRoute[];
+  /** What whoever changes something has to know; left out: nothing. Where it rejects, nobody changes anything. */
+  readonly token?: (() => Promise<string>) | undefined;
 }
 
 export interface AdminServerOptions {
@@ -19,8 +21,6 @@ export interface AdminServerOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** What whoever changes something has to know; undefined: nothing. */
-  readonly token?: string | undefined;
 }
 
 const maxConnections = 256;
@@ -110,19 +110,19 @@ export class AdminServer implements AsyncDisposable {
     const { route, params } = found;
     const query = new URLSearchParams(queryAt < 0 ? '' : url.slice(queryAt + 1));
     if (route.method === 'GET') return route.handler({ headers, params, query, body: undefined, signal });
-    const changeRefusal = this.#changeRefusal(request);
+    const changeRefusal = await this.#changeRefusal(request);
     if (changeRefusal !== undefined) return changeRefusal;
     const body = await readJsonBody(request);
     if ('refusal' in body) return body.refusal;
     return route.handler({ headers, params, query, body: body.value, signal });
   }
 
-  #changeRefusal({ headers }: IncomingMessage): Answer | undefined {
+  async #changeRefusal({ headers }: IncomingMessage): Promise<Answer | undefined> {
     const refusal = changeRefusalFor(headers);
     if (refusal !== undefined) {
       return failureAnswer(refusal.status, refusal.status === 403 ? 'DENIED' : 'UNSUPPORTED', refusal.reason);
     }
-    const { token } = this.#options;
+    const token = await this.#deps.token?.();
     if (token === undefined || holdsToken(headers.authorization, token)) return undefined;
     const hint = 'send the admin token: Authorization: Bearer TOKEN';
     return failureAnswer(401, 'UNAUTHORIZED', hint, { 'www-authenticate': 'Bearer realm="onepull"' });

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { AppError } from '../core/errors.ts';
 import { Channels, type NoticeEvent } from '../telemetry/channels.ts';
-import { AdminServer, type AdminServerOptions } from './admin-server.ts';
+import { AdminServer, type AdminServerDeps } from './admin-server.ts';
 import { type AdminRequest, type AdminRoute, jsonAnswer } from './route.ts';
 
 const json = { 'content-type': 'application/json' };
@@ -17,7 +17,7 @@ interface Given {
 }
 
 /** A listener with routes that say what they were called with. */
-async function listener(context: TestContext, options: Partial<AdminServerOptions> = {}) {
+async function listener(context: TestContext, deps: Partial<AdminServerDeps> = {}) {
   const calls: AdminRequest[] = [];
   const notices: NoticeEvent[] = [];
   const channels = new Channels();
@@ -44,7 +44,7 @@ async function listener(context: TestContext, options: Partial<AdminServerOption
     route('POST', '/api/v1/things'),
     failing,
   ];
-  const server = new AdminServer({ channels, routes }, { host: '127.0.0.1', port: 0, ...options });
+  const server = new AdminServer({ channels, routes, ...deps }, { host: '127.0.0.1', port: 0 });
   const { port } = await server.listen();
   context.after(() => server[Symbol.asyncDispose]());
   const ask = (method: string, path: string, headers: RequestOptions['headers'] = {}, body: string | Buffer = '') =>
@@ -145,7 +145,7 @@ test('a page of another origin changes nothing', async (context) => {
 });
 
 test('with a token, who changes something has to know it; who reads does not', async (context) => {
-  const { ask, calls } = await listener(context, { token });
+  const { ask, calls } = await listener(context, { token: async () => token });
   for (const authorization of [undefined, 'Bearer', `Bearer ${token}x`, `Bearer ${token.slice(1)}`, `Basic ${token}`]) {
     const headers = authorization === undefined ? json : { ...json, authorization };
     const answer = await ask('POST', '/api/v1/things', headers, '{}');
@@ -157,6 +157,22 @@ test('with a token, who changes something has to know it; who reads does not', a
     assert.equal((await ask('DELETE', '/api/v1/things/a', { ...json, authorization })).status, 200);
   }
   assert.equal((await ask('GET', '/api/v1/things/a')).status, 200);
+});
+
+test('while the token cannot be read nobody changes anything, and an empty one is none', async (context) => {
+  const gone = async () => {
+    throw new Error('no such file');
+  };
+  for (const [read, status] of [
+    [gone, 500],
+    [async () => '', 401],
+  ] as const) {
+    const { ask, calls } = await listener(context, { token: read });
+    for (const authorization of ['', 'Bearer ', 'Bearer undefined']) {
+      assert.equal((await ask('POST', '/api/v1/things', { ...json, authorization }, '{}')).status, status);
+    }
+    assert.deepEqual(calls, []);
+  }
 });
 
 test('an error that was foreseen is told as what it is', async (context) => {

@@ -31,7 +31,7 @@ export function changeRefusalFor(headers: IncomingHttpHeaders): { status: 403 | 
 /** Whether the header Authorization holds the token. Takes as long for a wrong one as for the right one. */
 export function holdsToken(authorization: string | undefined, token: string): boolean {
   const given = /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '';
-  return timingSafeEqual(hashOf(given), hashOf(token));
+  return token !== '' && timingSafeEqual(hashOf(given), hashOf(token));
 }
 
 function hashOf(text: string): Buffer {

@@ -1,4 +1,4 @@
-import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
+import { type FlightSnapshot, flightId } from '../flights/flight-snapshot.ts';
 import type { ClusterSnapshot } from '../pull/cluster-snapshot.ts';
 import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { UpstreamSnapshot } from '../upstream/upstream-snapshot.ts';
@@ -21,7 +21,7 @@ export function stateRoutes({ flights, pulls, upstreams, cluster }: StateDeps, v
     handler: async () => jsonAnswer(200, await value()),
   });
   return [
-    get('/api/v1/flights', () => ({ flights: flights() })),
+    get('/api/v1/flights', () => ({ flights: flights().map((flight) => ({ id: flightId(flight), ...flight })) })),
     get('/api/v1/pulls', async () => ({ pulls: await pulls() })),
     get('/api/v1/upstreams', () => ({ upstreams: upstreams() })),
     get('/api/v1/cluster', () => ({ cluster: cluster?.() ?? null })),

@@ -26,6 +26,11 @@ export interface FlightSnapshot {
   readonly error: string | undefined;
 }
 
+/** What names a flight as long as the process runs: of one digest there is one at a time. */
+export function flightId({ digest, startedAtMs }: Pick<FlightSnapshot, 'digest' | 'startedAtMs'>): string {
+  return `${digest}@${startedAtMs}`;
+}
+
 /** Its state in the words of operators. */
 export function shownState(state: FlightState): FlightSnapshot['state'] {
   switch (state.phase) {

@@ -10,6 +10,8 @@ import type { HitNote, ManifestAnswer } from './depot.ts';
 
 /** One image that was asked for lately, as operators see it (P12). */
 export interface PullSnapshot {
+  /** Names this entry as long as the process runs, whatever the image is called meanwhile. */
+  readonly id: string;
   /** `registry/repository:tag` or `registry/repository@digest`. */
   readonly image: string;
   readonly manifest: Digest;
@@ -55,6 +57,7 @@ export interface PullBoardDeps {
 type ServedAgain = Pick<HitNote, 'digest' | 'method' | 'count'>;
 
 interface Image {
+  readonly id: string;
   /** As it was last asked for, by its tag where one is known. */
   name: string;
   readonly manifest: Digest;
@@ -79,6 +82,7 @@ export class PullBoard {
   /** The name by which a manifest, or the index that lists it, was asked for. */
   readonly #names = new LRUCache<string, string>({ max: 2000 });
   readonly #readers = new Map<Digest, Map<string, number>>();
+  #lastId = 0;
 
   constructor(deps: PullBoardDeps) {
     this.#deps = deps;
@@ -115,6 +119,7 @@ export class PullBoard {
     for (const child of children) this.#names.set(`${scopeKey(scope)} ${child.digest}`, name);
     if (blobs.length === 0) return;
     this.#images.set(key, {
+      id: String(++this.#lastId),
       name,
       manifest: digest,
       layers: blobs.slice(0, layersShown),
@@ -155,6 +160,7 @@ export class PullBoard {
     const clients = new Set(image.layers.flatMap(({ digest }) => [...(this.#readers.get(digest)?.keys() ?? [])]));
     const flights = image.layers.map(({ digest }) => this.#deps.flights.snapshot(digest) ?? ended.get(digest));
     return {
+      id: image.id,
       image: image.name,
       manifest: image.manifest,
       state: stateOf(layers),

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { bytes, choice, count, digest, epochMs, list, text } from './field.ts';
+
+const layer = z
+  .strictObject({
+    digest: digest('The blob.'),
+    mediaType: text('Its type, as the manifest says.'),
+    sizeBytes: bytes('Its size, as the manifest says.'),
+    state: choice(
+      ['missing', 'waiting', 'pulling', 'verifying', 'done', 'failed'],
+      'As of a flight, or `missing`: not here, and nobody pulls it now. `done`: it is in the store.',
+    ),
+    waitingFor: text('While `state` is `waiting`: for what, in words.').optional(),
+    filledBytes: bytes('How much of it is here.'),
+    waiters: count('Responses that read it now, those from the store included.'),
+    upstreamBytes: bytes('What came from upstream for it.'),
+    error: text('While `state` is `failed`: why, in words.').optional(),
+  })
+  .meta({ id: 'Layer' });
+
+/** As `PullSnapshot`. */
+export const pull: z.ZodObject = z
+  .strictObject({
+    id: text('Names this entry, as long as the process runs.'),
+    image: text('`registry/repository:tag`, or `registry/repository@digest` where no tag is known.'),
+    manifest: digest(
+      "The digest of the image's manifest (of one platform: an index has an entry for each child that was asked for).",
+    ),
+    state: choice(
+      ['waiting', 'pulling', 'verifying', 'done', 'failed'],
+      '`failed` where a layer failed; else `pulling` where one is; else `waiting` where one waits or was not asked for yet; else `verifying`, `done`.',
+    ),
+    sizeBytes: bytes('The sum over the layers.'),
+    filledBytes: bytes('The sum over the layers.'),
+    waiters: count('Responses that read one of its layers now.'),
+    clients: list(z.string(), 'The addresses behind them, at most 20.'),
+    pulls: count('How often its manifest was fetched since `firstAskedAtMs`.'),
+    upstreamRequests: count('Requests to upstream for its layers.'),
+    upstreamBytes: bytes('What they brought, thrown away bytes included.'),
+    firstAskedAtMs: epochMs('When its manifest was fetched first, as far as this list remembers.'),
+    lastAskedAtMs: epochMs('When it was fetched last.'),
+    layers: list(layer, "What the manifest lists, the image's configuration included; at most 200."),
+  })
+  .meta({ id: 'Pull' });
