@@ -35,6 +35,7 @@ export class RedisServer implements AsyncDisposable {
     const addresses = [...new Set([place.address, place.controlAddress])].join(' ');
     const usual = [
       `bind ${addresses}`,
+      'protected-mode no',
       `port ${port}`,
       `dir ${folder.path}`,
       'save ""',

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { needs } from '../need.ts';
 
 /** Tells a program that it runs in a network of its own. */
-const variable = 'ONEPULL_NETWORK_LAB';
+const variable = 'NETWORK_LAB';
 
 /**
  * Network, mounts and processes of one's own: whatever is made or started within is gone when this program is, even if it is
