@@ -91,14 +91,7 @@ export class Clustering implements AsyncDisposable {
       protocol: peerProtocol,
       version: deps.version,
     };
-    const password = await textOf(config.passwordFile);
-    const { engine: address, username } = config;
-    const engineTls = await readTls(config.tls);
-    const engine = new RedisEngine(
-      { clock, channels },
-      { ...redisEngineDefaults, address, username, password, tls: engineTls, timeoutMs: config.timeoutMs },
-    );
-    opening.use(engine);
+    const engine = opening.use(await openEngine(config, deps));
     const client = opening.use(
       new PeerClient({ clock, channels }, { ...peerClientDefaults, node: node.id, secret, tls }),
     );
@@ -227,6 +220,17 @@ export class Clustering implements AsyncDisposable {
     }
     return fills;
   }
+}
+
+async function openEngine(config: ClusterConfig, { clock, channels }: ClusteringDeps): Promise<RedisEngine> {
+  const { engine: address, username, sentinel, timeoutMs } = config;
+  const password = await textOf(config.passwordFile);
+  const forSentinels = { username: sentinel.username, password: await textOf(sentinel.passwordFile) };
+  const tls = await readTls(config.tls);
+  return new RedisEngine(
+    { clock, channels },
+    { ...redisEngineDefaults, address, username, password, sentinel: forSentinels, tls, timeoutMs },
+  );
 }
 
 /** Where others reach a listener on `host`: where that is any address, the machine's first one that is not loopback. */

@@ -14,6 +14,10 @@ export const cluster = z
     }),
     username: text().optional().describe("The engine's user, instead of the one in the URL."),
     passwordFile: file().optional().describe("File that holds the engine's password, instead of the one in the URL."),
+    sentinelUsername: text().optional().describe('The user for the Sentinels themselves, where they want one.'),
+    sentinelPasswordFile: file()
+      .optional()
+      .describe('File that holds the password for the Sentinels themselves, where they want one.'),
     tls: z
       .strictObject({
         ca: file().optional().describe('PEM file with the certificate authorities to trust for the engine.'),
@@ -103,13 +107,25 @@ function isLoopbackAddress(listen: Address): boolean {
 }
 
 /** As the program runs with it; undefined: there is one node. */
-export function toCluster({ engine, username, passwordFile, tls, timeout, prefix, nodeId, zone, peer }: Input) {
+export function toCluster({
+  engine,
+  username,
+  passwordFile,
+  tls,
+  timeout,
+  prefix,
+  nodeId,
+  zone,
+  peer,
+  ...more
+}: Input) {
   const parsed = engine === undefined ? undefined : engineAddress(engine);
   if (parsed === undefined || typeof parsed === 'string') return undefined;
   return {
     engine: parsed,
     username,
     passwordFile,
+    sentinel: { username: more.sentinelUsername, passwordFile: more.sentinelPasswordFile },
     tls: { caFile: tls.ca, certFile: tls.cert, keyFile: tls.key },
     timeoutMs: timeout,
     prefix,

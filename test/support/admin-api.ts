@@ -5,7 +5,7 @@ import type { FlightSnapshot } from '../../src/flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../../src/pull/pull-board.ts';
 import { readAll } from './registry-session.ts';
 
-const deadlineMs = 5000;
+const deadlineMs = 30_000;
 
 /** The admin listener of an onepull, as an operator reads it. */
 export class AdminApi {

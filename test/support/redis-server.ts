@@ -1,8 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { Child } from './child.ts';
-import { freePort, loopback, type Place, TemporaryDirectory, untilUp } from './loopback.ts';
+import { Child, run } from './child.ts';
+import { freePort, loopback, type Place, TemporaryDirectory } from './loopback.ts';
 
 export interface RedisServerOptions {
   /** Lines of its configuration: `maxmemory 1mb`. */
@@ -11,6 +10,10 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** Where it runs; here unless told. */
   readonly place?: Place;
+  /** In PEM: it speaks TLS only. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string; readonly asksClients?: boolean };
+  /** It is a Sentinel. */
+  readonly isSentinel?: boolean;
 }
 
 /** Debian's `redis-server` as a child of its own, which keeps nothing on disk. */
@@ -31,36 +34,45 @@ export class RedisServer implements AsyncDisposable {
     const folder = await TemporaryDirectory.make();
     const port = options.port ?? (await freePort());
     const file = join(folder.path, 'redis.conf');
-    const { place = loopback } = options;
+    const { place = loopback, isSentinel = false } = options;
     const addresses = [...new Set([place.address, place.controlAddress])].join(' ');
-    const usual = [
-      `bind ${addresses}`,
-      'protected-mode no',
-      `port ${port}`,
-      `dir ${folder.path}`,
-      'save ""',
-      'appendonly no',
-      'daemonize no',
-    ];
-    await writeFile(file, [...usual, ...(options.lines ?? []), ''].join('\n'));
-    const [command = '', ...args] = [...place.wrapper, 'redis-server', file];
+    const usual = [`bind ${addresses}`, 'protected-mode no', `dir ${folder.path}`, 'daemonize no', ...(await portLines(options, port, folder))];
+    const memoryOnly = isSentinel ? [] : ['save ""', 'appendonly no'];
+    await writeFile(file, [...usual, ...memoryOnly, ...(options.lines ?? []), ''].join('\n'));
+    const [command = '', ...args] = [...place.wrapper, 'redis-server', file, ...(isSentinel ? ['--sentinel'] : [])];
     const child = new Child(command, args, { env: { PATH: process.env.PATH } });
     const server = new RedisServer(child, folder, place, port);
     try {
-      await untilUp(() => server.#answers(), 'redis-server');
+      await server.said(/Ready to accept connections|Sentinel ID is/);
     } catch (cause) {
       await server[Symbol.asyncDispose]();
-      throw new Error(`redis-server does not answer:\n${child.tail}`, { cause });
+      throw new Error(`redis-server does not start:\n${child.tail}`, { cause });
     }
     return server;
   }
 
+  get host(): string {
+    return `${this.#place.address}:${this.port}`;
+  }
+
   get url(): string {
-    return `redis://${this.#place.address}:${this.port}`;
+    return `redis://${this.host}`;
   }
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** The first line of its log, past or to come, that looks so. */
+  said(pattern: RegExp): Promise<string> {
+    return this.#child.line((line) => pattern.test(line));
+  }
+
+  /** What `redis-cli` prints of a command's answer. Throws where that is an error. */
+  async ask(...command: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await run('redis-cli', ['-e', '-h', this.#place.controlAddress, '-p', String(this.port), ...command]);
+    if (code !== 0) throw new Error(`redis-cli ${command.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
   }
 
   /** SIGSTOP and SIGCONT: it hangs, its connections stay. */
@@ -73,18 +85,16 @@ export class RedisServer implements AsyncDisposable {
     await this.#child[Symbol.asyncDispose]();
     await this.#folder[Symbol.asyncDispose]();
   }
+}
 
-  #answers(): Promise<boolean> {
-    if (!this.#child.isRunning) throw new Error('ended');
-    return new Promise((resolve) => {
-      const socket = createConnection({ port: this.port, host: this.#place.controlAddress }, () =>
-        socket.write('PING\r\n'),
-      );
-      socket.once('data', (data) => {
-        socket.destroy();
-        resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()));
-      });
-      socket.once('error', () => resolve(false));
-    });
-  }
+async function portLines({ tls }: RedisServerOptions, port: number, { path }: TemporaryDirectory): Promise<string[]> {
+  if (tls === undefined) return [`port ${port}`];
+  const { ca, cert, key, asksClients = false } = tls;
+  for (const [name, text] of Object.entries({ ca, cert, key })) await writeFile(join(path, `${name}.pem`), text);
+  return [
+    'port 0',
+    `tls-port ${port}`,
+    ...['ca-cert', 'cert', 'key'].map((what) => `tls-${what}-file ${join(path, `${what.replace('-cert', '')}.pem`)}`),
+    `tls-auth-clients ${asksClients ? 'yes' : 'no'}`,
+  ];
 }

@@ -17,6 +17,8 @@ export interface RedisEngineOptions {
   /** Instead of what the address says. */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  /** What Sentinels want to know, where they do not let everybody in. */
+  readonly sentinel?: { readonly username?: string | undefined; readonly password?: string | undefined } | undefined;
   /** Authorities and client certificate, in PEM: where the address says TLS. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** A call that takes longer is given up: what waits for it goes on without. */
@@ -36,6 +38,7 @@ export interface EngineHealth {
 export const redisEngineDefaults = { timeoutMs: 80, restMs: 1000 } as const;
 
 const reconnectMs = { least: 50, most: 1000 } as const;
+const connectTimeoutMs = 2000;
 
 /**
  * The connection to Redis or Valkey.
@@ -52,9 +55,11 @@ export class RedisEngine implements ScriptEngine {
   readonly #channels: RedisEngineDeps['channels'];
   readonly #options: RedisEngineOptions;
   readonly #client: Redis | Cluster;
-  readonly #firstReady: Promise<void>;
+  readonly #firstAttempt: Promise<void>;
   readonly #shas = new Map<Script, string>();
   #health: EngineHealth = { isUp: true, sinceMs: undefined, error: undefined };
+  /** What the last attempt to connect failed of; undefined: there is a connection, or none was made yet. */
+  #refusal: string | undefined;
   #restsUntilMs = 0;
   #isTrying = false;
 
@@ -63,9 +68,17 @@ export class RedisEngine implements ScriptEngine {
     this.#channels = deps.channels;
     this.#options = options;
     this.#client = connect(options);
-    // It says each failed attempt to connect; what counts is what becomes of calls.
-    this.#client.on('error', () => {});
-    this.#firstReady = new Promise((resolve) => this.#client.once('ready', resolve));
+    // What counts is what becomes of calls; why there is no connection is theirs to tell.
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#firstAttempt = promise;
+    this.#client.on('error', (error: Error) => {
+      this.#refusal = reasonOf(error);
+      resolve();
+    });
+    this.#client.on('ready', () => {
+      this.#refusal = undefined;
+      resolve();
+    });
   }
 
   get health(): EngineHealth {
@@ -95,8 +108,8 @@ export class RedisEngine implements ScriptEngine {
   async #evaluate(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const client = this.#client;
     const isFirst = this.#health.sinceMs === undefined;
-    if (isFirst) await this.#firstReady;
-    if (client.status !== 'ready') throw new Error(`there is no connection (${client.status})`);
+    if (isFirst) await this.#firstAttempt;
+    if (client.status !== 'ready') throw new Error(this.#noConnection());
     try {
       return await client.evalsha(this.#sha(script), keys.length, ...keys, ...args);
     } catch (error) {
@@ -117,11 +130,16 @@ export class RedisEngine implements ScriptEngine {
   #bounded<T>(call: Promise<T>): Promise<T> {
     const { timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`no answer within ${timeoutMs} ms`));
+      const late = () =>
+        reject(new Error(this.#refusal === undefined ? `no answer within ${timeoutMs} ms` : this.#noConnection()));
       // Where this process stood still for so long, the answer may be there and only not be read yet.
       const timer = this.#clock.after(timeoutMs, () => setImmediate(setImmediate, late));
       call.then(resolve, reject).finally(() => timer.clear());
     });
+  }
+
+  #noConnection(): string {
+    return `there is no connection (${this.#refusal ?? this.#client.status})`;
   }
 
   #answered(): void {
@@ -163,14 +181,15 @@ function connect(options: RedisEngineOptions): Redis | Cluster {
     ...signIn(options.username ?? address.username, options.password ?? address.password),
     db,
     connectionName: 'onepull',
-    connectTimeout: 2000,
+    disableClientInfo: true,
+    connectTimeout: connectTimeoutMs,
     // A connection over which nothing comes back is a dead one, though nobody said so.
     socketTimeout: Math.max(5000, 10 * timeoutMs),
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     // The replica of a moment ago, or the primary of one: the next connection finds out.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    reconnectOnError: (error: Error) => error.message.includes('READONLY'),
   };
   if (kind === 'cluster') {
     return new Cluster([...hosts], {
@@ -182,9 +201,33 @@ function connect(options: RedisEngineOptions): Redis | Cluster {
     });
   }
   if (kind === 'single') return new Redis({ ...common, ...hosts[0], retryStrategy });
-  const sentinels = { sentinels: [...hosts], name: master ?? '', sentinelRetryStrategy: retryStrategy };
+  const { username, password } = options.sentinel ?? {};
+  const sentinels = {
+    sentinels: [...hosts],
+    name: master ?? '',
+    sentinelRetryStrategy: retryStrategy,
+    sentinelCommandTimeout: connectTimeoutMs,
+    ...(username === undefined ? {} : { sentinelUsername: username }),
+    ...(password === undefined ? {} : { sentinelPassword: password }),
+  };
   const secured = isTls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {};
   return new Redis({ ...common, ...sentinels, ...secured, retryStrategy });
+}
+
+/** Why there is no connection, for people. What was said with it may hold a password: only the message is looked at. */
+function reasonOf(error: Error): string {
+  // Of Redis Cluster no node could be reached; this is what the last one said.
+  if ('lastNodeError' in error && error.lastNodeError instanceof Error) return reasonOf(error.lastNodeError);
+  const { message } = error;
+  const ofSentinels = /^All sentinels are unreachable.*?Last error: (.*)/s.exec(message)?.[1];
+  if (ofSentinels !== undefined) return `no Sentinel helps: ${inWords(ofSentinels)}`;
+  const code = 'code' in error ? String(error.code) : '';
+  return /CERT|SIGNATURE|SIGNED/.test(code) ? `its certificate is not trusted: ${message}` : inWords(message);
+}
+
+function inWords(message: string): string {
+  const code = /WRONGPASS|NOAUTH/.exec(message)?.[0];
+  return code === undefined ? message : `it refuses the user or the password: ${code}`;
 }
 
 function signIn(username: string | undefined, password: string | undefined): { username?: string; password?: string } {
