@@ -30,7 +30,23 @@ export class TestAuthority {
   readonly #key: string;
 
   constructor() {
-    const { cert, key } = makeCertificate();
+    const { cert, key } = inFolder((openssl, _write, read) => {
+      const extensions = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign'];
+      // Each is another authority, though two have one name: those are told apart by their keys.
+      openssl(
+        'req',
+        '-x509',
+        ...newKey,
+        '-subj',
+        '/CN=authority of tests',
+        ...extensions,
+        '-days',
+        '2',
+        '-out',
+        'cert.pem',
+      );
+      return { key: read('key.pem'), cert: read('cert.pem') };
+    });
     this.cert = cert;
     this.#key = key;
   }
