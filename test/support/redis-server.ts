@@ -36,7 +36,13 @@ export class RedisServer implements AsyncDisposable {
     const file = join(folder.path, 'redis.conf');
     const { place = loopback, isSentinel = false } = options;
     const addresses = [...new Set([place.address, place.controlAddress])].join(' ');
-    const usual = [`bind ${addresses}`, 'protected-mode no', `dir ${folder.path}`, 'daemonize no', ...(await portLines(options, port, folder))];
+    const usual = [
+      `bind ${addresses}`,
+      'protected-mode no',
+      `dir ${folder.path}`,
+      'daemonize no',
+      ...(await portLines(options, port, folder)),
+    ];
     const memoryOnly = isSentinel ? [] : ['save ""', 'appendonly no'];
     await writeFile(file, [...usual, ...memoryOnly, ...(options.lines ?? []), ''].join('\n'));
     const [command = '', ...args] = [...place.wrapper, 'redis-server', file, ...(isSentinel ? ['--sentinel'] : [])];
@@ -70,7 +76,14 @@ export class RedisServer implements AsyncDisposable {
 
   /** What `redis-cli` prints of a command's answer. Throws where that is an error. */
   async ask(...command: readonly string[]): Promise<string> {
-    const { code, stdout, stderr } = await run('redis-cli', ['-e', '-h', this.#place.controlAddress, '-p', String(this.port), ...command]);
+    const { code, stdout, stderr } = await run('redis-cli', [
+      '-e',
+      '-h',
+      this.#place.controlAddress,
+      '-p',
+      String(this.port),
+      ...command,
+    ]);
     if (code !== 0) throw new Error(`redis-cli ${command.join(' ')}: ${stdout}${stderr}`);
     return stdout;
   }

@@ -102,6 +102,9 @@ export class RedisEngine implements ScriptEngine {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const connections = this.#client instanceof Cluster ? this.#client.nodes() : [this.#client];
+    // A handshake that is broken off may fail once more, and nobody else would take that second error.
+    for (const { stream } of connections) stream?.on('error', () => {});
     this.#client.disconnect();
   }
 
