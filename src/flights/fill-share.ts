@@ -11,6 +11,8 @@ export interface FillShare {
   start(host: FillShareHost): void;
   /** Whether the source may be asked now. */
   allows(source: Source): boolean;
+  /** It is still to decide whom else may be asked, and tells when it has. Otherwise who may not be asked now never may. */
+  readonly isUndecided: boolean;
   /** What is waited for while nobody may be asked, in words. */
   readonly waitingFor: string;
   /** The fill is over. `isComplete`: the store has the content now. Idempotent. */

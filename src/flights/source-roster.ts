@@ -21,6 +21,8 @@ interface Entry {
 /** Who may be asked at this moment, whatever else is known of them. Left out: all. */
 export interface SourceGate {
   allows(source: Source): boolean;
+  /** Others may be asked before long: it is told when. */
+  readonly isUndecided: boolean;
 }
 
 /**
@@ -78,7 +80,8 @@ export class SourceRoster {
 
   /** Nobody may be asked now, though not all have refused: whoever keeps them back says when. */
   get isHeld(): boolean {
-    return this.next() === undefined && [...this.#entries.values()].some(({ refusal }) => refusal === undefined);
+    if (this.#gate?.isUndecided !== true || this.next() !== undefined) return false;
+    return [...this.#entries.values()].some(({ refusal }) => refusal === undefined);
   }
 
   /** The one to ask. Undefined where all have refused, or are held back. It may rest: then all do that are not set aside. */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
+import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { sampleBytes } from '../store/testing/sample-content.ts';
+import { BlobShare, blobShareDefaults } from './blob-share.ts';
 import { NodeWorld } from './testing/node-world.ts';
 
 const size = 20_000;
@@ -129,5 +132,30 @@ describe('a blob that several nodes want', () => {
     assert.ok(leader?.readers[0]?.outcome instanceof AppError);
     await world.finish();
     assert.equal(next?.readers[0]?.outcome, 'complete');
+  });
+
+  it('is forgotten with its fill, also where that ended before it began', () => {
+    let ended = 0;
+    const coordinator = {
+      visit: () => Promise.reject(new Error('not asked')),
+      leave: () => Promise.reject(new Error('nobody was told that it began')),
+      lost: () => Promise.resolve(),
+    };
+    const deps = { clock: new VirtualClock(), coordinator, peer: () => assert.fail(), isThere: () => undefined };
+    const share = new BlobShare({ ...deps, ended: () => ended++ }, blobShareDefaults, digestOf(content));
+    share.end(false);
+    share.end(false);
+    assert.equal(ended, 1);
+  });
+
+  behaves('is refused at once where it goes on with one that is refused', async (world) => {
+    const [leader, next] = await pullOnAll(world, ['a', 'b']);
+    await world.upstream(5000);
+    await leader?.kill();
+    await world.pass(3000);
+    next?.upstream.asking[0]?.refuse(new AppError('UPSTREAM_DENIED', 'not for you'));
+    await world.settle();
+    const outcome = next?.readers[0]?.outcome;
+    assert.ok(outcome instanceof AppError && outcome.code === 'UPSTREAM_DENIED', world.shown());
   });
 });

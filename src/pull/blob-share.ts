@@ -14,6 +14,8 @@ export interface BlobShareDeps {
   /** Whether the node is there, as far as nodes hear of each other; undefined where nobody knows. */
   readonly isThere: (node: NodeId) => boolean | undefined;
   readonly channels?: Pick<Channels, 'share'> | undefined;
+  /** The fill is over, whether it had begun or not. Told once, before the farewell. */
+  readonly ended?: () => void;
 }
 
 export interface BlobShareOptions {
@@ -98,6 +100,11 @@ export class BlobShare implements FillShare {
     return this.#parents.map(({ holder }) => holder.node);
   }
 
+  get isUndecided(): boolean {
+    const { kind } = this.#state;
+    return kind === 'asking' || kind === 'waits' || kind === 'follows';
+  }
+
   get waitingFor(): string {
     return this.#state.kind === 'waits' ? `${this.#state.leader}, which asks upstream` : 'the other nodes';
   }
@@ -121,6 +128,7 @@ export class BlobShare implements FillShare {
     this.#move({ kind: 'over' });
     this.#timer?.clear();
     for (const peer of this.#parents) peer.isParent = false;
+    this.#deps.ended?.();
     // A farewell that nobody hears is made good by time: what is not renewed does not count for long.
     if (wasHeard) this.#deps.coordinator.leave(this.#digest, { token, isComplete }).catch(() => {});
   }
