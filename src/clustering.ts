@@ -43,6 +43,8 @@ interface Content {
 }
 
 const mostFillsTold = 50;
+/** As the configuration asks of one that it holds itself. */
+const leastSecretLength = 16;
 
 /**
  * This node among those that share an engine: the parts, wired. It listens for peers from the beginning, so that its address is
@@ -69,6 +71,7 @@ export class Clustering implements AsyncDisposable {
     const secret = peer.secret ?? (await textOf(peer.secretFile));
     const isTls = peer.tls.caFile !== undefined || peer.tls.certFile !== undefined;
     const tls = isTls ? await readTls(peer.tls) : undefined;
+    checkProof(peer, secret, tls?.ca);
     const content: { current: Content | undefined } = { current: undefined };
     const shelf = () => {
       if (content.current !== undefined) return content.current.shelf;
@@ -84,7 +87,7 @@ export class Clustering implements AsyncDisposable {
     const { port } = await listener.listen();
     const name = config.nodeId ?? hostname();
     const node: NodeFacts = {
-      id: `${name.replaceAll(/\s/g, '-')}#${randomBytes(4).toString('hex')}`,
+      id: `${name.replaceAll(/[^\w.-]/g, '-').slice(0, 100)}#${randomBytes(4).toString('hex')}`,
       name,
       zone: config.zone,
       address: peer.advertise ?? addressOf(peer.listen.host, port, tls !== undefined),
@@ -143,7 +146,6 @@ export class Clustering implements AsyncDisposable {
       visit: this.#coordinator.visit.bind(this.#coordinator),
       lost: this.#coordinator.lost.bind(this.#coordinator),
       leave: (...args: Parameters<RedisCoordinator['leave']>) => {
-        if (this.#shares.get(digest) === share) this.#shares.delete(digest);
         const farewell = this.#coordinator.leave(...args);
         const settled = farewell.then(
           () => {},
@@ -161,6 +163,9 @@ export class Clustering implements AsyncDisposable {
         peer: (holder, of) => this.#client.source(holder, of),
         isThere: (node) => this.#membership.isThere(node),
         channels: this.#deps.channels,
+        ended: () => {
+          if (this.#shares.get(digest) === share) this.#shares.delete(digest);
+        },
       },
       blobShareDefaults,
       digest,
@@ -241,6 +246,20 @@ function addressOf(host: string, port: number, isTls: boolean): string {
   const outward = all.find((one) => !one.internal && family.includes(one.family));
   const reached = isAny ? (outward?.address ?? '127.0.0.1') : host;
   return `${isTls ? 'https' : 'http'}://${addressText({ host: reached, port })}`;
+}
+
+/** What is to keep strangers out must not be empty: a file may be there and its content not yet. */
+function checkProof(
+  { secretFile, tls }: ClusterConfig['peer'],
+  secret: string | undefined,
+  ca: string | undefined,
+): void {
+  if (secretFile !== undefined && secret !== undefined && secret.length < leastSecretLength) {
+    throw new AppError('CONFIG_INVALID', `cluster.peer.secretFile holds less than ${leastSecretLength} characters`);
+  }
+  if (tls.caFile !== undefined && (ca ?? '').trim() === '') {
+    throw new AppError('CONFIG_INVALID', 'cluster.peer.tls.ca is an empty file');
+  }
 }
 
 async function textOf(file: string | undefined): Promise<string | undefined> {
