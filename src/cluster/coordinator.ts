@@ -123,7 +123,10 @@ export interface Coordinator extends AsyncDisposable {
   claim(key: string, maxAgeMs: number): Promise<Claim>;
   /** It is still being asked. To be said well within the time of a lease, again and again. */
   keep(key: string, token: string): Promise<void>;
-  /** What upstream said. Others may use it for `keepMs`, each for as long as it likes. */
+  /**
+   * What upstream said. Others may use it for `keepMs`, each for as long as it likes. Of one whose claim is not its own any more
+   * it is not taken: somebody else asked since then.
+   */
   settle(key: string, token: string, value: string, keepMs: number): Promise<void>;
   /** Nothing came of it: somebody else may ask. */
   drop(key: string, token: string): Promise<void>;

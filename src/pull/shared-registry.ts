@@ -31,6 +31,8 @@ export interface SharedRegistryOptions {
   readonly refusalMs: number;
   /** A claim is kept up so often. */
   readonly keepEveryMs: number;
+  /** So long another node's question is waited for: its way to upstream may be the one that is broken. */
+  readonly patienceMs: number;
   /** What another node asks is looked for so soon, and ever later up to `mostPollMs`. */
   readonly leastPollMs: number;
   readonly mostPollMs: number;
@@ -40,6 +42,7 @@ export const sharedRegistryDefaults = {
   digestTtlMs: 3_600_000,
   refusalMs: 1000,
   keepEveryMs: 1500,
+  patienceMs: 8000,
   leastPollMs: 10,
   mostPollMs: 100,
 } as const;
@@ -61,7 +64,8 @@ type Answer<T> = { readonly told: Told; readonly value: T };
  * repository has a digest.
  *
  * Invariants
- * - Without the engine, or where another node's answer is of no use here, this node asks itself (P11).
+ * - Without the engine, where another node's answer is of no use here, or takes longer than `patienceMs`, this node asks
+ *   itself (P11).
  * - Whoever has a claim settles or drops it, whatever comes of the question; while the question runs the claim is kept up.
  * - Of what others were told only upstream's own words count: that a node cannot reach upstream is its own affair.
  * - A manifest from a peer is looked at like one from anybody: it has the digest, or it is not used (P4).
@@ -168,18 +172,25 @@ export class SharedRegistry implements Registry {
     return value === undefined ? (await ask()).value : { ...value, ageMs: claim.ageMs };
   }
 
-  /** What is known, or the claim to ask; undefined: there is no engine. Waits while another node asks. */
+  /**
+   * What is known, or the claim to ask; undefined: there is no engine. Waits while another node asks; what that one is told
+   * meanwhile is new enough for whoever waited for it.
+   */
   async #claimed(
     key: string,
     maxAgeMs: number,
     signal: AbortSignal,
   ): Promise<Exclude<Claim, { kind: 'theirs' }> | undefined> {
-    const { leastPollMs, mostPollMs } = this.#options;
+    const { clock, coordinator } = this.#deps;
+    const { leastPollMs, mostPollMs, patienceMs } = this.#options;
+    const sinceMs = clock.monotonic();
     for (let pollMs = leastPollMs; ; pollMs = Math.min(mostPollMs, pollMs * 2)) {
-      const claim = await this.#deps.coordinator.claim(key, maxAgeMs).catch(() => undefined);
+      const waitedMs = clock.monotonic() - sinceMs;
+      const claim = await coordinator.claim(key, Math.max(maxAgeMs, waitedMs)).catch(() => undefined);
       signal.throwIfAborted();
       if (claim?.kind !== 'theirs') return claim;
-      await sleep(this.#deps.clock, Math.min(pollMs, Math.max(leastPollMs, claim.leftMs)), signal);
+      if (waitedMs >= patienceMs) return undefined;
+      await sleep(clock, Math.min(pollMs, Math.max(leastPollMs, claim.leftMs)), signal);
     }
   }
 
@@ -189,12 +200,13 @@ export class SharedRegistry implements Registry {
     try {
       const { told, value } = await ask();
       // Nobody waits for it to be told: whoever wants to know meanwhile finds the claim.
-      coordinator.settle(key, token, JSON.stringify(told), keepMs).catch(() => {});
+      // Those who wait find it, also where it counts for no longer.
+      coordinator.settle(key, token, JSON.stringify(told), Math.max(keepMs, this.#options.refusalMs)).catch(() => {});
       return value;
     } catch (thrown) {
       const error = asAppError(thrown);
       const { refusalMs } = this.#options;
-      if (isRefusal(error) || error.status === 429) {
+      if (isTellable(error)) {
         coordinator.settle(key, token, refusalText(error), refusalMs).catch(() => {});
       } else coordinator.drop(key, token).catch(() => {});
       throw thrown;
@@ -215,11 +227,15 @@ export class SharedRegistry implements Registry {
   }
 }
 
-function refusalText({ code, message, status, retryAfterMs, details }: AppError): string {
-  return JSON.stringify({ refusal: { code, message, status, retryAfterMs, details } });
+function refusalText({ code, message, retryAfterMs, details }: AppError): string {
+  return JSON.stringify({ refusal: { code, message, retryAfterMs, details } });
 }
 
-/** What another node wrote: its answer, its refusal, or nothing that can be made out. */
+const mostMessageLength = 1000;
+/** RFC 9110 section 8.3.1, without parameters. */
+const mediaTypeForm = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}$/;
+
+/** What another node wrote: its answer, its refusal, or nothing that can be made out. Nothing of it is taken on trust. */
 function parseTold(text: string): Told | AppError | undefined {
   let json: unknown;
   try {
@@ -233,19 +249,29 @@ function parseTold(text: string): Told | AppError | undefined {
   const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
   return {
     digest: parsed,
-    mediaType: typeof mediaType === 'string' ? mediaType : undefined,
-    sizeBytes: typeof sizeBytes === 'number' ? sizeBytes : undefined,
+    mediaType: typeof mediaType === 'string' && mediaTypeForm.test(mediaType) ? mediaType : undefined,
+    sizeBytes: Number.isSafeInteger(sizeBytes) && Number(sizeBytes) >= 0 ? Number(sizeBytes) : undefined,
     at: typeof at === 'string' ? at : undefined,
   };
 }
 
-function parseRefusal({ code, message, status, retryAfterMs, details }: Record<string, unknown>): AppError | undefined {
+function parseRefusal({ code, message, retryAfterMs, details }: Record<string, unknown>): AppError | undefined {
   if (typeof code !== 'string' || typeof message !== 'string' || !isCode(code)) return undefined;
-  return new AppError(code, message, {
-    ...(typeof status === 'number' ? { status } : {}),
-    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
-    ...(typeof details === 'object' && details !== null ? { details: details as Record<string, string> } : {}),
+  const error = new AppError(code, message.slice(0, mostMessageLength), {
+    ...(typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? { retryAfterMs } : {}),
+    ...(typeof details === 'object' && details !== null ? { details: plain(details) } : {}),
   });
+  return isTellable(error) ? error : undefined;
+}
+
+/** What holds for every node, if it holds for one: upstream's own word on what was asked. */
+function isTellable(error: AppError): boolean {
+  return isRefusal(error) || error.status === 429;
+}
+
+function plain(details: object): Record<string, string | number | boolean> {
+  const found = Object.entries(details).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value));
+  return Object.fromEntries(found);
 }
 
 function isCode(text: string): text is ErrorCode {

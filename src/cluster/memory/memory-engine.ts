@@ -168,6 +168,7 @@ export class MemoryEngine {
   }
 
   settle(key: string, token: string, value: string, keepMs: number): void {
+    if (this.#lease(key)?.token !== token) return;
     const atMs = this.#nowMs;
     this.#told.set(key, { value, atMs, untilMs: atMs + keepMs });
     this.drop(key, token);

@@ -135,7 +135,7 @@ export class RedisCoordinator implements Coordinator {
   }
 
   async settle(key: string, token: string, value: string, keepMs: number): Promise<void> {
-    await this.#engine.run(settleScript, this.#claimKeys(key), [token, value, String(Math.ceil(keepMs))]);
+    await this.#engine.run(settleScript, this.#claimKeys(key), [token, value, lifetime(keepMs)]);
   }
 
   async drop(key: string, token: string): Promise<void> {
@@ -144,7 +144,7 @@ export class RedisCoordinator implements Coordinator {
 
   async pause({ leftMs, ...pause }: SharedPause): Promise<void> {
     const field = [pause.upstream, pause.endpoint, pause.what].join(' ');
-    const args = [field, JSON.stringify(pause), String(Math.ceil(leftMs))];
+    const args = [field, JSON.stringify(pause), lifetime(leftMs)];
     await this.#engine.run(pauseScript, [this.#key('nodes', 'pauses')], args);
   }
 
@@ -176,6 +176,8 @@ export class RedisCoordinator implements Coordinator {
   }
 }
 
+const longestMs = 365 * 24 * 3_600_000;
+
 const partScript: Script = { name: 'part', lua: "return redis.call('HDEL', KEYS[1], ARGV[1])" };
 
 function standing([kind, ...rest]: readonly string[]): Standing {
@@ -196,6 +198,11 @@ function standing([kind, ...rest]: readonly string[]): Standing {
       isComplete: isComplete === '1',
     },
   };
+}
+
+/** As engines take it: of none at all, and of one beyond all days, they make an error. */
+function lifetime(ms: number): string {
+  return String(Math.min(Math.max(1, Math.ceil(ms)), longestMs));
 }
 
 function unexpected({ name }: Script): AppError {

@@ -206,13 +206,14 @@ return { 'theirs', tostring(redis.call('PTTL', KEYS[2])) }
 `,
 };
 
-/** KEYS told, lock. ARGV token, value, keepMs; without a value: the lock alone is given up. */
+/** KEYS told, lock. ARGV token, value, keepMs; without a value: the lock alone is given up. Of nobody but whose claim it is. */
 export const settleScript: Script = {
   name: 'settle',
   lua: `${time}
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
 if ARGV[2] then redis.call('SET', KEYS[1], cjson.encode({ v = ARGV[2], t = now }), 'PX', ARGV[3]) end
-if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
-return 0
+return 1
 `,
 };
 

@@ -282,6 +282,32 @@ export function coordinatorSuite(
       await ofA.keep('key', mine.token);
     });
 
+    behaves('what counts for no time at all, or for ever, is told as well as it can be', async (under) => {
+      const { ofA } = three(under);
+      for (const keepMs of [0, 0.5, Number.MAX_SAFE_INTEGER]) {
+        const mine = await ofA.claim(`key ${keepMs}`, 0);
+        assert.ok(mine.kind === 'mine');
+        await ofA.settle(`key ${keepMs}`, mine.token, 'value', keepMs);
+        await ofA.pause({ upstream: 'u', endpoint: 'e', what: 'blobs', status: 429, leftMs: keepMs });
+      }
+      await under.pass(10);
+      assert.equal((await ofA.claim('key 0', 1000)).kind, 'mine');
+      assert.equal((await ofA.claim(`key ${Number.MAX_SAFE_INTEGER}`, 1000)).kind, 'known');
+    });
+
+    behaves('what comes late, when another one has asked since then, is not told', async (under) => {
+      const { ofA, ofB, ofC } = three(under);
+      const late = await ofA.claim('key', 0);
+      assert.ok(late.kind === 'mine');
+      await under.pass(most);
+      const next = await ofB.claim('key', 0);
+      assert.ok(next.kind === 'mine');
+      await ofB.settle('key', next.token, 'new', 1000);
+      await ofA.settle('key', late.token, 'old', 1000);
+      const known = await ofC.claim('key', 1000);
+      assert.ok(known.kind === 'known' && known.value === 'new');
+    });
+
     behaves('a claim that is dropped, or not settled in time, is another one to make', async (under) => {
       const { ofA, ofB } = three(under);
       const first = await ofA.claim('key', 0);
