@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
 import { addressText } from '../config/address.ts';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig, redactedConfig } from '../config/load.ts';
 import { problemsText } from '../config/problems.ts';
 import type { Config, Credentials } from '../config/schema.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { type CheckOptions, exitCodes } from './options.ts';
+import { printJson } from './printing.ts';
 
 /**
  * Says everything that is wrong with a configuration, or what would run with it. Reads the configuration and the files
@@ -12,6 +13,14 @@ import { type CheckOptions, exitCodes } from './options.ts';
  */
 export async function check(options: CheckOptions): Promise<number> {
   const loaded = await loadConfig({ file: options.config, environment: process.env });
+  if (options.json) {
+    const result =
+      loaded.kind === 'problems'
+        ? { ok: false, problems: loaded.problems }
+        : { ok: true, notices: loaded.notices, config: redactedConfig(loaded.config) };
+    printJson(result);
+    return result.ok ? exitCodes.ok : exitCodes.usage;
+  }
   if (loaded.kind === 'problems') {
     process.stderr.write(problemsText(loaded.problems, options.config));
     return exitCodes.usage;

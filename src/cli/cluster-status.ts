@@ -1,45 +1,25 @@
-import { request } from 'node:http';
-import { addressText } from '../config/address.ts';
-import { loadConfig } from '../config/load.ts';
-import { problemsText } from '../config/problems.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
-import type { ClusterSnapshot } from '../pull/cluster-snapshot.ts';
-import { type ClusterStatusOptions, exitCodes } from './options.ts';
-
-const timeoutMs = 5000;
+import type { ClusterAnswer } from './admin-answers.ts';
+import * as answers from './admin-answers.ts';
+import { AdminClient } from './admin-client.ts';
+import { type AdminOptions, exitCodes } from './options.ts';
+import { printJson, printLines } from './printing.ts';
+import { terminalOn } from './terminal.ts';
+import { type Line, piece, tableLines } from './text-line.ts';
 
 /** Asks a running instance's admin API who shares its pulls, and prints it. Exit code 1: it cannot be asked, or is alone. */
-export async function clusterStatus(options: ClusterStatusOptions): Promise<number> {
-  const admin = await adminAddress(options);
-  if (admin === undefined) return exitCodes.usage;
-  let snapshot: ClusterSnapshot | null;
-  try {
-    snapshot = parsed(await get(`http://${admin}/api/v1/cluster`));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    process.stderr.write(
-      `onepull: no answer from the admin API at ${admin}: ${why}\n    hint: is it running? --admin says where\n`,
-    );
-    return exitCodes.failed;
-  }
-  if (options.json) process.stdout.write(`${JSON.stringify(snapshot)}\n`);
-  else
-    process.stdout.write(
-      snapshot === null ? 'This node is alone: no cluster.engine is configured.\n' : statusText(snapshot),
-    );
-  return snapshot === null ? exitCodes.failed : exitCodes.ok;
+export async function clusterStatus(options: AdminOptions): Promise<number> {
+  const client = await AdminClient.for(options, process.env);
+  const { cluster } = await client.get('/api/v1/cluster', answers.clusterAnswer);
+  if (options.json) printJson(cluster);
+  else printLines(terminalOn(process.stdout, process.env), cluster === null ? alone : statusLines(cluster));
+  return cluster === null ? exitCodes.failed : exitCodes.ok;
 }
 
-async function adminAddress({ admin, config }: ClusterStatusOptions): Promise<string | undefined> {
-  if (admin !== undefined) return admin;
-  const loaded = await loadConfig({ file: config, environment: process.env });
-  if (loaded.kind === 'config') return addressText(loaded.config.admin);
-  process.stderr.write(problemsText(loaded.problems, config));
-  return undefined;
-}
+const alone: readonly Line[] = [[piece('This node is alone: no cluster.engine is configured.')]];
 
 /** For people. */
-export function statusText({ node, engine, members, children, shares }: ClusterSnapshot): string {
+export function statusLines({ node, engine, members, children, shares }: ClusterAnswer): Line[] {
   const since = engine.sinceMs === undefined ? '' : ` since ${new Date(engine.sinceMs).toISOString()}`;
   const state = engine.isUp ? `up${since}` : `down${since}: ${engine.error ?? ''}`;
   const rows = members.map(({ node: { id, zone, address, version }, load, silentMs }) => [
@@ -53,58 +33,28 @@ export function statusText({ node, engine, members, children, shares }: ClusterS
     formatDuration(Math.round(silentMs)),
   ]);
   const head = ['NODE', 'ZONE', 'PEERS AT', 'VERSION', 'LEADS', 'FOLLOWS', 'SENDS', 'HEARD'];
-  const lines = [`engine   ${state}`, `sends    ${children} bodies to other nodes`, '', ...columns([head, ...rows])];
   const all = members.flatMap(({ node: { id }, load }) => load.fills.map((fill) => ({ id, ...fill })));
   const fills = all.length > 0 ? all : shares.map((fill) => ({ id: node, ...fill }));
-  if (fills.length > 0) {
-    const digests = [...new Set(fills.map(({ digest }) => digest))];
-    for (const digest of digests) {
-      lines.push('', digest);
-      const places = fills.filter((fill) => fill.digest === digest);
-      const most = Math.max(...places.map(({ filledBytes }) => filledBytes));
-      lines.push(
-        ...columns(
-          places.map(({ id, leads, parents, filledBytes, sizeBytes }) => [
-            `  ${id}`,
-            leads ? 'leads' : parents.length > 0 ? `from ${parents.join(', ')}` : 'alone',
-            `${formatSize(filledBytes)}${sizeBytes === undefined ? '' : ` of ${formatSize(sizeBytes)}`}`,
-            most > filledBytes ? `${formatSize(most - filledBytes)} behind` : '',
-          ]),
-        ),
-      );
-    }
-  }
-  return `${lines.join('\n')}\n`;
+  const digests = [...new Set(fills.map(({ digest }) => digest))];
+  return [
+    [piece('engine   '), piece(state, engine.isUp ? 'green' : 'red')],
+    [piece(`sends    ${children} bodies to other nodes`)],
+    [],
+    ...tableLines([head.map((text) => piece(text, 'dim')), ...rows.map((row) => row.map((cell) => piece(cell)))]),
+    ...digests.flatMap((digest) => [[], [piece(digest)], ...fillLines(fills.filter((fill) => fill.digest === digest))]),
+  ];
 }
 
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}
+type Fill = ClusterAnswer['shares'][number] & { readonly id: string };
 
-function get(url: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const asked = request(url, { timeout: timeoutMs }, (response) => {
-    const chunks: Buffer[] = [];
-    response.on('data', (chunk: Buffer) => chunks.push(chunk));
-    response.once('error', reject);
-    response.once('end', () => {
-      if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString());
-      else reject(new Error(`it answered ${response.statusCode}`));
-    });
-  });
-  asked.once('timeout', () => asked.destroy(new Error(`nothing within ${timeoutMs / 1000} s`)));
-  asked.once('error', reject);
-  asked.end();
-  return promise;
-}
-
-function parsed(text: string): ClusterSnapshot | null {
-  const { cluster } = JSON.parse(text) as { cluster: ClusterSnapshot | null };
-  return cluster;
+/** Who has how much of one blob, and from where. */
+function fillLines(fills: readonly Fill[]): Line[] {
+  const most = Math.max(...fills.map(({ filledBytes }) => filledBytes));
+  const rows = fills.map(({ id, leads, parents, filledBytes, sizeBytes }) => [
+    piece(id),
+    piece(leads ? 'leads' : parents.length > 0 ? `from ${parents.join(', ')}` : 'alone'),
+    piece(`${formatSize(filledBytes)}${sizeBytes === undefined ? '' : ` of ${formatSize(sizeBytes)}`}`),
+    piece(most > filledBytes ? `${formatSize(most - filledBytes)} behind` : ''),
+  ]);
+  return tableLines(rows, { indent: 2 });
 }

@@ -7,8 +7,8 @@ import { resultOf } from './demo/result.ts';
 import { Stage } from './demo/stage.ts';
 import { heading, introduction, lookAround, nextSteps } from './demo/story.ts';
 import { sentence, tableText } from './demo/table.ts';
-import { type Terminal, terminalOn, wrapped } from './demo/terminal.ts';
 import { type DemoOptions, exitCodes } from './options.ts';
+import { type Terminal, terminalOn, wrapped } from './terminal.ts';
 
 /** Shows the effect on this machine: the same crowd without and with onepull. Resolves with the exit code. */
 export async function demo(options: DemoOptions): Promise<number> {

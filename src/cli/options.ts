@@ -10,6 +10,7 @@ export interface ServeOptions {
 export interface CheckOptions {
   /** Path of a YAML file; without one, the defaults and the environment are checked. */
   readonly config?: string | undefined;
+  readonly json?: boolean | undefined;
 }
 
 export interface DemoOptions {
@@ -18,11 +19,43 @@ export interface DemoOptions {
   readonly json?: boolean | undefined;
 }
 
-export interface ClusterStatusOptions {
-  /** `host:port` of the admin API. Left out: that of the configuration. */
+/** How every command that asks a running instance is told which one, and what to print. */
+export interface AdminOptions {
+  /** `host:port` of the admin API. Left out: see `adminPlace`. */
   readonly admin?: string | undefined;
+  /** Path of the instance's YAML file. */
   readonly config?: string | undefined;
+  /** File that holds the admin token. */
+  readonly tokenFile?: string | undefined;
   readonly json?: boolean | undefined;
+}
+
+export interface PreheatOptions extends AdminOptions {
+  /** As `linux/amd64`, one or several. */
+  readonly platform?: readonly string[] | undefined;
+  /** False: it is left to the instance. */
+  readonly wait?: boolean | undefined;
+}
+
+export interface ImagesOptions extends AdminOptions {
+  readonly search?: string | undefined;
+  readonly sort?: string | undefined;
+  readonly limit?: number | undefined;
+}
+
+export interface PurgeOptions extends AdminOptions {
+  readonly yes?: boolean | undefined;
+}
+
+export interface ClientsOptions extends AdminOptions {
+  /** Where clients reach the instance, as `host:port`. */
+  readonly address?: string | undefined;
+  /** Only these registries. */
+  readonly registry?: readonly string[] | undefined;
+  /** Where clients keep the authority that signed its certificate. */
+  readonly ca?: string | undefined;
+  /** A folder to write the files to instead of printing them. */
+  readonly write?: string | undefined;
 }
 
 export const exitCodes = {

@@ -15,6 +15,8 @@ export interface ConfigSources {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** By the flag's name without dashes, such as `listen`. */
   readonly flags?: Readonly<Record<string, string | undefined>>;
+  /** Whether the files that it names are looked at, as they must be where it is to run. `checked` unless told. */
+  readonly namedFiles?: 'checked' | 'ignored';
 }
 
 export type LoadedConfig =
@@ -46,7 +48,8 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   const sourceOf = (path: Path) => findSource(path, writtenBy, file);
 
   const parsed = configSchema.safeParse(tree);
-  const files = await checkNamedFiles(tree, upstreamNames);
+  const files =
+    sources.namedFiles === 'ignored' ? { faults: [], notices: [] } : await checkNamedFiles(tree, upstreamNames);
   const problems = [
     ...(read?.problems ?? []),
     ...environment.problems,

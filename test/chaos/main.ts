@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { Interruption } from '../../src/cli/demo/interruption.ts';
-import { terminalOn } from '../../src/cli/demo/terminal.ts';
+import { terminalOn } from '../../src/cli/terminal.ts';
 import { parseOptions } from './options.ts';
 import { ProgressLine } from './progress-line.ts';
 import { brokenPromises } from './promises.ts';

@@ -1,4 +1,4 @@
-import type { Terminal } from '../../src/cli/demo/terminal.ts';
+import type { Terminal } from '../../src/cli/terminal.ts';
 import { formatDuration } from '../../src/core/units.ts';
 import type { Progress } from './run.ts';
 

@@ -1,7 +1,7 @@
 import cliProgress, { type MultiBar, type Options, type Params } from 'cli-progress';
 import { formatSize } from '../../core/units.ts';
+import type { Terminal } from '../terminal.ts';
 import type { PhaseDisplay, PhaseView } from './phase.ts';
-import type { Terminal } from './terminal.ts';
 
 interface Line {
   readonly label: string;

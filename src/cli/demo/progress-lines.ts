@@ -1,5 +1,5 @@
+import type { Terminal } from '../terminal.ts';
 import type { PhaseDisplay, PhaseView } from './phase.ts';
-import type { Terminal } from './terminal.ts';
 
 const printEveryMs = 3000;
 

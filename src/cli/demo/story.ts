@@ -1,8 +1,8 @@
 import { formatDuration, formatSize } from '../../core/units.ts';
+import type { Terminal } from '../terminal.ts';
 import type { PhaseKind } from './phase.ts';
 import type { DemoPlan } from './plan.ts';
 import { repository, type Stage, tag } from './stage.ts';
-import type { Terminal } from './terminal.ts';
 
 /** What is about to happen, with every choice that the figures depend on. */
 export function introduction({ nodes, layerSizes, lineBytesPerSecond }: DemoPlan, imageBytes: number): string {

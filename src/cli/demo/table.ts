@@ -1,6 +1,6 @@
 import { formatDuration, formatSize } from '../../core/units.ts';
+import type { Terminal } from '../terminal.ts';
 import type { DemoResult } from './result.ts';
-import type { Terminal } from './terminal.ts';
 
 type Row = readonly [name: string, onItsOwn: string, throughOnepull: string, effect: string];
 

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 import { styleText } from 'node:util';
 
-/** Where the demo writes: `process.stdout`, or a pipe, or a test's stream. */
-export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+/** Where a command writes: `process.stdout`, or a pipe, or a test's stream. */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
 
 /** What the place where text goes can show. */
 export interface Terminal {

@@ -1,0 +1,39 @@
+import { exitCodes } from './options.ts';
+import { piece } from './text-line.ts';
+
+export interface CommandFailureFacts {
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+  /** `failed` unless told. */
+  readonly exitCode?: number;
+  /** `refused`: the instance has an answer, and it is no; `passing`: it did not answer, and may do so soon. */
+  readonly kind?: 'final' | 'passing' | 'refused';
+  readonly cause?: unknown;
+}
+
+/** A command cannot do what it was asked to: a sentence and a hint for whoever typed it. Never reaches a client. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+  readonly hint: string | undefined;
+  readonly exitCode: number;
+  readonly kind: 'final' | 'passing' | 'refused';
+
+  constructor(message: string, facts: CommandFailureFacts = {}) {
+    const { hint, exitCode = exitCodes.failed, kind = 'final', cause } = facts;
+    super(message, cause === undefined ? undefined : { cause });
+    this.hint = hint;
+    this.exitCode = exitCode;
+    this.kind = kind;
+  }
+
+  /** For standard error: one line, and one for the hint. */
+  get text(): string {
+    const message = this.message.split('\n').map((line) => piece(line).text);
+    return `onepull: ${message.join('\n')}\n${this.hint === undefined ? '' : `    hint: ${this.hint}\n`}`;
+  }
+}
+
+/** What was typed is wrong. */
+export function usageFailure(message: string, hint?: string): CommandFailure {
+  return new CommandFailure(message, { hint, exitCode: exitCodes.usage });
+}

@@ -1,0 +1,25 @@
+import type { Command } from 'commander';
+import type { AdminOptions } from '../options.ts';
+import { adminHelp, withAdminOptions } from './admin-options.ts';
+import type { Run } from './run.ts';
+
+const help = `
+The exit code is 1 where the instance does not answer, or runs on its own.
+
+Examples:
+  onepull cluster status
+  onepull cluster status --admin 10.0.0.7:5001
+  onepull cluster status --json | jq '.members[].node.id'
+${adminHelp}`;
+
+export function clusterCommand(onepull: Command, run: Run): void {
+  const cluster = onepull
+    .command('cluster')
+    .description('Nodes that share an engine.')
+    .helpCommand(false)
+    .addHelpText('after', '\nExample:\n  onepull cluster status');
+  withAdminOptions(cluster.command('status'))
+    .description('Show the nodes, who leads and who follows, and how far each is.')
+    .addHelpText('after', help)
+    .action((options: AdminOptions) => run(async () => (await import('../cluster-status.ts')).clusterStatus(options)));
+}

@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import type { AdminOptions } from '../options.ts';
+import { adminHelp, withAdminOptions } from './admin-options.ts';
+import type { Run } from './run.ts';
+
+const statusHelp = `
+The exit code is 0 where the instance is ready, and 1 where it is not, or does not answer.
+
+Examples:
+  onepull status
+  onepull status --config /etc/onepull.yaml
+  onepull status --admin 10.0.0.7:5001 --json | jq .status.effect
+${adminHelp}`;
+
+const watchHelp = `
+On a terminal it draws the pulls as they go, until q or Ctrl-C; elsewhere it prints a line where an image changes its
+state or a tenth more of it has come. An instance that restarts meanwhile is waited for. With --json, each event is a
+line.
+
+Examples:
+  onepull watch
+  onepull watch --admin 10.0.0.7:5001
+  onepull watch --json | jq -c '.pulls[]? | [.image, .state, .waiters]'
+${adminHelp}`;
+
+export function statusCommand(onepull: Command, run: Run): void {
+  withAdminOptions(onepull.command('status'))
+    .description('Show a running instance on one screen: pulls, effect, cache, upstreams, cluster.')
+    .addHelpText('after', statusHelp)
+    .action((options: AdminOptions) => run(async () => (await import('../status.ts')).status(options)));
+}
+
+export function watchCommand(onepull: Command, run: Run): void {
+  withAdminOptions(onepull.command('watch'))
+    .description('Watch pulls as they go.')
+    .addHelpText('after', watchHelp)
+    .action((options: AdminOptions) => run(async () => (await import('../watch.ts')).watch(options)));
+}

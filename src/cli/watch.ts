@@ -1,0 +1,141 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { stateEvent } from './admin-answers.ts';
+import { AdminClient } from './admin-client.ts';
+import { CommandFailure } from './command-failure.ts';
+import type { ServerEvent } from './event-stream.ts';
+import { LiveScreen } from './live-screen.ts';
+import { type AdminOptions, exitCodes } from './options.ts';
+import { printLines } from './printing.ts';
+import { Stopping } from './stopping.ts';
+import { type Terminal, terminalOn } from './terminal.ts';
+import { WatchLog } from './watch-log.ts';
+import { WatchState } from './watch-state.ts';
+import { watchLines } from './watch-view.ts';
+
+const askAgainMs = 1000;
+
+/** Where events go. */
+interface Display extends Disposable {
+  show(event: ServerEvent): void;
+  /** The instance does not answer; `why` for people. The next event says everything anew. */
+  lost(why: string): void;
+}
+
+/** Shows pulls as they go, until it is told to stop. An instance that goes away is waited for, once it has answered. */
+export async function watch(options: AdminOptions): Promise<number> {
+  const client = await AdminClient.for(options, process.env);
+  const terminal = terminalOn(process.stdout, process.env);
+  const isScreen = terminal.isInteractive && !options.json;
+  const makeDisplay = (): Display => {
+    if (options.json) return new EventLines();
+    return isScreen ? new Screen(terminal, client.address) : new TextLines(terminal);
+  };
+  using stopping = new Stopping({ keys: isScreen ? process.stdin : undefined });
+  const { signal } = stopping;
+  let display: Display | undefined;
+  try {
+    for (;;) {
+      try {
+        for await (const event of client.events('/api/v1/events', signal)) {
+          display ??= makeDisplay();
+          display.show(event);
+        }
+        display?.lost('the instance ended the connection');
+      } catch (error) {
+        if (signal.aborted) break;
+        // What is wrong from the start is told; what was well is waited for.
+        if (display === undefined || !(error instanceof CommandFailure)) throw error;
+        display.lost(error.message);
+      }
+      await delay(askAgainMs, undefined, { signal }).catch(() => {});
+      if (signal.aborted) break;
+    }
+  } finally {
+    display?.[Symbol.dispose]();
+  }
+  return stopping.exitCode ?? exitCodes.ok;
+}
+
+/** With `--json`: each event's data is a line. */
+class EventLines implements Display {
+  show({ data }: ServerEvent): void {
+    process.stdout.write(`${data.replaceAll('\n', ' ')}\n`);
+  }
+
+  lost(why: string): void {
+    process.stderr.write(`onepull: ${why}; asking again\n`);
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+class TextLines implements Display {
+  readonly #terminal: Terminal;
+  readonly #state = new WatchState();
+  readonly #log = new WatchLog();
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  show(event: ServerEvent): void {
+    const changed = apply(this.#state, event);
+    printLines(this.#terminal, this.#log.lines(changed, Date.now()));
+  }
+
+  lost(why: string): void {
+    this.#terminal.print(`${new Date().toISOString()}  ${why}; asking again`);
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+class Screen implements Display {
+  readonly #terminal: Terminal;
+  readonly #address: string;
+  readonly #state = new WatchState();
+  readonly #screen: LiveScreen;
+  #lost: string | undefined;
+
+  constructor(terminal: Terminal, address: string) {
+    this.#terminal = terminal;
+    this.#address = address;
+    this.#screen = new LiveScreen(terminal, 'whole', () => this.#draw());
+  }
+
+  show(event: ServerEvent): void {
+    this.#lost = undefined;
+    apply(this.#state, event);
+    this.#draw();
+  }
+
+  lost(why: string): void {
+    this.#lost = `${why}; asking again`;
+    this.#draw();
+  }
+
+  [Symbol.dispose](): void {
+    this.#screen[Symbol.dispose]();
+  }
+
+  #draw(): void {
+    const { columns, rows } = this.#screen;
+    const layout = { address: this.#address, columns, rows, lost: this.#lost, style: this.#terminal };
+    this.#screen.draw(watchLines(this.#state, layout));
+  }
+}
+
+function apply(state: WatchState, { event, data }: ServerEvent) {
+  if (event !== 'state') return [];
+  const read = stateEvent.safeParse(parsedJson(data));
+  if (!read.success) throw new CommandFailure('the instance sends events that this version cannot read');
+  return state.apply(read.data);
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

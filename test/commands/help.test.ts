@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Command } from 'commander';
+import { program } from '../../src/cli/program.ts';
+import { command } from '../support/command.ts';
+
+/** Every command that is shown, with the words that call it. */
+function commands(parent: Command, before: readonly string[] = []): { words: string[]; command: Command }[] {
+  const known = parent.createHelp().visibleCommands(parent);
+  return known.flatMap((child) => {
+    const words = [...before, child.name()];
+    return [{ words, command: child }, ...commands(child, words)];
+  });
+}
+
+function helpOf(shown: Command): string {
+  let text = '';
+  shown.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 120 });
+  shown.outputHelp();
+  return text;
+}
+
+const tree = commands(program(async () => {})).filter(({ words }) => words[0] !== 'help');
+
+test('every command says what it is for and has an example that calls it', () => {
+  assert.ok(tree.length >= 14, 'all of them are found');
+  for (const { words, command: shown } of tree) {
+    const help = helpOf(shown);
+    assert.match(shown.description(), /^[A-Z].*\.$/s, words.join(' '));
+    const [, examples = ''] = /\nExamples?:\n([\s\S]*)$/.exec(help) ?? [];
+    assert.ok(examples.includes(`onepull ${words.join(' ')}`), `${words.join(' ')} has an example`);
+  }
+});
+
+test('what an example says is understood: its flags and arguments are those of the command', () => {
+  for (const { words, command: shown } of tree) {
+    const flags = new Set(
+      shown
+        .createHelp()
+        .visibleOptions(shown)
+        .flatMap(({ long, short }) => [long, short]),
+    );
+    const [, examples = ''] = /\nExamples?:\n([\s\S]*)$/.exec(helpOf(shown)) ?? [];
+    for (const example of examples.split('\n').filter((line) => line.includes(`onepull ${words.join(' ')}`))) {
+      const own = example.split(/[|>]/)[0] ?? '';
+      for (const flag of own.match(/(?<= )--?[a-z-]+/g) ?? []) assert.ok(flags.has(flag), `${flag} in ${example}`);
+    }
+  }
+});
+
+test('no line of help is wider than 120 columns, and none of the flags wider than a terminal of 80', () => {
+  for (const { words, command: shown } of tree) {
+    let text = '';
+    shown.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 80 });
+    shown.outputHelp();
+    const [flags = '', rest = ''] = text.split(/^(?= {2}-h, --help)/m);
+    for (const line of flags.split('\n')) assert.ok(line.length <= 80, `${words.join(' ')}: ${line}`);
+    for (const line of rest.split('\n')) assert.ok(line.length <= 120, `${words.join(' ')}: ${line}`);
+  }
+});
+
+test('a command in a command has its help by both ways', async () => {
+  const [one, other] = await Promise.all([
+    command(['help', 'cluster', 'status']),
+    command(['cluster', 'status', '--help']),
+  ]);
+  assert.deepEqual(one, other);
+  assert.match(one.stdout, /^Usage: onepull cluster status/);
+});
+
+test('check --json gives the problems, or what would run, without secrets', async () => {
+  const wrong = await command(['check', '--json'], { ONEPULL_LOG_LEVEL: 'loud' });
+  assert.deepEqual([wrong.code, wrong.stderr], [2, '']);
+  const { ok, problems } = JSON.parse(wrong.stdout);
+  assert.deepEqual([ok, problems[0].path, problems[0].source], [false, 'log.level', 'ONEPULL_LOG_LEVEL']);
+  const right = await command(['check', '--json'], { ONEPULL_ADMIN_TOKEN: 'a-secret-of-many-letters' });
+  assert.equal(right.code, 0);
+  assert.equal(JSON.parse(right.stdout).config.storage.maxSizeBytes, 50 * 2 ** 30);
+  assert.doesNotMatch(right.stdout, /a-secret/);
+});
+
+test('a reader that goes away ends a command quietly', async () => {
+  const { run } = await import('../support/child.ts');
+  const { ScriptedAdmin } = await import('../support/scripted-admin.ts');
+  await using admin = await ScriptedAdmin.start();
+  const image = { image: 'docker.io/library/nginx:1', sizeBytes: 1, isPinned: false };
+  admin.says('GET /api/v1/images', { images: Array.from({ length: 20_000 }, () => image), total: 20_000 });
+  const onepull = new URL('../../bin/onepull', import.meta.url).pathname;
+  const { code, stdout, stderr } = await run('sh', ['-c', `"${onepull}" images --admin ${admin.host} | head -1`]);
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(stdout, /^IMAGE/);
+});
