@@ -1,20 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import { AdminServer } from './admin/admin-server.ts';
+import { effectRoutes } from './admin/effect-routes.ts';
+import { EventFeed, eventFeedDefaults } from './admin/event-feed.ts';
 import { healthRoutes } from './admin/health-routes.ts';
+import { LiveState } from './admin/live-state.ts';
 import { openApiRoute } from './admin/openapi-route.ts';
-import type { AdminRoute } from './admin/route.ts';
 import { stateRoutes } from './admin/state-routes.ts';
+import { type StatusDeps, statusOf } from './admin/status.ts';
 import type { Clustering } from './clustering.ts';
+import { addressText } from './config/address.ts';
 import { adminTokenProblem } from './config/admin-access.ts';
 import type { Config } from './config/schema.ts';
+import type { SettingInForce } from './config/settings-in-force.ts';
 import { productVersion } from './config/version.ts';
+import { systemClock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
+import { flightId } from './flights/flight-snapshot.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { CertificateWatch } from './gateway/tls/certificate-watch.ts';
 import type { Fetches } from './pull/fetches.ts';
 import type { PullBoard } from './pull/pull-board.ts';
 import type { FsStore } from './store/fs/open-fs-store.ts';
 import type { Channels } from './telemetry/channels.ts';
+import { EffectHistory, effectHistoryDefaults } from './telemetry/effect-history.ts';
 import type { LogLines } from './telemetry/log.ts';
 import type { MemoryFigures } from './telemetry/memory-gauges.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -40,12 +48,57 @@ export interface AdministrationDeps {
   readonly certificate: CertificateWatch | undefined;
   readonly gateway: Gateway;
   readonly memory: MemoryFigures;
+  /** The configuration in its own words, without secrets. */
+  readonly settings?: readonly SettingInForce[];
+  /** Where clients reach it, once it listens. */
+  listen(): { readonly host: string; readonly port: number };
 }
 
 /** The wiring diagram of what operators see: metrics, and the routes of the admin listener. */
-export function openAdministration(deps: AdministrationDeps): AdminServer {
-  const { config, channels } = deps;
-  return new AdminServer({ channels, routes: routes(deps), token: tokenOf(config) }, config.admin);
+export function openAdministration(deps: AdministrationDeps): Administration {
+  const { config, channels, requests } = deps;
+  const opening = new DisposableStack();
+  const upstreams = config.upstreams.map(({ name }) => name);
+  const history = opening.use(
+    new EffectHistory({ clock: systemClock, channels, requests }, { ...effectHistoryDefaults, upstreams }),
+  );
+  const state = stateDeps(deps);
+  const status = statusDeps(deps, history);
+  const live = new LiveState({
+    ...state,
+    flightId,
+    status: (pulls) => statusOf(status, pulls),
+    effect: () => history.snapshot(),
+  });
+  const feed = opening.use(new EventFeed({ clock: systemClock, channels, state: live }, eventFeedDefaults));
+  const { version } = status;
+  const routes = [
+    ...healthRoutes({ ...status, metrics: openMetrics(deps) }),
+    ...stateRoutes(state, version),
+    ...effectRoutes({
+      refresh: () => deps.threads.refresh(),
+      pulls: state.pulls,
+      status: (pulls) => statusOf(status, pulls),
+      effect: () => history.snapshot(),
+      feed,
+      settings: deps.settings ?? [],
+    }),
+    openApiRoute(version),
+  ];
+  const server = new AdminServer({ channels, routes, token: tokenOf(config) }, config.admin);
+  return {
+    listen: () => server.listen(),
+    async [Symbol.asyncDispose]() {
+      // First the streams end, so that viewers see an end and not a cut.
+      opening.dispose();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export interface Administration extends AsyncDisposable {
+  /** Starts listening; returns where. Rejects with LISTEN_FAILED. */
+  listen(): Promise<{ host: string; port: number }>;
 }
 
 /** A file is read for each change, so that its token can be replaced; changes are rare. */
@@ -60,21 +113,30 @@ function tokenOf({ adminToken, adminTokenFile }: Config): (() => Promise<string>
   };
 }
 
-function routes(deps: AdministrationDeps): AdminRoute[] {
-  const version = productVersion();
-  const { store, registries, cluster, fetches, board, certificate } = deps;
-  const state = {
+function stateDeps({ registries, cluster, fetches, board }: AdministrationDeps) {
+  return {
     flights: () => [...fetches.snapshots(), ...fetches.ended()],
     pulls: () => board.snapshots(),
     upstreams: () => registries.map((registry) => registry.snapshot()),
     cluster: () => cluster?.snapshot(),
   };
-  const health = {
+}
+
+function statusDeps(deps: AdministrationDeps, history: EffectHistory): StatusDeps {
+  const { config, store, cluster, certificate } = deps;
+  return {
+    version: productVersion(),
+    startedAtMs: systemClock.now(),
     readiness: () => deps.readiness(),
     warnings: () => [...store.health(), ...(certificate?.warnings() ?? []), ...(cluster?.warnings() ?? [])],
-    metrics: openMetrics(deps),
+    listen: () => ({ address: addressText(deps.listen()), tls: certificate !== undefined }),
+    async cache() {
+      const { sizeBytes, blobs } = store.stats();
+      const diskFreeBytes = await store.diskFreeBytes();
+      return { sizeBytes, maxBytes: config.storage.maxSizeBytes, diskFreeBytes, images: undefined, blobs };
+    },
+    totals: () => history.totals(),
   };
-  return [...healthRoutes(health), ...stateRoutes(state, version), openApiRoute(version)];
 }
 
 function openMetrics(deps: AdministrationDeps): Metrics {

@@ -138,12 +138,15 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   certificate?.subscribe((next) => gateway.useCertificate(next));
 
   let isDraining = false;
+  let listen: App['listen'] = config.listen;
   const readiness = () => (isDraining ? ['shutting down'] : []);
   const figures = memoryFigures(budget, blocks, smallBlobs);
   const operations = { config, readiness, store, registries, cluster, fetches, board, requests, threads, certificate };
-  const admin = opening.use(openAdministration({ ...deps, ...operations, gateway, memory: figures }));
+  const admin = opening.use(
+    openAdministration({ ...deps, ...operations, gateway, memory: figures, listen: () => listen }),
+  );
   await cluster?.start({ store: content, flights }, flightDefaults);
-  const listen = await gateway.listen();
+  listen = await gateway.listen();
   const adminAddress = await admin.listen();
 
   const running = opening.move();

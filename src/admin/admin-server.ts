@@ -144,8 +144,13 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
   const always = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
   if ('write' in answer) {
     response.writeHead(answer.status, { ...always, ...answer.headers });
-    if (isHead) response.end();
-    else await answer.write(response);
+    if (isHead) {
+      response.end();
+      return;
+    }
+    // The body may be long in coming.
+    response.flushHeaders();
+    await answer.write(response);
     return;
   }
   const { status, headers, body } = answer;

@@ -54,8 +54,12 @@ export class OnepullApp implements AsyncDisposable {
     return `http://${this.host}`;
   }
 
+  get adminUrl(): string {
+    return `http://${addressText(this.#running.admin)}`;
+  }
+
   get admin(): AdminApi {
-    return new AdminApi(`http://${addressText(this.#running.admin)}`);
+    return new AdminApi(this.adminUrl);
   }
 
   get gateway(): Gateway {

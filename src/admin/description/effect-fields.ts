@@ -61,7 +61,7 @@ export const status: z.ZodObject = z
         sizeBytes: bytes('What the cache holds.'),
         maxBytes: bytes('What it may hold.'),
         diskFreeBytes: bytes('What is free on its disk.').optional(),
-        images: count('Images that it knows by a tag.'),
+        images: count('Images that it has, as `/api/v1/images` lists them.').optional(),
         blobs: count('Blobs that it holds.'),
       })
       .describe('What is here.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { effectOperations } from './effect-operations.ts';
 import { healthOperations } from './health-operations.ts';
 import type { Operation } from './operation.ts';
 import { stateOperations } from './state-operations.ts';
@@ -11,4 +12,9 @@ const description: Operation = {
 };
 
 /** Everything that the admin listener does, but for the pages of the dashboard. */
-export const operations: readonly Operation[] = [...healthOperations, ...stateOperations, description];
+export const operations: readonly Operation[] = [
+  ...healthOperations,
+  ...stateOperations,
+  ...effectOperations,
+  description,
+];

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import type { z } from 'zod';
+import { stateEvent } from '../../src/admin/description/effect-operations.ts';
+import { openApiDocument } from '../../src/admin/description/openapi-document.ts';
+import { operations } from '../../src/admin/description/operations.ts';
+import { buildImage, type Content } from '../../src/cli/demo/image.ts';
+import { productVersion } from '../../src/config/version.ts';
+import { inWorld } from '../faults/world.ts';
+import { inScene } from '../integration/scene.ts';
+import type { AdminApi } from '../support/admin-api.ts';
+import { EventStream } from '../support/event-stream.ts';
+import { both, rateLimited, slowHeaders, withHeader } from '../support/faults.ts';
+import { Gate } from '../support/gate.ts';
+
+const image = buildImage({ seed: 'openapi', layerSizes: [300_000, 200_000, 50_000] });
+const [held, waiting, gone] = image.layers as [Content, Content, Content];
+
+test('there is a description for each route, and a route for each', () => {
+  const folder = new URL('../../src/admin/', import.meta.url);
+  const files = readdirSync(folder).filter((name) => /-routes?\.ts$/.test(name));
+  const source = files.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('');
+  const paths = [...source.matchAll(/'(\/(?:api\/|healthz|readyz|metrics)[^']*)'/g)].map(([, path]) => path);
+  const described = new Set(operations.map(({ path }) => path));
+  assert.deepEqual(new Set(paths), described);
+  assert.equal(new Set(operations.map(({ summary }) => summary)).size, operations.length);
+});
+
+test('the file and the running instance give the same description', () =>
+  inScene({}, async ({ onepull: { admin } }) => {
+    const served = await admin.json('/api/v1/openapi.json');
+    assert.deepEqual(served, JSON.parse(JSON.stringify(openApiDocument(operations, productVersion()))));
+    const file = readFileSync(new URL('../../docs/openapi.json', import.meta.url), 'utf8');
+    assert.deepEqual(served, JSON.parse(file));
+  }));
+
+test('every reference of the description leads somewhere, and every operation has a name of its own', () => {
+  const document = JSON.parse(JSON.stringify(openApiDocument(operations, '1')));
+  const text = JSON.stringify(document);
+  const names = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(([, name = '']) => name);
+  assert.ok(names.length > 0);
+  for (const name of names) assert.ok(Object.hasOwn(document.components.schemas, name), name);
+  assert.doesNotMatch(text, /\$defs|"unit":/);
+  const ids = [...text.matchAll(/"operationId":"([^"]+)"/g)].map(([, id]) => id);
+  assert.equal(new Set(ids).size, operations.length);
+});
+
+test('what is answered while pulls wait, come and fail is what is described', () =>
+  inScene({}, async ({ registry, onepull: { admin, adminUrl }, client }) => {
+    registry.content.add('org/app', image, 'v1');
+    await using viewer = await EventStream.open(`${adminUrl}/api/v1/events`);
+    assertFits(stateEvent, (await viewer.next())?.data, 'the first event');
+    await client.manifest('org/app', 'v1');
+    const hold = registry.hold(held.digest, 150_000);
+    const gate = new Gate();
+    registry.next({ kind: 'blob', reference: waiting.digest }, slowHeaders(gate));
+    const blobs = [held, waiting].map(({ digest }) => client.blob('org/app', digest));
+    await Promise.all([hold.reached, gate.reached]);
+    registry.content.removeBlob('org/app', gone.digest);
+    assert.equal((await client.blob('org/app', gone.digest)).status, 404);
+    await admin.until(
+      () => admin.flights(),
+      (flights) => ['pulling', 'waiting', 'failed'].every((state) => flights.some((flight) => flight.state === state)),
+    );
+    await assertAnswersFit(admin);
+    const change = await viewer.until(({ data }) => data.pulls !== undefined);
+    assertFits(stateEvent, change.data, 'a change');
+    hold.release();
+    gate.release();
+    await Promise.all(blobs);
+    const done = await viewer.until(({ data }) => JSON.stringify(data.pulls ?? '').includes('"done"'));
+    assertFits(stateEvent, done.data, 'a later change');
+  }));
+
+test('what is answered while upstreams limit us and are away is what is described', () =>
+  inWorld({ mirrors: [{}] }, async ({ registry, mirrors, client, admin }) => {
+    for (const each of [registry, ...mirrors]) each.content.add('org/app', image, 'v1');
+    const limits = both(withHeader('ratelimit-limit', '100;w=60'), withHeader('ratelimit-remaining', '0;w=60'));
+    registry.next({ kind: 'manifest', method: 'GET' }, both(rateLimited(30), limits));
+    assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+    await registry.goAway();
+    for (const { digest } of [held, waiting]) await client.blob('org/app', digest);
+    await assertAnswersFit(admin);
+    await registry.comeBack();
+  }));
+
+/** Asks everything that can be asked without parameters. */
+async function assertAnswersFit(admin: AdminApi): Promise<void> {
+  for (const { method, path, answers, parameters } of operations) {
+    const isAsked = method === 'GET' && parameters?.path === undefined && path !== '/api/v1/events';
+    if (!isAsked) continue;
+    const { status, text } = await admin.get(path);
+    const answer = answers[status];
+    assert.ok(answer, `${path} answers ${status}, which is not described`);
+    if (answer.schema !== undefined) assertFits(answer.schema, JSON.parse(text), path);
+  }
+}
+
+function assertFits(schema: z.ZodType, value: unknown, what: string): void {
+  const { error } = schema.safeParse(value);
+  assert.equal(error, undefined, `${what}: ${error?.message}`);
+}
