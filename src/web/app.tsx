@@ -1,0 +1,47 @@
+import type { ComponentType } from 'preact';
+import { CacheView } from './cache/cache-view.tsx';
+import { ClientsView, NextStep } from './clients/clients-view.tsx';
+import { ClusterView } from './cluster/cluster-view.tsx';
+import { EffectView } from './effect/effect-view.tsx';
+import { Header } from './frame/header.tsx';
+import { Announcer, Notices } from './frame/notices.tsx';
+import { NowView } from './now/now-view.tsx';
+import { TokenDialog } from './parts/token-dialog.tsx';
+import { type Place, place } from './state/place.ts';
+import { connection, isEmpty, live } from './state/store.ts';
+import { UpstreamsView } from './upstreams/upstreams-view.tsx';
+
+const views: Readonly<Record<Place, { readonly title: string; readonly View: ComponentType }>> = {
+  now: { title: 'What is being pulled now', View: NowView },
+  effect: { title: 'What it saves', View: EffectView },
+  upstreams: { title: 'Upstreams', View: UpstreamsView },
+  cache: { title: 'What is in the cache', View: CacheView },
+  cluster: { title: 'The cluster', View: ClusterView },
+  clients: { title: 'Clients', View: ClientsView },
+};
+
+export function App() {
+  const { title, View } = views[place.value];
+  const isKnown = live.value.status !== undefined;
+  return (
+    <>
+      <button type="button" class="skip" onClick={skip}>
+        Skip to the content
+      </button>
+      <Header />
+      <main id="main" tabIndex={-1} class={connection.value.kind === 'lost' ? 'is-stale' : undefined}>
+        <h1>{title}</h1>
+        <Notices />
+        {isKnown ? <View key={place.value} /> : <p class="nothing">Waiting for the first state &hellip;</p>}
+        {isKnown && isEmpty.value && (place.value === 'now' || place.value === 'cache') && <NextStep />}
+      </main>
+      <Announcer />
+      <TokenDialog />
+    </>
+  );
+}
+
+/** No link to an anchor: the address says which view is shown. */
+function skip(): void {
+  document.getElementById('main')?.focus();
+}

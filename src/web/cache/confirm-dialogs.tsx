@@ -1,0 +1,85 @@
+import { useState } from 'preact/hooks';
+import { size } from '../format/amounts.ts';
+import { Dialog } from '../parts/dialog.tsx';
+import { ImageName } from '../parts/image-name.tsx';
+import type { CachedImage } from '../state/contract.ts';
+import { failureWords, type ImageList } from './image-list.ts';
+
+export interface Wish {
+  readonly what: 'purge' | 'pin' | 'unpin';
+  readonly image: CachedImage;
+}
+
+interface ConfirmProps {
+  readonly wish: Wish;
+  readonly list: ImageList;
+  /** With what was done, in words; undefined: nothing. */
+  readonly onEnd: (done: string | undefined) => void;
+}
+
+const texts = {
+  purge: {
+    title: 'Remove from the cache?',
+    button: 'Remove',
+    words: 'Content that other images use stays. The next pull fetches the rest from upstream again.',
+  },
+  pin: {
+    title: 'Pin this image?',
+    button: 'Pin',
+    words: 'It stays in the cache, also when room is needed, until you unpin it.',
+  },
+  unpin: { title: 'Unpin this image?', button: 'Unpin', words: 'It may leave the cache when room is needed.' },
+} as const;
+
+export function ConfirmDialog({ wish, list, onEnd }: ConfirmProps) {
+  const [failure, setFailure] = useState<string>();
+  const [isBusy, setBusy] = useState(false);
+  const { title, button, words } = texts[wish.what];
+  const act = async () => {
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      const done = await carryOut(wish, list);
+      if (done === undefined) setBusy(false);
+      else onEnd(done);
+    } catch (error) {
+      setFailure(failureWords(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title={title} onClose={() => onEnd(undefined)}>
+      <p>
+        <ImageName image={wish.image.image} /> <span class="dim">({size(wish.image.sizeBytes)})</span>
+      </p>
+      <p>{words}</p>
+      {failure !== undefined && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      <div class="dialog-buttons">
+        <button type="button" onClick={() => onEnd(undefined)}>
+          Cancel
+        </button>
+        <button
+          type="button"
+          class={wish.what === 'purge' ? 'danger' : 'primary'}
+          disabled={isBusy}
+          onClick={() => void act()}
+        >
+          {button}
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+async function carryOut({ what, image: { image } }: Wish, list: ImageList): Promise<string | undefined> {
+  if (what === 'purge') {
+    const answer = await list.purge(image);
+    return answer && `${image} was removed; that freed ${size(answer.freedBytes)}.`;
+  }
+  const isPinned = what === 'pin';
+  return (await list.pin(image, isPinned)) ? `${image} is ${isPinned ? 'pinned' : 'not pinned any more'}.` : undefined;
+}

@@ -1,0 +1,83 @@
+import { signal } from '@preact/signals';
+import { CallError, change, read } from '../state/admin-call.ts';
+import type { CachedImage, ImagePage } from '../state/contract.ts';
+
+export const orders = ['used', 'size', 'age', 'name'] as const;
+export type Order = (typeof orders)[number];
+
+export interface Query {
+  readonly search: string;
+  readonly sort: Order;
+}
+
+export type ImageListState =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'failed'; readonly message: string }
+  | {
+      readonly kind: 'loaded';
+      readonly images: readonly CachedImage[];
+      readonly total: number;
+      readonly after: string | undefined;
+    };
+
+const pageLength = 50;
+
+/**
+ * The images in the cache, as far as they were asked for. An answer counts only if nothing newer was asked meanwhile: what is
+ * typed fast never shows an older answer over a newer one.
+ */
+export class ImageList {
+  readonly state = signal<ImageListState>({ kind: 'loading' });
+  readonly query = signal<Query>({ search: '', sort: 'used' });
+  #asking = new AbortController();
+
+  /** From the start of the list; what is shown stays until the answer is here. */
+  async load(query: Query = this.query.value): Promise<void> {
+    this.query.value = query;
+    await this.#ask(undefined, []);
+  }
+
+  async more(): Promise<void> {
+    const state = this.state.value;
+    if (state.kind === 'loaded' && state.after !== undefined) await this.#ask(state.after, state.images);
+  }
+
+  /** Whether it was done; false: the reader gave up. Rejects where the server refuses. */
+  async purge(image: string): Promise<{ readonly freedBytes: number } | undefined> {
+    const answer = await change<{ freedBytes: number }>('DELETE', `/api/v1/images?image=${encodeURIComponent(image)}`);
+    if (answer !== undefined) await this.load();
+    return answer;
+  }
+
+  async pin(image: string, isPinned: boolean): Promise<boolean> {
+    const answer = await change(isPinned ? 'PUT' : 'DELETE', `/api/v1/pins?image=${encodeURIComponent(image)}`);
+    if (answer !== undefined) await this.load();
+    return answer !== undefined;
+  }
+
+  close(): void {
+    this.#asking.abort();
+  }
+
+  async #ask(after: string | undefined, before: readonly CachedImage[]): Promise<void> {
+    this.#asking.abort();
+    const asking = new AbortController();
+    this.#asking = asking;
+    const { search, sort } = this.query.value;
+    const query = new URLSearchParams({ sort, limit: String(pageLength) });
+    if (search !== '') query.set('search', search);
+    if (after !== undefined) query.set('after', after);
+    try {
+      const page = await read<ImagePage>(`/api/v1/images?${query}`, asking.signal);
+      if (asking.signal.aborted) return;
+      this.state.value = { kind: 'loaded', images: [...before, ...page.images], total: page.total, after: page.after };
+    } catch (error) {
+      if (!asking.signal.aborted) this.state.value = { kind: 'failed', message: failureWords(error) };
+    }
+  }
+}
+
+export function failureWords(error: unknown): string {
+  if (error instanceof CallError) return error.message;
+  return 'onepull did not answer';
+}

@@ -1,0 +1,117 @@
+import { count, size } from '../format/amounts.ts';
+import { ImageName, shortDigest } from '../parts/image-name.tsx';
+import { Ago } from '../parts/time.tsx';
+import type { CachedImage } from '../state/contract.ts';
+import type { Wish } from './confirm-dialogs.tsx';
+import type { ImageList } from './image-list.ts';
+
+interface ImageTableProps {
+  readonly list: ImageList;
+  readonly onWish: (wish: Wish) => void;
+}
+
+export function ImageTable({ list, onWish }: ImageTableProps) {
+  const state = list.state.value;
+  if (state.kind === 'loading') return <p class="nothing">Looking &hellip;</p>;
+  if (state.kind === 'failed') {
+    return (
+      <p class="failure">
+        The list cannot be shown: {state.message}.{' '}
+        <button type="button" class="quiet" onClick={() => void list.load()}>
+          Try again
+        </button>
+      </p>
+    );
+  }
+  const { images, total } = state;
+  if (images.length === 0) {
+    return (
+      <p class="nothing">
+        {list.query.value.search === '' ? 'No image is in the cache.' : 'No image has this in its name.'}
+      </p>
+    );
+  }
+  return (
+    <>
+      <div class="table-frame panel">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Image</th>
+              <th scope="col" class="num">
+                Size
+              </th>
+              <th scope="col" class="num">
+                Pulls
+              </th>
+              <th scope="col">Last used</th>
+              <th scope="col">In the cache since</th>
+              <th scope="col">
+                <span class="hidden">What to do</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {images.map((image) => (
+              <ImageRow key={`${image.image} ${image.manifest}`} image={image} onWish={onWish} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {images.length < total && (
+        <p class="more">
+          and {count(total - images.length)} more{' '}
+          {state.after !== undefined && (
+            <button type="button" class="quiet" onClick={() => void list.more()}>
+              Show more images
+            </button>
+          )}
+        </p>
+      )}
+    </>
+  );
+}
+
+function ImageRow({ image, onWish }: { readonly image: CachedImage; readonly onWish: ImageTableProps['onWish'] }) {
+  const { sizeBytes, storedBytes, platforms } = image;
+  return (
+    <tr>
+      <th scope="row">
+        <ImageName image={image.image} />
+        {image.isPinned && <span class="pinned">pinned</span>}
+        <small class="dim block">
+          <code title={image.manifest}>{shortDigest(image.manifest)}</code>
+          {platforms.length > 0 &&
+            ` ${platforms.slice(0, 4).join(', ')}${platforms.length > 4 ? ` and ${platforms.length - 4} more` : ''}`}
+        </small>
+      </th>
+      <td data-name="Size" class="num">
+        {size(sizeBytes)}
+        {storedBytes < sizeBytes && <small class="dim block">{size(storedBytes)} here</small>}
+      </td>
+      <td data-name="Pulls" class="num">
+        {image.pulls === undefined ? '–' : count(image.pulls)}
+      </td>
+      <td data-name="Last used">{image.lastUsedAtMs === undefined ? '–' : <Ago atMs={image.lastUsedAtMs} />}</td>
+      <td data-name="Since">{image.cachedAtMs === undefined ? '–' : <Ago atMs={image.cachedAtMs} />}</td>
+      <td class="row-buttons">
+        <button
+          type="button"
+          class="quiet"
+          aria-label={`${image.isPinned ? 'Unpin' : 'Pin'} ${image.image}`}
+          onClick={() => onWish({ what: image.isPinned ? 'unpin' : 'pin', image })}
+        >
+          {image.isPinned ? 'Unpin' : 'Pin'}
+        </button>
+        <button
+          type="button"
+          class="quiet is-danger"
+          aria-label={`Remove ${image.image}`}
+          onClick={() => onWish({ what: 'purge', image })}
+        >
+          Remove
+        </button>
+      </td>
+    </tr>
+  );
+}

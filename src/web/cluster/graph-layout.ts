@@ -1,0 +1,140 @@
+import type { ClusterSnapshot } from '../../pull/cluster-snapshot.ts';
+
+export interface GraphNode {
+  readonly id: string;
+  readonly name: string;
+  readonly isSelf: boolean;
+  readonly leads: boolean;
+  /** 0 to 1, of the fill; undefined: its size is not known. */
+  readonly share: number | undefined;
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface GraphEdge {
+  readonly from: string;
+  readonly to: string;
+  /** Between zones. */
+  readonly isFar: boolean;
+}
+
+/** One blob on its way among the nodes: upstream on the left, then each node to the right of whom it reads from. */
+export interface FeedGraph {
+  readonly digest: string;
+  readonly nodes: readonly GraphNode[];
+  readonly edges: readonly GraphEdge[];
+  /** Nodes that are not drawn, because there are too many. */
+  readonly leftOut: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Where upstream stands in the edges of a graph. */
+export const upstreamId = '';
+
+const column = 190;
+const row = 46;
+const margin = 24;
+const mostNodes = 40;
+
+interface Fill {
+  readonly id: string;
+  readonly name: string;
+  readonly zone: string | undefined;
+  readonly leads: boolean;
+  readonly share: number | undefined;
+  readonly parents: readonly string[];
+}
+
+/** The blobs that two nodes or more are filling, the most shared first. */
+export function feedGraphs(cluster: ClusterSnapshot): FeedGraph[] {
+  const byDigest = new Map<string, Fill[]>();
+  for (const { node, load } of cluster.members) {
+    for (const { digest, sizeBytes, filledBytes, leads, parents } of fillsOf(cluster, node.id) ?? load.fills) {
+      const share = sizeBytes === undefined ? undefined : sizeBytes === 0 ? 1 : filledBytes / sizeBytes;
+      const fills = byDigest.get(digest) ?? [];
+      byDigest.set(digest, fills);
+      fills.push({ id: node.id, name: node.name, zone: node.zone, leads, share, parents });
+    }
+  }
+  return [...byDigest]
+    .filter(([, fills]) => fills.length > 1 || fills.some(({ parents }) => parents.length > 0))
+    .sort(([a, some], [b, others]) => others.length - some.length || a.localeCompare(b))
+    .map(([digest, fills]) => layOut(digest, withHolders(fills, cluster), cluster.node));
+}
+
+/** What this node knows of its own fills is newer than what it said at the last beat. */
+function fillsOf(cluster: ClusterSnapshot, id: string): ClusterSnapshot['shares'] | undefined {
+  return id === cluster.node ? cluster.shares : undefined;
+}
+
+/** Who feeds others without filling has all of it. */
+function withHolders(fills: readonly Fill[], cluster: ClusterSnapshot): Fill[] {
+  const known = new Set(fills.map(({ id }) => id));
+  const nodes = new Map(cluster.members.map(({ node }) => [node.id, node]));
+  const holders = [...new Set(fills.flatMap(({ parents }) => parents))].filter((id) => !known.has(id));
+  const whole = holders.map((id) => {
+    const node = nodes.get(id);
+    return { id, name: node?.name ?? id, zone: node?.zone, leads: false, share: 1, parents: [] };
+  });
+  return [...whole, ...fills];
+}
+
+function layOut(digest: string, fills: readonly Fill[], self: string): FeedGraph {
+  const depths = depthsOf(fills);
+  const depth = ({ id }: Fill) => depths.get(id) ?? 1;
+  const shown = [...fills].sort((a, b) => depth(a) - depth(b) || a.name.localeCompare(b.name)).slice(0, mostNodes);
+  const byId = new Map(shown.map((fill) => [fill.id, fill]));
+  const columns = Map.groupBy(shown, depth);
+  const tallest = Math.max(...[...columns.values()].map(({ length }) => length));
+  const height = 2 * margin + (tallest - 1) * row + 24;
+  const nodes = [...columns].flatMap(([place, placed]) => {
+    const top = (height - (placed.length - 1) * row) / 2;
+    return placed.map(({ id, name, leads, share }, n) => {
+      return { id, name, leads, share, isSelf: id === self, x: margin + place * column, y: top + n * row };
+    });
+  });
+  const edges = shown.flatMap(({ id, zone, leads, parents }) => [
+    ...(leads ? [{ from: upstreamId, to: id, isFar: false }] : []),
+    ...parents.flatMap((parent) => {
+      const from = byId.get(parent);
+      return from === undefined ? [] : [{ from: parent, to: id, isFar: from.zone !== zone }];
+    }),
+  ]);
+  const width = 2 * margin + Math.max(...columns.keys()) * column + 150;
+  return { digest, nodes, edges, width, height, leftOut: fills.length - shown.length };
+}
+
+/** How many nodes a byte passes before it is there. What nodes say is never of one moment: it may even name a circle. */
+function depthsOf(fills: readonly Fill[]): ReadonlyMap<string, number> {
+  const byId = new Map(fills.map((fill) => [fill.id, fill]));
+  const depths = new Map<string, number>();
+  const visit = (id: string, seen: ReadonlySet<string>): number => {
+    const known = depths.get(id);
+    if (known !== undefined) return known;
+    const parents = (byId.get(id)?.parents ?? []).filter((parent) => byId.has(parent) && !seen.has(parent));
+    const depth = 1 + Math.max(0, ...parents.map((parent) => visit(parent, new Set([...seen, id]))));
+    depths.set(id, depth);
+    return depth;
+  };
+  for (const { id } of fills) visit(id, new Set([id]));
+  return depths;
+}
+
+/** The same in words, for those who do not see it: a sentence for each node. */
+export function feedWords({ nodes, edges }: FeedGraph): string[] {
+  const names = new Map(nodes.map(({ id, name }) => [id, name]));
+  return nodes.map(({ id, name, share, isSelf }) => {
+    const sources = edges
+      .filter(({ to }) => to === id)
+      .map(({ from }) => (from === upstreamId ? 'upstream' : (names.get(from) ?? from)));
+    const has = share === undefined ? '' : `, has ${Math.floor(share * 100)} %`;
+    const reads =
+      sources.length > 0
+        ? `reads from ${sources.join(' and ')}`
+        : share === 1
+          ? 'has all of it'
+          : 'reads from nobody now';
+    return `${name}${isSelf ? ' (this node)' : ''} ${reads}${share === 1 && sources.length === 0 ? '' : has}`;
+  });
+}

@@ -1,0 +1,21 @@
+import { render } from 'preact';
+import { App } from './app.tsx';
+import { place, startPlaces } from './state/place.ts';
+import { startLive } from './state/store.ts';
+import { startTheme } from './state/theme.ts';
+import './styles/page.css';
+import './styles/parts.css';
+import './styles/views.css';
+
+const element = document.getElementById('app');
+if (element === null) throw new Error('the page has no place for the application');
+
+startTheme();
+startPlaces(() => {
+  document.title = place.value === 'now' ? 'onepull' : `${place.value} - onepull`;
+  // A reader of the screen hears of the new view; its links come next.
+  document.getElementById('main')?.focus({ preventScroll: true });
+  scrollTo(0, 0);
+});
+startLive();
+render(<App />, element);

@@ -1,0 +1,77 @@
+import type { FlightSnapshot } from '../../flights/flight-snapshot.ts';
+import type { LayerSnapshot, PullSnapshot } from '../../pull/pull-board.ts';
+import { counted, percent, rate, size } from '../format/amounts.ts';
+import { isOnItsWay } from './pull-order.ts';
+
+export type FlightsByDigest = ReadonlyMap<string, FlightSnapshot>;
+
+/** The flight of each digest that is in progress, else the one that ended last: flights come in that order. */
+export function flightsByDigest(flights: readonly FlightSnapshot[]): FlightsByDigest {
+  const byDigest = new Map<string, FlightSnapshot>();
+  for (const flight of flights) if (!byDigest.has(flight.digest)) byDigest.set(flight.digest, flight);
+  return byDigest;
+}
+
+export function isUnderWay({ state }: Pick<FlightSnapshot, 'state'>): boolean {
+  return state !== 'done' && state !== 'failed';
+}
+
+/** What a pull is about as a whole, in words. The board calls one that lacks a layer nobody asks for `waiting`: clients may have it. */
+export function pullWords(pull: PullSnapshot): string {
+  if (pull.state === 'done') return pull.waiters > 0 ? 'served from the cache' : 'done';
+  if (pull.state === 'waiting' && !isOnItsWay(pull)) {
+    const here = pull.layers.filter(({ state }) => state === 'done').length;
+    return `${here} of ${counted(pull.layers.length, 'layer')} here, nobody asks for the rest`;
+  }
+  return pull.state;
+}
+
+export function layerWords(layer: LayerSnapshot): string {
+  switch (layer.state) {
+    case 'waiting':
+      return `waiting${layer.waitingFor === undefined ? '' : ` for ${layer.waitingFor}`}`;
+    case 'pulling':
+      return `pulling, ${percent(layer.filledBytes, layer.sizeBytes)}`;
+    case 'failed':
+      return `failed: ${layer.error ?? 'the cause is not known any more'}`;
+    case 'missing':
+      return 'not asked for yet';
+    case 'verifying':
+    case 'done':
+      return layer.state;
+  }
+}
+
+/** The image's rate, and where its bytes come from now. */
+export function pullSources(
+  pull: PullSnapshot,
+  flights: FlightsByDigest,
+): { readonly bytesPerSecond: number; readonly sources: readonly string[]; readonly connections: number } {
+  const own = pull.layers.flatMap(({ digest }) => flights.get(digest) ?? []).filter(isUnderWay);
+  return {
+    bytesPerSecond: own.reduce((sum, { rateBytesPerSecond }) => sum + rateBytesPerSecond, 0),
+    sources: [...new Set(own.flatMap(({ ranges }) => ranges.map(({ source }) => source)))],
+    connections: own.reduce((sum, { ranges }) => sum + ranges.length, 0),
+  };
+}
+
+/** `64 waiting`, and from how many machines: the addresses are named up to a bound. */
+export function crowdWords({ waiters, clients }: Pick<PullSnapshot, 'waiters' | 'clients'>): string {
+  if (waiters === 0) return 'nobody waits';
+  const named = clients.length >= 20 ? '20 or more addresses' : counted(clients.length, 'address', 'addresses');
+  return `${counted(waiters, 'response')} to ${named}`;
+}
+
+export function costWords({ upstreamRequests, upstreamBytes }: PullSnapshot): string {
+  if (upstreamRequests === 0) return 'nothing from upstream';
+  return `${counted(upstreamRequests, 'request')} upstream, ${size(upstreamBytes)}`;
+}
+
+export function flightWords(flight: FlightSnapshot): string {
+  if (flight.state === 'waiting') return `waiting${flight.waitingFor === undefined ? '' : ` for ${flight.waitingFor}`}`;
+  if (flight.state === 'failed') return `failed: ${flight.error ?? 'the cause is not known any more'}`;
+  if (flight.state !== 'pulling') return flight.state;
+  const share =
+    flight.sizeBytes === undefined ? size(flight.filledBytes) : percent(flight.filledBytes, flight.sizeBytes);
+  return `pulling, ${share}, ${rate(flight.rateBytesPerSecond)}`;
+}

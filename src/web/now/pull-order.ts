@@ -1,0 +1,41 @@
+import type { PullSnapshot } from '../../pull/pull-board.ts';
+import { pullKey } from '../state/live-state.ts';
+
+export interface OrderedPulls {
+  /** In the order in which they began, so that a new one moves no other. */
+  readonly active: readonly PullSnapshot[];
+  /** The latest first. */
+  readonly ended: readonly PullSnapshot[];
+}
+
+/** What ends stays where it was for so long, so that one sees how, and the list does not jump under the pointer. */
+const lingerMs = 5000;
+
+/**
+ * Which pulls are in progress, in an order that holds still.
+ *
+ * A pull is in progress while one of its layers is on its way here. One that is served from the cache alone is not, however
+ * many read it: it is over in a moment and would only flicker.
+ */
+export class PullOrder {
+  /** By key, when it was last seen in progress, in the order in which they began. */
+  readonly #seenMs = new Map<string, number>();
+
+  update(pulls: readonly PullSnapshot[], nowMs: number): OrderedPulls {
+    const byKey = new Map(pulls.map((pull) => [pullKey(pull), pull]));
+    for (const [key, seenMs] of this.#seenMs) {
+      if (!byKey.has(key) || nowMs - seenMs > lingerMs) this.#seenMs.delete(key);
+    }
+    const began = pulls.filter(isOnItsWay).sort((a, b) => a.firstAskedAtMs - b.firstAskedAtMs);
+    for (const pull of began) this.#seenMs.set(pullKey(pull), nowMs);
+    const active = [...this.#seenMs.keys()].flatMap((key) => byKey.get(key) ?? []);
+    const ended = pulls
+      .filter((pull) => !this.#seenMs.has(pullKey(pull)))
+      .sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs);
+    return { active, ended };
+  }
+}
+
+export function isOnItsWay({ layers }: Pick<PullSnapshot, 'layers'>): boolean {
+  return layers.some(({ state }) => state === 'waiting' || state === 'pulling' || state === 'verifying');
+}

@@ -1,0 +1,87 @@
+import { signal } from '@preact/signals';
+
+const key = 'onepull.token';
+
+/** A call that the server refused or could not answer, in its own words. */
+export class CallError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = 'CallError';
+    this.status = status;
+  }
+}
+
+/** Whether a call waits for the reader to give the token, and how that ends; undefined: nobody asks. */
+export const tokenWanted = signal<{ readonly isWrong: boolean; answer(token: string | undefined): void } | undefined>(
+  undefined,
+);
+
+/** The token is kept for this tab alone, and only where the browser lets us. */
+let token = keptToken();
+
+function keptToken(): string | undefined {
+  try {
+    return sessionStorage.getItem(key) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keep(value: string | undefined): void {
+  token = value;
+  try {
+    if (value === undefined) sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, value);
+  } catch {
+    // It lasts as long as the page.
+  }
+}
+
+export async function read<T>(path: string, signal: AbortSignal): Promise<T> {
+  return (await answered(await fetch(path, { signal, cache: 'no-store' }))) as T;
+}
+
+/** A call that changes something. Asks for the admin token when the server does, as often as it is wrong; undefined: given up. */
+export async function change<T>(method: 'PUT' | 'POST' | 'DELETE', path: string): Promise<T | undefined> {
+  for (;;) {
+    const headers = {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    };
+    const response = await fetch(path, { method, headers, body: '{}', cache: 'no-store' });
+    if (response.status !== 401) return (await answered(response)) as T;
+    const given = await askForToken(token !== undefined);
+    keep(given);
+    if (given === undefined) return undefined;
+  }
+}
+
+function askForToken(isWrong: boolean): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    tokenWanted.value = {
+      isWrong,
+      answer: (given) => {
+        tokenWanted.value = undefined;
+        resolve(given);
+      },
+    };
+  });
+}
+
+async function answered(response: Response): Promise<unknown> {
+  const text = await response.text();
+  if (response.ok) return text === '' ? undefined : JSON.parse(text);
+  throw new CallError(response.status, messageOf(text) ?? `the server answered ${response.status}`);
+}
+
+/** Errors have the form of the OCI distribution API's. */
+function messageOf(text: string): string | undefined {
+  try {
+    const body = JSON.parse(text) as { readonly errors?: readonly { readonly message?: string }[] };
+    return body.errors?.[0]?.message;
+  } catch {
+    return undefined;
+  }
+}

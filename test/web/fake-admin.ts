@@ -1,0 +1,136 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import type { CachedImage, LiveState, StateChange } from '../../src/web/state/contract.ts';
+
+export const pagesFolder = join(import.meta.dirname, '../../dist/web');
+
+/** As strict as the real one. */
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/**
+ * An admin listener that says what a test wants it to say: states that no real run can be brought to hold still in. Everything
+ * that can be had of a real instance is tested with one.
+ */
+export class FakeAdmin implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #viewers = new Set<ServerResponse>();
+  #state: LiveState;
+  images: CachedImage[] = [];
+  /** What changing calls have to know; undefined: nothing. */
+  token: string | undefined;
+  readonly changes: string[] = [];
+
+  private constructor(state: LiveState) {
+    this.#state = state;
+    this.#server = createServer((request, response) => void this.#handle(request, response));
+  }
+
+  static async start(state: LiveState, port = 0): Promise<FakeAdmin> {
+    const fake = new FakeAdmin(state);
+    fake.#server.listen(port, '127.0.0.1');
+    await once(fake.#server, 'listening');
+    return fake;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Tells every viewer what is new. */
+  tell(change: StateChange): void {
+    this.#state = { ...this.#state, ...change };
+    for (const viewer of this.#viewers) send(viewer, change);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', this.url);
+    if (url.pathname === '/api/v1/events') return this.#follow(response);
+    if (url.pathname === '/api/v1/images' && request.method === 'GET') return json(response, 200, this.#page(url));
+    if (request.method !== 'GET') return this.#change(request, url, response);
+    if (url.pathname === '/healthz') return json(response, 200, { status: 'alive' });
+    if (url.pathname === '/api/v1/settings') return json(response, 200, { settings: {} });
+    await sendFile(response, url.pathname);
+  }
+
+  #follow(response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    send(response, this.#state);
+    this.#viewers.add(response);
+    response.once('close', () => this.#viewers.delete(response));
+  }
+
+  #page({ searchParams }: URL): unknown {
+    const search = searchParams.get('search') ?? '';
+    const found = this.images.filter(({ image }) => image.includes(search));
+    if (searchParams.get('sort') === 'size') found.sort((a, b) => b.sizeBytes - a.sizeBytes);
+    if (searchParams.get('sort') === 'name') found.sort((a, b) => a.image.localeCompare(b.image));
+    const start = Number(searchParams.get('after') ?? 0);
+    const end = start + Number(searchParams.get('limit') ?? 50);
+    return {
+      images: found.slice(start, end),
+      total: found.length,
+      ...(end < found.length ? { after: String(end) } : {}),
+    };
+  }
+
+  #change(request: IncomingMessage, { pathname, searchParams }: URL, response: ServerResponse): void {
+    request.resume();
+    if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
+      return json(response, 401, {
+        errors: [{ code: 'UNAUTHORIZED', message: 'the admin token is missing', detail: {} }],
+      });
+    }
+    const image = searchParams.get('image') ?? '';
+    this.changes.push(`${request.method} ${pathname} ${image}`);
+    if (pathname === '/api/v1/pins') {
+      const isPinned = request.method === 'PUT';
+      this.images = this.images.map((known) => (known.image === image ? { ...known, isPinned } : known));
+      return json(response, 200, { image, isPinned });
+    }
+    const removed = this.images.filter((known) => known.image === image);
+    this.images = this.images.filter((known) => known.image !== image);
+    return json(response, 200, { removed, freedBytes: removed[0]?.storedBytes ?? 0 });
+  }
+}
+
+function send(viewer: ServerResponse, change: StateChange): void {
+  viewer.write(`event: state\ndata: ${JSON.stringify(change)}\n\n`);
+}
+
+function json(response: ServerResponse, status: number, value: unknown): void {
+  response
+    .writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+    .end(JSON.stringify(value));
+}
+
+async function sendFile(response: ServerResponse, path: string): Promise<void> {
+  const name = path === '/' ? 'index.html' : normalize(path).replace(/^\/+/, '');
+  try {
+    const body = await readFile(join(pagesFolder, name));
+    const type = types[extname(name)] ?? 'application/octet-stream';
+    response.writeHead(200, { 'content-type': type, 'content-security-policy': policy }).end(body);
+  } catch {
+    response.writeHead(404).end();
+  }
+}
