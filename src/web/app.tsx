@@ -22,7 +22,9 @@ const views: Readonly<Record<Place, { readonly title: string; readonly View: Com
 
 export function App() {
   const { title, View } = views[place.value];
-  const isKnown = live.value.status !== undefined;
+  // What a view remembers of pulls is of one run of onepull: after a restart ids mean others.
+  const run = live.value.status?.startedAtMs;
+  const isKnown = run !== undefined;
   return (
     <>
       <button type="button" class="skip" onClick={skip}>
@@ -32,7 +34,7 @@ export function App() {
       <main id="main" tabIndex={-1} class={connection.value.kind === 'lost' ? 'is-stale' : undefined}>
         <h1>{title}</h1>
         <Notices />
-        {isKnown ? <View key={place.value} /> : <p class="nothing">Waiting for the first state &hellip;</p>}
+        {isKnown ? <View key={`${place.value} ${run}`} /> : <p class="nothing">Waiting for the first state &hellip;</p>}
         {isKnown && isEmpty.value && (place.value === 'now' || place.value === 'cache') && <NextStep />}
       </main>
       <Announcer />

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import type { CachedImage, LiveState, StateChange } from '../../src/web/state/contract.ts';
+import type { CachedImage, StateChange } from '../../src/web/state/contract.ts';
 
 export const pagesFolder = join(import.meta.dirname, '../../dist/web');
 
@@ -23,18 +23,18 @@ const types: Readonly<Record<string, string>> = {
 export class FakeAdmin implements AsyncDisposable {
   readonly #server: Server;
   readonly #viewers = new Set<ServerResponse>();
-  #state: LiveState;
+  #state: StateChange;
   images: CachedImage[] = [];
   /** What changing calls have to know; undefined: nothing. */
   token: string | undefined;
   readonly changes: string[] = [];
 
-  private constructor(state: LiveState) {
+  private constructor(state: StateChange) {
     this.#state = state;
     this.#server = createServer((request, response) => void this.#handle(request, response));
   }
 
-  static async start(state: LiveState, port = 0): Promise<FakeAdmin> {
+  static async start(state: StateChange, port = 0): Promise<FakeAdmin> {
     const fake = new FakeAdmin(state);
     fake.#server.listen(port, '127.0.0.1');
     await once(fake.#server, 'listening');
@@ -50,9 +50,9 @@ export class FakeAdmin implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Tells every viewer what is new. */
-  tell(change: StateChange): void {
-    this.#state = { ...this.#state, ...change };
+  /** Tells every viewer what is new; who comes later hears `whole`. */
+  tell(change: StateChange, whole = this.#state): void {
+    this.#state = whole;
     for (const viewer of this.#viewers) send(viewer, change);
   }
 
@@ -69,7 +69,6 @@ export class FakeAdmin implements AsyncDisposable {
     if (url.pathname === '/api/v1/images' && request.method === 'GET') return json(response, 200, this.#page(url));
     if (request.method !== 'GET') return this.#change(request, url, response);
     if (url.pathname === '/healthz') return json(response, 200, { status: 'alive' });
-    if (url.pathname === '/api/v1/settings') return json(response, 200, { settings: {} });
     await sendFile(response, url.pathname);
   }
 

@@ -3,7 +3,13 @@ import type { FlightSnapshot } from '../../src/flights/flight-snapshot.ts';
 import type { ClusterSnapshot } from '../../src/pull/cluster-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../../src/pull/pull-board.ts';
 import type { EndpointSnapshot, UpstreamSnapshot } from '../../src/upstream/upstream-snapshot.ts';
-import type { CachedImage, EffectSnapshot, LiveState, StatusSnapshot } from '../../src/web/state/contract.ts';
+import type {
+  CachedImage,
+  EffectSnapshot,
+  NamedFlight,
+  StateChange,
+  StatusSnapshot,
+} from '../../src/web/state/contract.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -40,6 +46,7 @@ export function pull(
 ): PullSnapshot {
   const sum = (value: (one: LayerSnapshot) => number) => layers.reduce((total, one) => total + value(one), 0);
   return {
+    id: image,
     image,
     manifest: digestFor(image),
     state,
@@ -57,9 +64,10 @@ export function pull(
   };
 }
 
-export function flight(name: string, source: string, more: Partial<FlightSnapshot> = {}): FlightSnapshot {
+export function flight(name: string, source: string, more: Partial<FlightSnapshot> = {}): NamedFlight {
   const filledBytes = more.filledBytes ?? 12 * mebibyte;
   return {
+    id: name,
     digest: digestFor(name),
     state: 'pulling',
     waitingFor: undefined,
@@ -94,7 +102,7 @@ export function endpoint(name: string, more: Partial<EndpointSnapshot> = {}): En
 export function status(more: Partial<StatusSnapshot> = {}): StatusSnapshot {
   return {
     version: '0.1.0',
-    node: 'edge-1',
+    node: '26.10.0',
     startedAtMs: Date.now() - 7_380_000,
     state: 'ready',
     reasons: [],
@@ -121,6 +129,7 @@ export function effect(steps = 400): EffectSnapshot {
   const wave = (n: number, length: number) => Math.max(0, Math.sin((2 * Math.PI * n) / length));
   return {
     stepMs,
+    maxPoints: 720,
     points: Array.from({ length: steps }, (_, n) => ({
       atMs: nowMs - (steps - n) * stepMs,
       servedBytes: Math.round(5 * 400 * mebibyte * wave(n, 60) ** 3),
@@ -226,10 +235,11 @@ export function cachedImage(n: number, more: Partial<CachedImage> = {}): CachedI
 }
 
 /** One pull of every kind. */
-export function busyState(): LiveState {
+export function busyState(): StateChange {
   const source = 'docker.io/library/nginx';
   const refused = 'upstream ghcr.io answered 403: denied';
   return {
+    isWhole: true,
     pulls: [
       pull('docker.io/library/nginx:1.29', 'pulling', [
         layer('config', 1, 'done', { sizeBytes: 7692, mediaType: 'application/vnd.oci.image.config.v1+json' }),
@@ -280,7 +290,7 @@ export function busyState(): LiveState {
 }
 
 /** As many pulls as a burst of `images` different images makes. */
-export function crowdedState(images: number): Pick<LiveState, 'pulls' | 'flights'> {
+export function crowdedState(images: number): Pick<StateChange, 'pulls' | 'flights'> {
   const numbers = Array.from({ length: images }, (_, n) => n);
   return {
     pulls: numbers.map((n) =>

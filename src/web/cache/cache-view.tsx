@@ -64,7 +64,7 @@ function Room({ cache }: { readonly cache: StatusSnapshot['cache'] }) {
         />
       </div>
       <dl class="figures">
-        <Figure name="Images" value={images} note={counted(blobs, 'blob')} />
+        <Figure name="Images" value={images ?? '–'} note={counted(blobs, 'blob')} />
         <Figure name="Room left" value={size(Math.max(0, maxBytes - sizeBytes))} note="until the oldest leave" />
         {diskFreeBytes !== undefined && (
           <Figure

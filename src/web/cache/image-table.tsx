@@ -34,7 +34,7 @@ export function ImageTable({ list, onWish }: ImageTableProps) {
   return (
     <>
       <div class="table-frame panel">
-        <table>
+        <table class="wide">
           <thead>
             <tr>
               <th scope="col">Image</th>

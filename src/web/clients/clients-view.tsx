@@ -1,6 +1,4 @@
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
-import { read } from '../state/admin-call.ts';
 import { isEmpty, live } from '../state/store.ts';
 import { addressFor, type ClientConfiguration, clientConfigurations } from './client-configuration.ts';
 import { CopyButton } from './copy-button.tsx';
@@ -37,11 +35,14 @@ function Configurations() {
   const { status, upstreams } = live.value;
   const typed = useSignal<string | undefined>(undefined);
   const chosen = useSignal(0);
-  const isTls = useTls();
   if (status === undefined || upstreams === undefined) return <p class="nothing">Not told yet.</p>;
   const told = addressFor(status.listen, location.hostname);
   const address = typed.value ?? told.address;
-  const all = clientConfigurations({ address, isTls, registries: upstreams.map(({ name }) => name) });
+  const all = clientConfigurations({
+    address,
+    isTls: status.tls === true,
+    registries: upstreams.map(({ name }) => name),
+  });
   return (
     <>
       <label class="field address">
@@ -93,26 +94,4 @@ function Files({ configuration: { files, note } }: { readonly configuration: Cli
       ))}
     </div>
   );
-}
-
-interface Settings {
-  readonly settings?: { readonly server?: { readonly tls?: unknown } };
-  readonly server?: { readonly tls?: unknown };
-}
-
-/** Whether clients have to speak HTTPS: the settings in force say it. */
-function useTls(): boolean {
-  const isTls = useSignal(false);
-  useEffect(() => {
-    const leaving = new AbortController();
-    read<Settings>('/api/v1/settings', leaving.signal)
-      .then((answer) => {
-        isTls.value = (answer.settings ?? answer).server?.tls != null;
-      })
-      .catch(() => {
-        // An http:// to correct by hand is better than no configuration.
-      });
-    return () => leaving.abort();
-  }, [isTls]);
-  return isTls.value;
 }

@@ -100,7 +100,7 @@ function Nodes({ cluster }: { readonly cluster: ClusterSnapshot }) {
         <More items={members} step={100} what="nodes">
           {(shown) => (
             <div class="table-frame panel">
-              <table>
+              <table class="wide">
                 <thead>
                   <tr>
                     <th scope="col">Node</th>

@@ -19,7 +19,8 @@ export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
       <figcaption>
         <code title={digest}>{shortDigest(digest)}</code> {images.length > 0 && <span>of {images.join(', ')}</span>}
       </figcaption>
-      <div class="feed-frame">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+      <section class="feed-frame" tabIndex={0} aria-label={`graph of ${shortDigest(digest)}`}>
         <svg
           viewBox={`0 0 ${width} ${height}`}
           width={width}
@@ -47,7 +48,7 @@ export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
             <Node key={node.id} node={node} />
           ))}
         </svg>
-      </div>
+      </section>
       {leftOut > 0 && <p class="feed-note">and {counted(leftOut, 'more node')}</p>}
       {edges.some(({ isFar }) => isFar) && <p class="feed-note">A broken line leads from one zone to another.</p>}
       <details>

@@ -43,7 +43,7 @@ function Ledger({ status }: { readonly status: StatusSnapshot }) {
         <Figure name="Saved" value={size(savedBytes)} note={`${percent(savedBytes, servedBytes)} of what was served`} />
         <Figure
           name="Hit ratio"
-          value={hitRatio == null ? '–' : percent(hitRatio, 1)}
+          value={hitRatio === undefined ? '–' : percent(hitRatio, 1)}
           note={`${count(coalescedRequests)} requests shared a pull`}
         />
       </dl>

@@ -31,8 +31,8 @@ export function Announcer() {
   useEffect(() => {
     if (pulls === undefined) return;
     const failed = pulls.filter(({ state }) => state === 'failed');
-    const news = known.current === undefined ? [] : failed.filter(({ image }) => !known.current?.has(image));
-    known.current = new Set(failed.map(({ image }) => image));
+    const news = known.current === undefined ? [] : failed.filter(({ id }) => !known.current?.has(id));
+    known.current = new Set(failed.map(({ id }) => id));
     const [first] = news;
     if (first === undefined) return;
     const cause = first.layers.find(({ state }) => state === 'failed')?.error ?? 'the cause is not known';

@@ -4,7 +4,6 @@ import { ImageName } from '../parts/image-name.tsx';
 import { More } from '../parts/more.tsx';
 import { StateMark } from '../parts/progress.tsx';
 import { Ago } from '../parts/time.tsx';
-import { pullKey } from '../state/live-state.ts';
 import { costWords, pullWords } from './pull-figures.ts';
 
 /** What was asked for lately and is not on its way any more. */
@@ -18,7 +17,7 @@ export function EndedPulls({ pulls }: { readonly pulls: readonly PullSnapshot[] 
       <More items={pulls} step={25} what="images">
         {(shown) => (
           <div class="table-frame panel">
-            <table>
+            <table class="wide">
               <thead>
                 <tr>
                   <th scope="col">Image</th>
@@ -35,7 +34,7 @@ export function EndedPulls({ pulls }: { readonly pulls: readonly PullSnapshot[] 
               </thead>
               <tbody>
                 {shown.map((pull) => (
-                  <EndedRow key={pullKey(pull)} pull={pull} />
+                  <EndedRow key={pull.id} pull={pull} />
                 ))}
               </tbody>
             </table>

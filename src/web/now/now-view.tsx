@@ -5,7 +5,6 @@ import type { PullSnapshot } from '../../pull/pull-board.ts';
 import { count, rate } from '../format/amounts.ts';
 import { Figure } from '../parts/figure.tsx';
 import { More } from '../parts/more.tsx';
-import { pullKey } from '../state/live-state.ts';
 import { live, serverNowMs } from '../state/store.ts';
 import { EndedPulls } from './ended-pulls.tsx';
 import { OtherFlights } from './other-flights.tsx';
@@ -27,9 +26,8 @@ export function NowView() {
   const active = pulls.value.active.filter(fits);
   /** Few pulls show their layers; in a crowd, those that come later stay small. Decided once for each. */
   const opens = (pull: PullSnapshot, place: number) => {
-    const key = pullKey(pull);
-    const known = seen.current.get(key) ?? place < openWhileFewer;
-    seen.current.set(key, known);
+    const known = seen.current.get(pull.id) ?? place < openWhileFewer;
+    seen.current.set(pull.id, known);
     return known;
   };
   return (
@@ -54,7 +52,7 @@ export function NowView() {
             {(shown) => (
               <ul class="pulls">
                 {shown.map((pull, place) => (
-                  <li key={pullKey(pull)}>
+                  <li key={pull.id}>
                     <PullCard pull={pull} flights={byDigest} opens={opens(pull, place)} />
                   </li>
                 ))}

@@ -5,7 +5,7 @@ import { isOnItsWay } from './pull-order.ts';
 
 export type FlightsByDigest = ReadonlyMap<string, FlightSnapshot>;
 
-/** The flight of each digest that is in progress, else the one that ended last: flights come in that order. */
+/** The flight of each digest that began last: the one in progress, if there is one. They come in that order. */
 export function flightsByDigest(flights: readonly FlightSnapshot[]): FlightsByDigest {
   const byDigest = new Map<string, FlightSnapshot>();
   for (const flight of flights) if (!byDigest.has(flight.digest)) byDigest.set(flight.digest, flight);

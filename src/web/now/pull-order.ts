@@ -1,5 +1,4 @@
 import type { PullSnapshot } from '../../pull/pull-board.ts';
-import { pullKey } from '../state/live-state.ts';
 
 export interface OrderedPulls {
   /** In the order in which they began, so that a new one moves no other. */
@@ -18,20 +17,18 @@ const lingerMs = 5000;
  * many read it: it is over in a moment and would only flicker.
  */
 export class PullOrder {
-  /** By key, when it was last seen in progress, in the order in which they began. */
+  /** By id, when it was last seen in progress, in the order in which they began. */
   readonly #seenMs = new Map<string, number>();
 
   update(pulls: readonly PullSnapshot[], nowMs: number): OrderedPulls {
-    const byKey = new Map(pulls.map((pull) => [pullKey(pull), pull]));
-    for (const [key, seenMs] of this.#seenMs) {
-      if (!byKey.has(key) || nowMs - seenMs > lingerMs) this.#seenMs.delete(key);
+    const byId = new Map(pulls.map((pull) => [pull.id, pull]));
+    for (const [id, seenMs] of this.#seenMs) {
+      if (!byId.has(id) || nowMs - seenMs > lingerMs) this.#seenMs.delete(id);
     }
     const began = pulls.filter(isOnItsWay).sort((a, b) => a.firstAskedAtMs - b.firstAskedAtMs);
-    for (const pull of began) this.#seenMs.set(pullKey(pull), nowMs);
-    const active = [...this.#seenMs.keys()].flatMap((key) => byKey.get(key) ?? []);
-    const ended = pulls
-      .filter((pull) => !this.#seenMs.has(pullKey(pull)))
-      .sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs);
+    for (const pull of began) this.#seenMs.set(pull.id, nowMs);
+    const active = [...this.#seenMs.keys()].flatMap((id) => byId.get(id) ?? []);
+    const ended = pulls.filter((pull) => !this.#seenMs.has(pull.id)).sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs);
     return { active, ended };
   }
 }

@@ -6,6 +6,7 @@ import type { UpstreamSnapshot } from '../../upstream/upstream-snapshot.ts';
 /** GET /api/v1/status. */
 export interface StatusSnapshot {
   readonly version: string;
+  /** The version of Node.js. */
   readonly node: string;
   readonly startedAtMs: number;
   readonly state: 'ready' | 'not ready';
@@ -13,11 +14,14 @@ export interface StatusSnapshot {
   readonly warnings: readonly string[];
   /** Where clients reach it, `host:port`. */
   readonly listen: string;
+  /** They speak HTTPS there. */
+  readonly tls?: boolean;
   readonly cache: {
     readonly sizeBytes: number;
     readonly maxBytes: number;
     readonly diskFreeBytes?: number;
-    readonly images: number;
+    /** Left out where it is not known. */
+    readonly images?: number;
     readonly blobs: number;
   };
   readonly effect: {
@@ -27,8 +31,8 @@ export interface StatusSnapshot {
     readonly requests: number;
     readonly upstreamRequests: number;
     readonly coalescedRequests: number;
-    /** Of no use before the first request. */
-    readonly hitRatio?: number | null;
+    /** Left out before the first answer. */
+    readonly hitRatio?: number;
   };
   readonly pulls: Readonly<Record<'waiting' | 'pulling' | 'verifying' | 'done' | 'failed', number>>;
 }
@@ -53,6 +57,8 @@ export interface Percentiles {
 /** GET /api/v1/effect. */
 export interface EffectSnapshot {
   readonly stepMs: number;
+  /** So many are kept. */
+  readonly maxPoints: number;
   readonly points: readonly EffectPoint[];
   readonly firstByteMs: Percentiles;
   readonly pullMs: Percentiles;
@@ -67,7 +73,7 @@ export interface EffectSnapshot {
 /** Everything that the page shows live. A section that is undefined was not told yet. */
 export interface LiveState {
   readonly pulls: readonly PullSnapshot[] | undefined;
-  readonly flights: readonly FlightSnapshot[] | undefined;
+  readonly flights: readonly NamedFlight[] | undefined;
   readonly upstreams: readonly UpstreamSnapshot[] | undefined;
   /** null: this node is alone. */
   readonly cluster: ClusterSnapshot | null | undefined;
@@ -75,8 +81,24 @@ export interface LiveState {
   readonly effect: EffectSnapshot | undefined;
 }
 
-/** The data of one `event: state`: the sections that changed, of pulls only the entries that did. */
-export type StateChange = Partial<LiveState>;
+/** In events each transfer has a name, as long as the process runs. */
+export type NamedFlight = FlightSnapshot & { readonly id: string };
+
+/** The data of an event `state`. */
+export interface StateChange {
+  /** It replaces all that is known; otherwise what is not in it has not changed. */
+  readonly isWhole: boolean;
+  /** All, or those that are new or have changed, by id. */
+  readonly pulls?: readonly PullSnapshot[];
+  readonly flights?: readonly NamedFlight[];
+  /** By id. */
+  readonly gone?: { readonly pulls?: readonly string[]; readonly flights?: readonly string[] };
+  readonly upstreams?: readonly UpstreamSnapshot[];
+  readonly cluster?: ClusterSnapshot | null;
+  readonly status?: StatusSnapshot;
+  /** Of the points only the new ones, unless it is whole. */
+  readonly effect?: EffectSnapshot;
+}
 
 /** GET /api/v1/images. */
 export interface CachedImage {

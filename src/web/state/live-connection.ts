@@ -8,8 +8,7 @@ import type { StateChange } from './contract.ts';
  * afterwards.
  */
 export interface LiveConnectionDeps {
-  /** `isFirst`: of this connection. */
-  readonly changed: (change: StateChange, isFirst: boolean) => void;
+  readonly changed: (change: StateChange) => void;
   readonly connected: () => void;
   readonly disconnected: () => void;
 }
@@ -39,7 +38,7 @@ export class LiveConnection {
         this.#pauseMs = firstPauseMs;
         this.#deps.connected();
       }
-      this.#deps.changed(change, isFirst);
+      this.#deps.changed(change);
       isFirst = false;
     });
     // The browser would try again by itself only after some failures, and at its own pace.

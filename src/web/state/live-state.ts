@@ -1,5 +1,4 @@
-import type { PullSnapshot } from '../../pull/pull-board.ts';
-import type { LiveState, StateChange } from './contract.ts';
+import type { EffectSnapshot, LiveState, StateChange } from './contract.ts';
 
 export const nothingKnown: LiveState = {
   pulls: undefined,
@@ -10,30 +9,35 @@ export const nothingKnown: LiveState = {
   effect: undefined,
 };
 
-/** As many as the server remembers. */
-const pullsKept = 200;
-
-/** The state after a change. The first event of a connection has all of it, and replaces what an earlier connection said. */
-export function applyChange(state: LiveState, change: StateChange, isFirst: boolean): LiveState {
-  if (isFirst) return { ...nothingKnown, ...change };
-  if (change.pulls === undefined) return { ...state, ...change };
-  return { ...state, ...change, pulls: mergePulls(state.pulls ?? [], change.pulls) };
+/** The state after an event: a whole one replaces all that an earlier connection said, others what is in them. */
+export function applyChange(state: LiveState, change: StateChange): LiveState {
+  const { isWhole, gone, pulls, flights, effect, ...sections } = change;
+  const known = isWhole ? nothingKnown : state;
+  return {
+    ...known,
+    ...sections,
+    pulls: merged(known.pulls, pulls, gone?.pulls)?.sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs),
+    flights: merged(known.flights, flights, gone?.flights)?.sort((a, b) => b.startedAtMs - a.startedAtMs),
+    effect: continued(known.effect, effect),
+  };
 }
 
-function mergePulls(known: readonly PullSnapshot[], changed: readonly PullSnapshot[]): PullSnapshot[] {
-  const byKey = new Map(known.map((pull) => [pullKey(pull), pull]));
-  for (const pull of changed) byKey.set(pullKey(pull), pull);
-  return [...byKey.values()].sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs).slice(0, pullsKept);
+/** What has not changed stays the same object: whoever shows it has nothing to do. */
+function merged<T extends { readonly id: string }>(
+  known: readonly T[] | undefined,
+  changed: readonly T[] = [],
+  gone: readonly string[] = [],
+): T[] | undefined {
+  if (known === undefined && changed.length === 0) return undefined;
+  const byId = new Map((known ?? []).map((entry) => [entry.id, entry]));
+  for (const id of gone) byId.delete(id);
+  for (const entry of changed) byId.set(entry.id, entry);
+  return [...byId.values()];
 }
 
-/** The name of an image may change while it is pulled (its tag becomes known); a manifest may have several repositories. */
-export function pullKey({ image, manifest }: Pick<PullSnapshot, 'image' | 'manifest'>): string {
-  return `${repositoryOf(image)} ${manifest}`;
-}
-
-/** `docker.io/library/nginx` of `docker.io/library/nginx:1.29` and of `docker.io/library/nginx@sha256:...`. */
-export function repositoryOf(image: string): string {
-  const plain = image.split('@', 1)[0] ?? image;
-  const colon = plain.lastIndexOf(':');
-  return colon > plain.lastIndexOf('/') ? plain.slice(0, colon) : plain;
+function continued(known: EffectSnapshot | undefined, told: EffectSnapshot | undefined): EffectSnapshot | undefined {
+  if (known === undefined || told === undefined) return told ?? known;
+  const since = told.points[0]?.atMs ?? Number.POSITIVE_INFINITY;
+  const points = [...known.points.filter(({ atMs }) => atMs < since), ...told.points].slice(-told.maxPoints);
+  return { ...told, points };
 }

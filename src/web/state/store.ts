@@ -18,7 +18,9 @@ export const live = signal<LiveState>(nothingKnown);
 export const serverNowMs = signal(Date.now());
 export const isEmpty = computed(() => {
   const { status, pulls } = live.value;
-  return status !== undefined && status.cache.images === 0 && status.cache.blobs === 0 && (pulls ?? []).length === 0;
+  return (
+    status !== undefined && (status.cache.images ?? 0) === 0 && status.cache.blobs === 0 && (pulls ?? []).length === 0
+  );
 });
 
 let latest = nothingKnown;
@@ -35,8 +37,8 @@ function draw(): void {
   });
 }
 
-function changed(change: StateChange, isFirst: boolean): void {
-  latest = applyChange(latest, change, isFirst);
+function changed(change: StateChange): void {
+  latest = applyChange(latest, change);
   draw();
 }
 
