@@ -10,7 +10,8 @@ for pair in \
   nginx:nginx-light varnishd:varnish wrk:wrk \
   redis-server:redis-server \
   tc:iproute2 \
-  promtool:prometheus; do
+  promtool:prometheus \
+  chromium:chromium; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -n "$missing" ] || exit 0

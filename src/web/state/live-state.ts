@@ -25,13 +25,13 @@ export function applyChange(state: LiveState, change: StateChange): LiveState {
 /** What has not changed stays the same object: whoever shows it has nothing to do. */
 function merged<T extends { readonly id: string }>(
   known: readonly T[] | undefined,
-  changed: readonly T[] = [],
+  changed: readonly T[] | undefined,
   gone: readonly string[] = [],
 ): T[] | undefined {
-  if (known === undefined && changed.length === 0) return undefined;
+  if (known === undefined && changed === undefined) return undefined;
   const byId = new Map((known ?? []).map((entry) => [entry.id, entry]));
   for (const id of gone) byId.delete(id);
-  for (const entry of changed) byId.set(entry.id, entry);
+  for (const entry of changed ?? []) byId.set(entry.id, entry);
   return [...byId.values()];
 }
 
