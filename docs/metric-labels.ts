@@ -5,6 +5,7 @@ import type {
   HedgeEvent,
   PassThroughEvent,
   PauseEvent,
+  PeerRefusedEvent,
   QuarantineEvent,
   RefusedEvent,
   RequestEvent,
@@ -119,6 +120,11 @@ const passCauses: Record<PassThroughEvent['cause'], string> = {
   'disk-failed': 'the disk does not take or give what it should',
 };
 
+const refusals: Record<PeerRefusedEvent['reason'], string> = {
+  signature: 'another node does not know this one: `cluster.peer.secret` is not the same',
+  certificate: "one of the two does not accept the other's certificate (`cluster.peer.tls`)",
+  plain: 'one of the two speaks plain HTTP, the other one TLS',
+};
 const places: Record<ShareEvent['place'], string> = {
   leads: 'this node asks upstream, for all nodes',
   follows: 'it reads from another node',
@@ -169,6 +175,7 @@ export const labelDescriptions: readonly LabelDescription[] = [
   { label: 'method', meaning: 'The HTTP method; `other` for one that HTTP does not have.' },
   { label: 'outcome', meaning: 'What came of it.', values: hedges },
   { label: 'place', meaning: 'The place of the fill.', values: places },
+  { label: 'reason', metrics: ['onepull_peer_refused_total'], meaning: 'What was wrong.', values: refusals },
   { label: 'result', meaning: 'How the pull ended.', values: results },
   { label: 'route', meaning: 'What the client asked for.', values: routes },
   { label: 'served', meaning: 'How the content came to be here.', values: served },

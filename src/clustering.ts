@@ -23,7 +23,8 @@ import { SharedRegistry, sharedRegistryDefaults } from './pull/shared-registry.t
 import type { Registry } from './pull/upstreams.ts';
 import type { ContentStore } from './store/content-store.ts';
 import type { Channels } from './telemetry/channels.ts';
-import { readTls } from './tls-files.ts';
+import type { TlsTexts } from './tls-files.ts';
+import { TlsWatch } from './tls-watch.ts';
 
 type ClusterConfig = NonNullable<Config['cluster']>;
 
@@ -60,6 +61,7 @@ export class Clustering implements AsyncDisposable {
   readonly #client: PeerClient;
   readonly #listener: PeerListener;
   readonly #content: { current: Content | undefined };
+  readonly #watches: readonly TlsWatch[];
   readonly #shares = new Map<Digest, BlobShare>();
   readonly #farewells = new Set<Promise<void>>();
 
@@ -70,7 +72,8 @@ export class Clustering implements AsyncDisposable {
     const { clock, channels } = deps;
     const secret = peer.secret ?? (await textOf(peer.secretFile));
     const isTls = peer.tls.caFile !== undefined || peer.tls.certFile !== undefined;
-    const tls = isTls ? await readTls(peer.tls) : undefined;
+    const peerTls = opening.use(await TlsWatch.open(deps, peer.tls, 'cluster.peer.tls'));
+    const tls = isTls ? peerTls.current : undefined;
     checkProof(peer, secret, tls?.ca);
     const content: { current: Content | undefined } = { current: undefined };
     const shelf = () => {
@@ -94,13 +97,24 @@ export class Clustering implements AsyncDisposable {
       protocol: peerProtocol,
       version: deps.version,
     };
-    const engine = opening.use(await openEngine(config, deps));
+    const engineTls = opening.use(await TlsWatch.open(deps, config.tls, 'cluster.tls'));
+    const engine = opening.use(await openEngine(config, deps, engineTls.current));
+    engineTls.subscribe((texts) => engine.useTls(texts));
     const client = opening.use(
       new PeerClient({ clock, channels }, { ...peerClientDefaults, node: node.id, secret, tls }),
     );
+    peerTls.subscribe((texts) => {
+      listener.useTls(texts);
+      client.useTls(texts);
+    });
     const options = { ...coordinatorDefaults, maxChildren: peer.maxChildren, prefix: config.prefix };
     const coordinator = new RedisCoordinator(engine, node, options);
-    return new Clustering(node, deps, { engine, coordinator, client, listener, content }, opening.move());
+    return new Clustering(
+      node,
+      deps,
+      { engine, coordinator, client, listener, content, watches: [peerTls, engineTls] },
+      opening.move(),
+    );
   }
 
   private constructor(
@@ -112,6 +126,7 @@ export class Clustering implements AsyncDisposable {
       client: PeerClient;
       listener: PeerListener;
       content: { current: Content | undefined };
+      watches: readonly TlsWatch[];
     },
     opened: AsyncDisposableStack,
   ) {
@@ -122,6 +137,7 @@ export class Clustering implements AsyncDisposable {
     this.#client = parts.client;
     this.#listener = parts.listener;
     this.#content = parts.content;
+    this.#watches = parts.watches;
     this.#opened = opened;
     const { clock, onPauses, channels } = deps;
     const load = () => ({ children: this.#listener.children, fills: this.#fills() });
@@ -192,7 +208,10 @@ export class Clustering implements AsyncDisposable {
   /** What is wrong, in words, though requests are answered. */
   warnings(): string[] {
     const { isUp, error } = this.#engine.health;
-    return isUp ? [] : [`the engine that nodes share does not answer: this node pulls on its own (${error})`];
+    const expired = this.#watches.flatMap((watch) => watch.warnings());
+    return isUp
+      ? expired
+      : [`the engine that nodes share does not answer: this node pulls on its own (${error})`, ...expired];
   }
 
   snapshot(): ClusterSnapshot {
@@ -227,11 +246,14 @@ export class Clustering implements AsyncDisposable {
   }
 }
 
-async function openEngine(config: ClusterConfig, { clock, channels }: ClusteringDeps): Promise<RedisEngine> {
+async function openEngine(
+  config: ClusterConfig,
+  { clock, channels }: ClusteringDeps,
+  tls: TlsTexts,
+): Promise<RedisEngine> {
   const { engine: address, username, sentinel, timeoutMs } = config;
   const password = await textOf(config.passwordFile);
   const forSentinels = { username: sentinel.username, password: await textOf(sentinel.passwordFile) };
-  const tls = await readTls(config.tls);
   return new RedisEngine(
     { clock, channels },
     { ...redisEngineDefaults, address, username, password, sentinel: forSentinels, tls, timeoutMs },

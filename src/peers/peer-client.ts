@@ -9,12 +9,13 @@ import { AppError, asAppError } from '../core/errors.ts';
 import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { exchange, type HttpResponse } from '../upstream/exchange.ts';
-import { blobPath, manifestPath, peerHeaders } from './peer-protocol.ts';
+import { blobPath, manifestPath, peerHeaders, peerProtocol } from './peer-protocol.ts';
+import { PeerRefusals } from './peer-refusals.ts';
 import { PeerSigner } from './peer-signature.ts';
 
 export interface PeerClientDeps {
   readonly clock: Clock;
-  readonly channels: Pick<Channels, 'notice' | 'peerReceived'>;
+  readonly channels: Pick<Channels, 'notice' | 'peerReceived' | 'peerRefused'>;
 }
 
 export interface PeerClientOptions {
@@ -57,10 +58,23 @@ export class PeerClient implements AsyncDisposable {
   readonly #deps: PeerClientDeps;
   readonly #options: PeerClientOptions;
   readonly #peers = new Map<string, Peer>();
+  readonly #refusals: PeerRefusals;
+  /** Of peers that are not asked in that way any more: what is under way there comes to its end. */
+  readonly #leaving = new Set<Pool>();
+  #tls: SecureContextOptions | undefined;
 
   constructor(deps: PeerClientDeps, options: PeerClientOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#tls = options.tls;
+    this.#refusals = new PeerRefusals(deps);
+  }
+
+  /** For connections from now on; what is under way comes to its end. */
+  useTls(tls: SecureContextOptions): void {
+    this.#tls = tls;
+    for (const peer of this.#peers.values()) this.#retire(peer);
+    this.#peers.clear();
   }
 
   /** A holder of a blob, as a source for its flight. */
@@ -97,9 +111,9 @@ export class PeerClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const pools = [...this.#peers.values()].map(({ pool }) => pool.destroy());
+    const pools = [...[...this.#peers.values()].map(({ pool }) => pool), ...this.#leaving];
     this.#peers.clear();
-    await Promise.all(pools);
+    await Promise.all(pools.map((pool) => pool.destroy()));
   }
 
   async #open(
@@ -167,12 +181,29 @@ export class PeerClient implements AsyncDisposable {
     const url = new URL(path, address);
     const context = { upstream: 'peer', host: url.host, kind: 'blob' } as const;
     const limits = { acquireTimeoutMs: headersTimeoutMs, headersTimeoutMs, stallTimeoutMs, clock, context };
-    return exchange(pool, { method: 'GET', url, headers }, limits, signal);
+    return exchange(pool, { method: 'GET', url, headers }, limits, signal).catch((error: unknown) => {
+      throw this.#distrusted(address, asAppError(error));
+    });
+  }
+
+  /** What it failed of, where that is no lack of a node but of trust: the node is there, and so is what it leads. */
+  #distrusted(address: string, error: AppError): AppError {
+    const reason = distrust(error.cause);
+    if (reason === undefined) return error;
+    const what = reason === 'plain' ? 'not both speak TLS' : "do not accept each other's certificates";
+    const message = `${address} and this node ${what}: look at cluster.peer.tls on both`;
+    this.#refusals.tell(reason, address, message, error.cause instanceof Error ? error.cause.message : undefined);
+    return new AppError('UPSTREAM_UNAUTHORIZED', message, { cause: error });
+  }
+
+  #retire({ pool }: Peer): void {
+    this.#leaving.add(pool);
+    void pool.close().finally(() => this.#leaving.delete(pool));
   }
 
   #notKnown(address: string): AppError {
     const message = `${address} does not know this node: is cluster.peer.secret the same there?`;
-    this.#deps.channels.notice.publish({ level: 'warn', message, fields: { event: 'peer-refuses', address } });
+    this.#refusals.tell('signature', address, message);
     return new AppError('UPSTREAM_UNAUTHORIZED', message);
   }
 
@@ -182,10 +213,14 @@ export class PeerClient implements AsyncDisposable {
     const [oldest] = this.#peers;
     if (this.#peers.size >= mostPeers && oldest !== undefined) {
       this.#peers.delete(oldest[0]);
-      void oldest[1].pool.close();
+      this.#retire(oldest[1]);
     }
-    const { connections, connectTimeoutMs, tls = {}, secret } = this.#options;
-    const pool = new Pool(address, { connections, pipelining: 1, connect: { timeout: connectTimeoutMs, ...tls } });
+    const { connections, connectTimeoutMs, secret } = this.#options;
+    const pool = new Pool(address, {
+      connections,
+      pipelining: 1,
+      connect: { timeout: connectTimeoutMs, ...this.#tls },
+    });
     const peer = { address, pool, signer: secret === undefined ? undefined : new PeerSigner(secret) };
     this.#peers.set(address, peer);
     return peer;
@@ -206,11 +241,21 @@ export class PeerClient implements AsyncDisposable {
   }
 }
 
+/** Whether nodes did not trust each other, as far as the error of a connection tells. */
+function distrust(cause: unknown): 'certificate' | 'plain' | undefined {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) return 'plain';
+  return /CERT|SIGNATURE|ALERT_UNKNOWN_CA/.test(code) ? 'certificate' : undefined;
+}
+
 /** What an answer without a body means. */
 function refusal(who: string, { status, headers, body }: HttpResponse): AppError {
   body.discard();
-  if (status === 404) return new AppError('BLOB_UNKNOWN', `${who} does not have it`);
   const said = headers[peerHeaders.error];
+  // Nothing that concerns what it has: a node of another version, which has no such path, may have the blob all the same.
+  if (status === 404 && said === 'BLOB_UNKNOWN') return new AppError('BLOB_UNKNOWN', `${who} does not have it`);
+  if (status === 404)
+    return new AppError('UPSTREAM_INVALID', `${who} does not speak version ${peerProtocol} of this protocol`);
   const why = typeof said === 'string' ? `: ${said}` : '';
   const retryAfterMs = Number(headers['retry-after'] ?? 0) * 1000;
   const facts = retryAfterMs > 0 ? { retryAfterMs } : {};

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { SecureContextOptions } from 'node:tls';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
@@ -14,11 +14,12 @@ import { SharedReads } from '../gateway/shared-reads.ts';
 import type { PeerShelf, ShelfAnswer } from '../pull/peer-shelf.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { peerHeaders, peerRoute } from './peer-protocol.ts';
+import { PeerRefusals } from './peer-refusals.ts';
 import type { PeerVerifier } from './peer-signature.ts';
 
 export interface PeerListenerDeps {
   readonly clock: Clock;
-  readonly channels: Pick<Channels, 'notice' | 'peerServed'>;
+  readonly channels: Pick<Channels, 'notice' | 'peerServed' | 'peerRefused'>;
   /** Throws what peers are told while there is nothing to give yet. */
   readonly shelf: () => Pick<PeerShelf, 'blob' | 'manifest'>;
   /** Undefined: who connects is known by its certificate, or the listener is on loopback. */
@@ -63,7 +64,8 @@ export class PeerListener implements AsyncDisposable {
   readonly #deps: PeerListenerDeps;
   readonly #options: PeerListenerOptions;
   readonly #reads: SharedReads;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
+  readonly #refusals: PeerRefusals;
   readonly #sending = new Map<Digest, string[]>();
   readonly #handling = new Set<Promise<void>>();
   #bodies = 0;
@@ -71,6 +73,7 @@ export class PeerListener implements AsyncDisposable {
   constructor(deps: PeerListenerDeps, options: PeerListenerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#refusals = new PeerRefusals(deps);
     this.#reads = new SharedReads(new BufferPool(bufferPoolOptions(options.queuedBytes)));
     const listener: RequestListener = (request, response) => {
       const handling = this.#handle(request, response).finally(() => this.#handling.delete(handling));
@@ -84,9 +87,17 @@ export class PeerListener implements AsyncDisposable {
     this.#server.maxConnections = options.maxConnections;
     this.#server.timeout = options.idleTimeoutMs;
     this.#server.keepAliveTimeout = options.idleTimeoutMs;
+    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) =>
+      this.#strange(error, socket),
+    );
     this.#server.on('error', (error) => {
       if (this.#server.listening) this.#warn('the listener for peers failed', error);
     });
+  }
+
+  /** For connections from now on; those that there are keep what they have. Where it speaks TLS. */
+  useTls(tls: SecureContextOptions): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(tls);
   }
 
   /** Bodies under way. */
@@ -221,6 +232,20 @@ export class PeerListener implements AsyncDisposable {
     } finally {
       this.#deps.channels.peerServed.publish({ node, bytes: sentBytes });
     }
+  }
+
+  /** Who connects is no peer: nothing was asked yet. */
+  #strange(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const address = socket.remoteAddress ?? '';
+    const problem = socket.authorizationError ?? error;
+    const text = problem instanceof Error ? problem.message : String(problem);
+    socket.destroy();
+    if (error.code === 'ERR_SSL_HTTP_REQUEST') {
+      return this.#refusals.tell('plain', address, 'somebody speaks plain HTTP where peers speak TLS');
+    }
+    // Scanners and health checks connect and go: that says nothing of certificates.
+    if (socket.authorizationError === null && error.code === 'ECONNRESET') return;
+    this.#refusals.tell('certificate', address, 'somebody did not show a certificate that peers have', text);
   }
 
   #warn(message: string, error: unknown): void {

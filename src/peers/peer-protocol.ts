@@ -6,7 +6,8 @@ import type { Digest } from '../core/digest.ts';
  *     GET /onepull/peer/v1/blobs/<digest>        Range as for clients; what is still to come is sent as it comes
  *     GET /onepull/peer/v1/manifests/<digest>
  *
- * 404: it is not here, nor on its way. 503: this node sends to as many as it may. Nothing of this causes a request to upstream
+ * 404 with our word for it (`peerHeaders.error`) BLOB_UNKNOWN or MANIFEST_UNKNOWN: it is not here, nor on its way. Any other 404: this
+ * version is not spoken there. 503: this node sends to as many as it may. Nothing of this causes a request to upstream
  * that the node would not make for itself. A later version keeps this one for at least one release.
  */
 export const peerProtocol = 1;

@@ -167,7 +167,7 @@ describe('who asks a peer', () => {
     const plain = await fetch(`${setup.address}/onepull/peer/v1/blobs/${digest}`);
     assert.equal(plain.status, 401);
     assert.equal(await plain.text(), '');
-    assert.ok(setup.notices.some(({ fields }) => fields?.event === 'peer-refuses'));
+    assert.ok(setup.notices.some(({ fields }) => fields?.event === 'peer-refused'));
   });
 
   it('goes on with a peer that was started anew', async () => {

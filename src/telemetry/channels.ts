@@ -99,6 +99,15 @@ export interface PeerBytesEvent {
   readonly bytes: number;
 }
 
+/** Two nodes did not let each other in; the other one knows it, or finds it out by itself. */
+export interface PeerRefusedEvent {
+  /**
+   * Another node does not know this one's secret. One of the two does not accept the other's certificate. Another node spoke
+   * plain HTTP where TLS is spoken, or the other way round.
+   */
+  readonly reason: 'signature' | 'certificate' | 'plain';
+}
+
 /** New work was refused because a bound was reached (P8). */
 export interface RefusedEvent {
   readonly bound: 'connections' | 'responses' | 'queued-bytes' | 'flights' | 'descriptors' | 'pass-through';
@@ -229,6 +238,7 @@ export class Channels {
   readonly share: Channel<ShareEvent> = new Channel();
   readonly peerServed: Channel<PeerBytesEvent> = new Channel();
   readonly peerReceived: Channel<PeerBytesEvent> = new Channel();
+  readonly peerRefused: Channel<PeerRefusedEvent> = new Channel();
   readonly quarantine: Channel<QuarantineEvent> = new Channel();
   readonly passThrough: Channel<PassThroughEvent> = new Channel();
   readonly passedBytes: Channel<PassedBytesEvent> = new Channel();

@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Channels, ShareEvent } from './channels.ts';
+import type { Channels, PeerRefusedEvent, ShareEvent } from './channels.ts';
 
 /** What is shown of the nodes that share an engine. */
 export interface ClusterFigures {
@@ -11,11 +11,12 @@ export interface ClusterFigures {
 }
 
 const places: readonly ShareEvent['place'][] = ['leads', 'follows', 'alone', 'took-over'];
+const refusals: readonly PeerRefusedEvent['reason'][] = ['signature', 'certificate', 'plain'];
 
 /** `cluster` gives undefined where this node is alone: then there is nothing to count, and no metric. */
 export function addClusterMetrics(
   registry: Registry,
-  channels: Pick<Channels, 'share' | 'peerServed' | 'peerReceived'>,
+  channels: Pick<Channels, 'share' | 'peerServed' | 'peerReceived' | 'peerRefused'>,
   cluster: () => ClusterFigures | undefined,
 ): void {
   const registers = [registry];
@@ -55,4 +56,9 @@ export function addClusterMetrics(
   channels.peerServed.subscribe(({ bytes }) => sent.inc(bytes));
   const received = counter('peer_received_bytes_total', 'Bytes of blobs that came from other nodes.');
   channels.peerReceived.subscribe(({ bytes }) => received.inc(bytes));
+  const refused = counter('peer_refused_total', 'Times that this node and another one did not let each other in.', [
+    'reason',
+  ]);
+  for (const reason of refusals) refused.inc({ reason }, 0);
+  channels.peerRefused.subscribe(({ reason }) => refused.inc({ reason }));
 }

@@ -80,6 +80,21 @@ test('an engine that speaks TLS is shared by whoever trusts its authority; anoth
   });
 });
 
+test('a certificate of the authority that is put right is used without a restart', { skip }, () => {
+  const [authority, stranger] = [new TestAuthority(), new TestAuthority()];
+  return inFolder({ 'ca.pem': stranger.cert }, async (path) => {
+    await using redis = await RedisServer.start({ tls: { ...authority.issue(), ca: authority.cert } });
+    const settings = { engine: `rediss://127.0.0.1:${redis.port}`, tls: { ca: path('ca.pem') } };
+    await withSettings([settings], async ({ registry, nodes }) => {
+      const [node] = nodes;
+      assert.ok(node);
+      assert.match(await saidBy(node, registry), /is not trusted/);
+      await writeFile(path('ca.pem'), authority.cert);
+      await untilAllAreHeard(nodes);
+    });
+  });
+});
+
 test('an engine that is not trusted can be left in mid-handshake', { skip }, async () => {
   const [authority, stranger] = [new TestAuthority(), new TestAuthority()];
   await using redis = await RedisServer.start({ tls: { ...authority.issue(), ca: authority.cert } });

@@ -12,6 +12,12 @@ export interface RedisEngineDeps {
   readonly channels: Pick<Channels, 'notice'>;
 }
 
+interface EngineTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 export interface RedisEngineOptions {
   readonly address: EngineAddress;
   /** Instead of what the address says. */
@@ -20,7 +26,7 @@ export interface RedisEngineOptions {
   /** What Sentinels want to know, where they do not let everybody in. */
   readonly sentinel?: { readonly username?: string | undefined; readonly password?: string | undefined } | undefined;
   /** Authorities and client certificate, in PEM: where the address says TLS. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: EngineTls;
   /** A call that takes longer is given up: what waits for it goes on without. */
   readonly timeoutMs: number;
   /** So long nobody waits for an engine that did not answer: meanwhile one call at a time finds out whether it does again. */
@@ -55,6 +61,8 @@ export class RedisEngine implements ScriptEngine {
   readonly #channels: RedisEngineDeps['channels'];
   readonly #options: RedisEngineOptions;
   readonly #client: Redis | Cluster;
+  /** Of each new connection; ioredis has this very object. */
+  readonly #tls: EngineTls;
   readonly #firstAttempt: Promise<void>;
   readonly #shas = new Map<Script, string>();
   #health: EngineHealth = { isUp: true, sinceMs: undefined, error: undefined };
@@ -67,7 +75,8 @@ export class RedisEngine implements ScriptEngine {
     this.#clock = deps.clock;
     this.#channels = deps.channels;
     this.#options = options;
-    this.#client = connect(options);
+    this.#tls = { ...options.tls };
+    this.#client = connect(options, this.#tls);
     // What counts is what becomes of calls; why there is no connection is theirs to tell.
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#firstAttempt = promise;
@@ -83,6 +92,11 @@ export class RedisEngine implements ScriptEngine {
 
   get health(): EngineHealth {
     return this.#health;
+  }
+
+  /** For connections from now on. */
+  useTls(tls: EngineTls): void {
+    Object.assign(this.#tls, tls);
   }
 
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
@@ -174,10 +188,9 @@ export class RedisEngine implements ScriptEngine {
   }
 }
 
-function connect(options: RedisEngineOptions): Redis | Cluster {
+function connect(options: RedisEngineOptions, tls: EngineTls): Redis | Cluster {
   const { address, timeoutMs } = options;
   const { kind, hosts, master, isTls, database: db } = address;
-  const tls = options.tls ?? {};
   const retryStrategy = (times: number) => Math.min(reconnectMs.most, reconnectMs.least * 2 ** Math.min(times, 10));
   const common = {
     ...(isTls ? { tls } : {}),
