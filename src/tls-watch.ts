@@ -74,12 +74,18 @@ export class TlsWatch implements Disposable {
   }
 
   async #look(): Promise<void> {
-    const read = await readUsable(this.#files);
+    const read = await this.#readSettled();
     if (this.#isOver) return;
     if (typeof read === 'string') this.#keepOld(read);
     else if (isSame(read, this.#current)) this.#trouble = undefined;
     else this.#consider(read);
     this.#lookLater();
+  }
+
+  /** Of files that are swapped as a whole some may have been read before that, and some after it: those are read once more. */
+  async #readSettled(): Promise<TlsTexts | string> {
+    const read = await readUsable(this.#files);
+    return typeof read === 'string' || isSame(read, this.#current) ? read : readUsable(this.#files);
   }
 
   #consider(texts: TlsTexts): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildImage } from '../../src/cli/demo/image.ts';
@@ -21,23 +21,26 @@ assert.ok(first && second && third);
 /** A folder for each node, with an authority's certificate in it, and one of the node's own which another may have signed. */
 class Certificates implements AsyncDisposable {
   readonly #folder: TemporaryDirectory;
+  #versions = 0;
 
   constructor(folder: TemporaryDirectory) {
     this.#folder = folder;
   }
 
   settings(node: number) {
-    const path = (name: string) => join(this.#folder.path, String(node), name);
+    const path = (name: string) => join(this.#folder.path, `node-${node}`, name);
     return { ca: path('ca.pem'), cert: path('cert.pem'), key: path('key.pem') };
   }
 
   async write(node: number, trusted: TestAuthority, signer = trusted): Promise<void> {
-    await mkdir(join(this.#folder.path, String(node)), { recursive: true });
-    const { ca, cert, key } = this.settings(node);
-    const issued = signer.issue(`node-${node}`);
-    await writeFile(ca, trusted.cert);
-    await writeFile(cert, issued.cert);
-    await writeFile(key, issued.key);
+    const version = join(this.#folder.path, `version-${++this.#versions}`);
+    await mkdir(version);
+    const { cert, key } = signer.issue(`node-${node}`);
+    const files = { 'ca.pem': trusted.cert, 'cert.pem': cert, 'key.pem': key };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(version, name), text);
+    // All at once, as Kubernetes does it.
+    await symlink(version, join(this.#folder.path, 'next'));
+    await rename(join(this.#folder.path, 'next'), join(this.#folder.path, `node-${node}`));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
