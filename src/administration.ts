@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { AdminServer } from './admin/admin-server.ts';
 import { effectRoutes } from './admin/effect-routes.ts';
 import { EventFeed, eventFeedDefaults } from './admin/event-feed.ts';
 import { healthRoutes } from './admin/health-routes.ts';
 import { LiveState } from './admin/live-state.ts';
 import { openApiRoute } from './admin/openapi-route.ts';
+import { pageRoutes } from './admin/page-routes.ts';
 import { stateRoutes } from './admin/state-routes.ts';
 import { type StatusDeps, statusOf } from './admin/status.ts';
 import type { Clustering } from './clustering.ts';
@@ -54,6 +56,11 @@ export interface AdministrationDeps {
   listen(): { readonly host: string; readonly port: number };
 }
 
+/** Of the package, or of a checkout: both are above this file's folder. */
+const pageFolders: readonly string[] = ['../dist/web', '../src/web/dist'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
+
 /** The wiring diagram of what operators see: metrics, and the routes of the admin listener. */
 export function openAdministration(deps: AdministrationDeps): Administration {
   const { config, channels, requests } = deps;
@@ -84,6 +91,7 @@ export function openAdministration(deps: AdministrationDeps): Administration {
       settings: deps.settings ?? [],
     }),
     openApiRoute(version),
+    ...pageRoutes({ folders: pageFolders }),
   ];
   const server = new AdminServer({ channels, routes, token: tokenOf(config) }, config.admin);
   return {

@@ -154,6 +154,8 @@ async function send(response: ServerResponse, answer: Answer, isHead: boolean): 
     return;
   }
   const { status, headers, body } = answer;
-  response.writeHead(status, { ...always, ...headers, 'content-length': Buffer.byteLength(body) });
-  response.end(isHead ? undefined : body);
+  // A 304 would tell the size of what it does not hold (RFC 9110 section 8.6).
+  const size = status === 304 ? {} : { 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...always, ...headers, ...size });
+  response.end(isHead || status === 304 ? undefined : body);
 }
