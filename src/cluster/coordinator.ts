@@ -56,6 +56,8 @@ export interface Visit {
   readonly avoid: readonly NodeId[];
   /** Of these, who is known to be gone: nobody listens there. Their leases count for nothing. */
   readonly gone: readonly NodeId[];
+  /** Of those who have all of it only these are to be named: others are not heard of. Undefined: all. */
+  readonly among?: readonly NodeId[] | undefined;
 }
 
 export type Standing =

@@ -65,7 +65,26 @@ describe('whom to read a blob from', () => {
     assert.equal(chosen(done, { avoid: ['x'] }), 'c');
   });
 
-  it('rings that there are already end nothing', () => {
-    assert.ok(chosen([holder('a', { parents: ['b'] }), holder('b', { parents: ['a'] })]));
+  it('somebody in a ring, or who reads from somebody unknown, for what it has already and nothing else', () => {
+    const ring = [holder('a', { parents: ['b'], prefixBytes: 5 }), holder('b', { parents: ['a'], prefixBytes: 5 })];
+    const lost = holder('c', { parents: ['nobody knows'], prefixBytes: 5 });
+    for (const holders of [ring, [lost]]) {
+      assert.equal(chosen(holders, { prefixBytes: 5 }), undefined);
+      assert.ok(chosen(holders, { prefixBytes: 4 }));
+    }
+    assert.equal(chosen([...ring, lost, holder('d', { prefixBytes: 5, parents: ['e'] }), holder('e')]), 'd');
+  });
+
+  it('of those who have all of it one that is said to be there, where that is said', () => {
+    const holders = [holder('a', { isComplete: true }), holder('b', { isComplete: true }), holder('c')];
+    assert.equal(chosen(holders, { among: ['b'] }), 'b');
+    assert.equal(chosen(holders, { among: [] }), 'c');
+  });
+
+  it('of thousands in no more time than it takes to look at each', () => {
+    const holders = Array.from({ length: 20_000 }, (_, index) =>
+      holder(`n${index}`, { parents: index === 0 ? [] : [`n${index - 1}`] }),
+    );
+    assert.equal(chosen(holders), 'n0');
   });
 });

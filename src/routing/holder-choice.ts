@@ -13,6 +13,8 @@ export interface HolderAsk {
   readonly zone: string | undefined;
   readonly prefixBytes: number;
   readonly avoid: readonly string[];
+  /** Of those who have all of it only these count; undefined: all. */
+  readonly among?: readonly string[] | undefined;
   readonly maxChildren: number;
 }
 
@@ -24,31 +26,36 @@ const behindCost = 100_000;
  * length before anybody has two children.
  */
 const childCost = 32;
-const deepest = 64;
+/** What is added where nobody knows from where its bytes come. */
+const unknownWayCost = 1000;
 
 /**
  * Whom to read a blob from: of those who have room for a child, one of the own zone, one who is not behind, one with few
  * children, and one near the beginning; undefined where there is none. So a zone is crossed once, and the nodes stand in
  * chains: with lines as fast as each other, that is how the last one has it nearly as early as the first. Never one who reads
- * from this node, at whatever remove: that would be a ring in which nobody gets anything. Pure.
+ * from this node, at whatever remove: that would be a ring in which nobody gets anything. One who reads from somebody that
+ * nobody has heard of may be in such a ring (an engine that was started anew hears of nodes one by one), or in a dead end: it
+ * is of use for what it has already. Pure; takes time in proportion to the holders.
  */
 export function chooseHolder<T extends HolderFacts>(ask: HolderAsk, holders: readonly T[]): T | undefined {
-  const byNode = new Map(holders.map((holder) => [holder.node, holder]));
-  const children = new Map<string, number>();
-  for (const { node, parents } of holders) {
-    if (node === ask.node) continue;
-    for (const parent of parents) children.set(parent, (children.get(parent) ?? 0) + 1);
-  }
+  const readers = readersOf(ask.node, holders);
+  const isBeginning = ({ isComplete, parents }: HolderFacts) => isComplete || parents.length === 0;
+  const depths = stepsFrom(
+    holders.filter(isBeginning).map(({ node }) => node),
+    readers,
+  );
+  const below = stepsFrom([ask.node], readers);
   let best: { readonly holder: T; readonly cost: number } | undefined;
   for (const holder of holders) {
     const { node } = holder;
-    if (node === ask.node || ask.avoid.includes(node)) continue;
-    const has = children.get(node) ?? 0;
-    const depth = has < ask.maxChildren ? depthOf(node, ask.node, byNode) : undefined;
-    if (depth === undefined) continue;
+    if (below.has(node) || ask.avoid.includes(node)) continue;
+    if (holder.isComplete && ask.among?.includes(node) === false) continue;
+    const has = readers.get(node)?.length ?? 0;
+    const depth = depths.get(node);
+    if (has >= ask.maxChildren || (depth === undefined && holder.prefixBytes <= ask.prefixBytes)) continue;
     const zone = holder.zone === ask.zone ? 0 : otherZoneCost;
     const behind = isBehind(holder, ask) ? behindCost : 0;
-    const cost = zone + behind + has * childCost + depth;
+    const cost = zone + behind + has * childCost + (depth ?? unknownWayCost);
     const isBetter = best === undefined || cost < best.cost || (cost === best.cost && node < best.holder.node);
     if (isBetter) best = { holder, cost };
   }
@@ -60,26 +67,31 @@ export function isBehind(holder: HolderFacts, ask: Pick<HolderAsk, 'prefixBytes'
   return !holder.isComplete && holder.prefixBytes < ask.prefixBytes;
 }
 
-/** Steps from where the bytes come to this node, at most `deepest`; undefined where they come by way of `through`. */
-function depthOf(node: string, through: string, byNode: ReadonlyMap<string, HolderFacts>): number | undefined {
-  let depth = 0;
-  let level = [node];
-  const seen = new Set(level);
-  while (depth < deepest) {
-    const above: string[] = [];
-    for (const name of level) {
-      const holder = byNode.get(name);
-      if (holder === undefined || holder.isComplete) continue;
-      for (const parent of holder.parents) {
-        if (parent === through) return undefined;
-        if (seen.has(parent) || !byNode.has(parent)) continue;
-        seen.add(parent);
-        above.push(parent);
-      }
+/** Who reads from each. Where `asking` reads from does not count: that is what it is about to change. */
+function readersOf(asking: string, holders: readonly HolderFacts[]): ReadonlyMap<string, readonly string[]> {
+  const readers = new Map<string, string[]>();
+  for (const { node, isComplete, parents } of holders) {
+    if (node === asking || isComplete) continue;
+    for (const parent of parents) {
+      const known = readers.get(parent);
+      if (known === undefined) readers.set(parent, [node]);
+      else known.push(node);
     }
-    if (above.length === 0) return depth;
-    level = above;
-    depth++;
   }
-  return depth;
+  return readers;
+}
+
+/** The fewest steps that bytes take from any of `beginnings` to each node that they come to. */
+function stepsFrom(
+  beginnings: readonly string[],
+  readers: ReadonlyMap<string, readonly string[]>,
+): ReadonlyMap<string, number> {
+  const steps = new Map(beginnings.map((node) => [node, 0]));
+  let level = beginnings;
+  for (let depth = 1; level.length > 0; depth++) {
+    const next = level.flatMap((node) => readers.get(node) ?? []).filter((node) => !steps.has(node));
+    for (const node of next) steps.set(node, depth);
+    level = [...new Set(next)];
+  }
+  return steps;
 }

@@ -101,6 +101,7 @@ it('the scripts choose as the memory adapter does, in random histories', { skip 
         seeks: random.chance(0.7),
         avoid: some(),
         gone: random.chance(0.1) ? some() : [],
+        among: random.chance(0.2) ? some() : undefined,
       };
       const shows = random.chance(0.6);
       const first = await node.real.visit(digest, { ...visit, token: shows ? mine?.real : undefined });

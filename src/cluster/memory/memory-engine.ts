@@ -117,7 +117,7 @@ export class MemoryEngine {
       note(visit.parents);
       return { kind: 'noted' };
     }
-    const ask = { node: id, zone, prefixBytes, avoid: visit.avoid, maxChildren };
+    const ask = { node: id, zone, prefixBytes, avoid: visit.avoid, among: visit.among, maxChildren };
     const holder = chooseHolder(ask, [...entries.values()]);
     if (holder !== undefined && (lease !== undefined || !isBehind(holder, ask))) {
       note([...visit.parents, holder.node]);

@@ -82,7 +82,7 @@ export class RedisCoordinator implements Coordinator {
 
   async visit(digest: Digest, visit: Visit): Promise<Standing> {
     const { leaseMs, staleMs, maxChildren } = this.#options;
-    const { prefixBytes, sizeBytes, parents, token, seeks, avoid, gone } = visit;
+    const { prefixBytes, sizeBytes, parents, token, seeks, avoid, gone, among } = visit;
     const reply = await this.#engine.run(visitScript, this.#keysOf(digest), [
       ...this.#self,
       ...[
@@ -94,6 +94,7 @@ export class RedisCoordinator implements Coordinator {
       ],
       ...[avoid.join(' '), gone.join(' '), this.#freshToken()],
       ...[leaseMs, staleMs, maxChildren].map(String),
+      among === undefined ? '' : ['', ...among].join(' ') || ' ',
     ]);
     return standing(texts(reply));
   }

@@ -70,21 +70,16 @@ return 1
 
 /**
  * KEYS lease, holders. ARGV id, zone, address, protocol, prefixBytes, sizeBytes, parents, token, seeks, avoid, gone, a fresh
- * token, leaseMs, staleMs, maxChildren. What chooses the holder says the same as `chooseHolder` (routing/holder-choice.ts), of
- * which the reasons stand there.
+ * token, leaseMs, staleMs, maxChildren, among (with a space before each; empty: all). What chooses the holder says the same as
+ * `chooseHolder` (routing/holder-choice.ts), of which the reasons stand there. Only who seeks has all holders looked at: that a
+ * node says how far it is costs the same however many nodes there are.
  */
 export const visitScript: Script = {
   name: 'visit',
   lua: `${time}${words}${outlive}
 local id, zone, prefix, parents, token = ARGV[1], ARGV[2], tonumber(ARGV[5]), ARGV[7], ARGV[8]
 local seeks, avoid, gone, most = ARGV[9] == '1', set(ARGV[10]), set(ARGV[11]), tonumber(ARGV[15])
-
-local holders = {}
-local all = redis.call('HGETALL', KEYS[2])
-for i = 1, #all, 2 do
-  local holder = cjson.decode(all[i + 1])
-  if holder.u <= now then redis.call('HDEL', KEYS[2], all[i]) else holders[all[i]] = holder end
-end
+local among = ARGV[16] ~= '' and set(ARGV[16])
 
 local lease = redis.call('GET', KEYS[1])
 local leader = lease and string.match(lease, '%S+')
@@ -111,42 +106,49 @@ if not seeks then
   return { 'noted' }
 end
 
-local children, above = {}, {}
-for node, holder in pairs(holders) do
-  above[node] = {}
-  if node ~= id then
-    for parent in string.gmatch(holder.f, '%S+') do
-      children[parent] = (children[parent] or 0) + 1
-      if holder.c == 0 then above[node][#above[node] + 1] = parent end
+local holders, readers, beginnings = {}, {}, {}
+local all = redis.call('HGETALL', KEYS[2])
+for i = 1, #all, 2 do
+  local node, holder = all[i], cjson.decode(all[i + 1])
+  if holder.u <= now then
+    redis.call('HDEL', KEYS[2], node)
+  else
+    holders[node] = holder
+    if holder.c == 1 or holder.f == '' then beginnings[#beginnings + 1] = node end
+    if node ~= id then
+      for parent in string.gmatch(holder.f, '%S+') do
+        readers[parent] = readers[parent] or {}
+        readers[parent][#readers[parent] + 1] = node
+      end
     end
   end
 end
-local function depth_of(node)
-  local depth, level, seen = 0, { node }, { [node] = true }
-  while depth < 64 do
-    local up = {}
-    for _, name in ipairs(level) do
-      for _, parent in ipairs(above[name] or {}) do
-        if parent == id then return nil end
-        if not seen[parent] and holders[parent] then
-          seen[parent] = true
-          up[#up + 1] = parent
+local function steps_from(level)
+  local steps, depth = {}, 0
+  for _, node in ipairs(level) do steps[node] = 0 end
+  while #level > 0 do
+    local below = {}
+    depth = depth + 1
+    for _, node in ipairs(level) do
+      for _, reader in ipairs(readers[node] or {}) do
+        if not steps[reader] then
+          steps[reader] = depth
+          below[#below + 1] = reader
         end
       end
     end
-    if #up == 0 then return depth end
-    level, depth = up, depth + 1
+    level = below
   end
-  return depth
+  return steps
 end
+local depths, below = steps_from(beginnings), steps_from({ id })
 local best, cost, behind
 for node, holder in pairs(holders) do
-  local has = children[node] or 0
-  local depth = nil
-  if node ~= id and not avoid[node] and has < most then depth = depth_of(node) end
-  if depth then
+  local has, depth = readers[node] and #readers[node] or 0, depths[node]
+  local is_out = below[node] or avoid[node] or has >= most or (holder.c == 1 and among and not among[node])
+  if not is_out and (depth or holder.p > prefix) then
     local is_behind = holder.c == 0 and holder.p < prefix
-    local costs = (holder.z == zone and 0 or 1000000) + (is_behind and 100000 or 0) + has * 32 + depth
+    local costs = (holder.z == zone and 0 or 1000000) + (is_behind and 100000 or 0) + has * 32 + (depth or 1000)
     if not best or costs < cost or (costs == cost and node < best) then best, cost, behind = node, costs, is_behind end
   end
 end

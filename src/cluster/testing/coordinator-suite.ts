@@ -177,6 +177,29 @@ export function coordinatorSuite(
       tokenOf(await ofA.visit(digest, fresh));
     });
 
+    behaves(
+      'nobody follows who reads from somebody that nobody hears of, but for what it has already',
+      async (under) => {
+        const { ofA, ofB, ofC } = three(under);
+        await ofC.visit(digest, { ...fresh, seeks: false, parents: ['unknown#1'], prefixBytes: 300 });
+        assert.equal(nodeFollowed(await ofB.visit(digest, { ...fresh, prefixBytes: 100, parents: [] })), 'c#1');
+        await ofB.leave(digest, { token: undefined, isComplete: false });
+        const token = tokenOf(await ofA.visit(digest, { ...fresh, prefixBytes: 300 }));
+        await ofA.leave(digest, { token, isComplete: false });
+      },
+    );
+
+    behaves(
+      'of those who have all of it only one is followed that is heard of, where that is asked for',
+      async (under) => {
+        const { a, ofA, ofB, ofC } = three(under);
+        for (const holding of [ofA, ofB]) await holding.announce([{ digest, sizeBytes: 1000 }]);
+        assert.equal(nodeFollowed(await ofC.visit(digest, { ...fresh, among: ['b#1', 'c#1'] })), 'b#1');
+        assert.equal(nodeFollowed(await ofC.visit(digest, { ...fresh, avoid: ['b#1'] })), a.id);
+        tokenOf(await ofC.visit(digest, { ...fresh, among: [] }));
+      },
+    );
+
     behaves('a node has no more children than allowed', async (under) => {
       const { ofA } = three(under);
       await ofA.visit(digest, fresh);
