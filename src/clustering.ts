@@ -43,7 +43,8 @@ interface Content {
   readonly shelf: PeerShelf;
 }
 
-const mostFillsTold = 50;
+/** Fills that all nodes together tell of with a beat, and one node at least and at most: each hears what all of them say. */
+const fillsTold = { inAll: 500, least: 2, most: 50 } as const;
 /** As the configuration asks of one that it holds itself. */
 const leastSecretLength = 16;
 
@@ -140,7 +141,7 @@ export class Clustering implements AsyncDisposable {
     this.#watches = parts.watches;
     this.#opened = opened;
     const { clock, onPauses, channels } = deps;
-    const load = () => ({ children: this.#listener.children, fills: this.#fills() });
+    const load = () => ({ children: this.#listener.children, fills: this.#fills(this.#mostTold) });
     this.#membership = new Membership({ clock, coordinator: this.#coordinator, load, onPauses }, membershipDefaults);
     opened.defer(() => Promise.allSettled(this.#farewells).then(() => {}));
     opened.use(this.#membership);
@@ -178,6 +179,7 @@ export class Clustering implements AsyncDisposable {
         coordinator,
         peer: (holder, of) => this.#client.source(holder, of),
         isThere: (node) => this.#membership.isThere(node),
+        members: () => this.#membership.heardOf,
         channels: this.#deps.channels,
         ended: () => {
           if (this.#shares.get(digest) === share) this.#shares.delete(digest);
@@ -220,7 +222,7 @@ export class Clustering implements AsyncDisposable {
       node: this.node.id,
       engine: { isUp, sinceMs, error },
       children: this.#listener.children,
-      shares: this.#fills(),
+      shares: this.#fills(Number.POSITIVE_INFINITY),
       members: this.#membership.members,
     };
   }
@@ -234,13 +236,18 @@ export class Clustering implements AsyncDisposable {
     await this.#opened.disposeAsync();
   }
 
-  #fills(): FillLoad[] {
+  get #mostTold(): number {
+    const { inAll, least, most } = fillsTold;
+    return Math.min(most, Math.max(least, Math.floor(inAll / Math.max(1, this.#membership.members.length))));
+  }
+
+  #fills(most: number): FillLoad[] {
     const fills: FillLoad[] = [];
     for (const { digest, sizeBytes, filledBytes } of this.#content.current?.flights.snapshots() ?? []) {
       const share = this.#shares.get(digest);
       const told = { leads: share?.state === 'leads', parents: share?.parents ?? [] };
       fills.push({ digest, sizeBytes, filledBytes, ...told });
-      if (fills.length === mostFillsTold) break;
+      if (fills.length >= most) break;
     }
     return fills;
   }

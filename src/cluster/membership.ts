@@ -70,6 +70,11 @@ export class Membership implements AsyncDisposable {
     return this.#isHeard ? this.#members : [];
   }
 
+  /** Who was there at the last beat; undefined while the engine does not answer. */
+  get heardOf(): readonly NodeId[] | undefined {
+    return this.#isHeard ? this.#members.map(({ node }) => node.id) : undefined;
+  }
+
   /** Whether the node is there; undefined where nobody knows: it may be so new that no beat has told of it. */
   isThere(node: NodeId): boolean | undefined {
     if (!this.#isHeard) return undefined;

@@ -105,9 +105,44 @@ describe('a blob that several nodes want', () => {
     await world.settle();
     await apart.pull();
     await world.pass(30_000);
-    assert.equal(apart.shares[0]?.state, 'alone');
+    assert.equal(apart.shares[0]?.state, 'leads');
     await world.finish();
     world.assertAllHave();
+  });
+
+  behaves('is pulled by one more for all who cannot reach the leader', async (world) => {
+    const leader = world.add('a');
+    await leader.pull();
+    await world.settle();
+    const others = Array.from({ length: 12 }, (_, index) => world.add(`b${index}`));
+    for (const other of others) {
+      other.unreachable.add(leader.facts.id);
+      await other.pull();
+    }
+    await world.pass(35_000);
+    assert.deepEqual(
+      others.map(({ shares }) => shares[0]?.state).filter((state) => state !== 'follows'),
+      ['leads'],
+      world.shown(),
+    );
+    await world.finish();
+    world.assertAllHave();
+    assert.ok(world.upstreamBytes <= 2 * size);
+  });
+
+  behaves('is not asked for, one after the other, of all the nodes that there ever were', async (world) => {
+    const gone = Array.from({ length: 30 }, (_, index) => world.add(`a${String(index).padStart(2, '0')}`));
+    const last = world.add('z');
+    for (const node of [...gone, last]) await node.pull();
+    await world.finish();
+    for (const node of gone) await node.kill();
+    const late = world.add('late');
+    // Nobody says that they are gone: their addresses lead nowhere.
+    for (const { facts } of gone) late.unreachable.add(facts.id);
+    await late.pull();
+    await world.settle();
+    assert.equal(late.readers[0]?.outcome, 'complete', world.shown());
+    assert.equal(late.upstream.attempts.length, 0);
   });
 
   behaves('is had from another node where one sends what is wrong', async (world) => {
@@ -141,7 +176,13 @@ describe('a blob that several nodes want', () => {
       leave: () => Promise.reject(new Error('nobody was told that it began')),
       lost: () => Promise.resolve(),
     };
-    const deps = { clock: new VirtualClock(), coordinator, peer: () => assert.fail(), isThere: () => undefined };
+    const deps = {
+      clock: new VirtualClock(),
+      coordinator,
+      peer: () => assert.fail(),
+      isThere: () => undefined,
+      members: () => [],
+    };
     const share = new BlobShare({ ...deps, ended: () => ended++ }, blobShareDefaults, digestOf(content));
     share.end(false);
     share.end(false);

@@ -13,6 +13,8 @@ export interface BlobShareDeps {
   readonly peer: (holder: Holder, digest: Digest) => Source;
   /** Whether the node is there, as far as nodes hear of each other; undefined where nobody knows. */
   readonly isThere: (node: NodeId) => boolean | undefined;
+  /** Who was there when this node last heard; undefined: it does not hear of others. */
+  readonly members: () => readonly NodeId[] | undefined;
   readonly channels?: Pick<Channels, 'share'> | undefined;
   /** The fill is over, whether it had begun or not. Told once, before the farewell. */
   readonly ended?: () => void;
@@ -21,7 +23,7 @@ export interface BlobShareDeps {
 export interface BlobShareOptions {
   /** So often others are told how far it is, and it is looked whether those that it reads from are still there. */
   readonly reportMs: number;
-  /** So long a leader is waited for of whom nothing can be had, before this node asks upstream beside it. */
+  /** So long a leader is waited for of whom nothing can be had, before another one takes its place; then so long for that one. */
   readonly patienceMs: number;
   /** So often it is asked meanwhile who may be read from. */
   readonly askAgainMs: number;
@@ -65,13 +67,16 @@ interface Peer {
  * - Upstream may be asked while it leads or is alone, a node while it is a parent; `#move` alone changes either, and tells the
  *   flight. Once upstream may be asked that stays so: what has begun there is finished (P11).
  * - At most one visit is under way. What happens meanwhile is looked at when it ends (`#again`).
- * - It always decides: a visit ends within the engine's bound, waiting within `patienceMs`; a parent that fails, or that nodes
- *   have not heard of, is a parent no longer, and without any it asks anew.
+ * - It always decides: a visit ends within the engine's bound, waiting within twice `patienceMs`; a parent that fails, or that
+ *   nodes have not heard of, is a parent no longer, and without any it asks anew.
+ * - A leader who was waited for in vain is deposed: of all who waited one leads then, and the others follow. Only where nothing
+ *   can be had of that one either this node is alone.
  * - After `end` nothing is told to the flight, and nothing of this is left but the farewell under way.
  *
  * Who may die: the engine (then it is alone), a parent (its source fails, or it is not heard of any more), the leader, whom
  * this node may then follow in office. What the engine says may be old or wrong: a parent that has nothing is avoided for a
- * while, and reported where it was said to have all.
+ * while, and reported where it was said to have all. Content outlives its nodes in the directory by a day: who is not heard of is not
+ * dialled for it, or a fill would try every node that there ever was, one after the other.
  */
 export class BlobShare implements FillShare {
   readonly #deps: BlobShareDeps;
@@ -82,6 +87,9 @@ export class BlobShare implements FillShare {
   #host: FillShareHost | undefined;
   #state: State = { kind: 'asking' };
   #hasFollowed = false;
+  #hasDeposed = false;
+  /** The engine names nodes that are not there: it is told who is. */
+  #tellsMembers = false;
   #isVisiting = false;
   #again = false;
   #timer: Timer | undefined;
@@ -161,7 +169,8 @@ export class BlobShare implements FillShare {
     const avoid = [...this.#avoid.keys()];
     const gone = avoid.filter((node) => this.#avoid.get(node)?.isGone === true);
     const asked = { seeks: this.#seeks, parents: this.parents, token: this.#token };
-    this.#deps.coordinator.visit(this.#digest, { prefixBytes, sizeBytes, ...asked, avoid, gone }).then(
+    const among = asked.seeks && this.#tellsMembers ? this.#deps.members() : undefined;
+    this.#deps.coordinator.visit(this.#digest, { prefixBytes, sizeBytes, ...asked, avoid, gone, among }).then(
       (standing) => this.#visited(standing, asked.seeks),
       () => this.#visited(undefined, asked.seeks),
     );
@@ -187,7 +196,7 @@ export class BlobShare implements FillShare {
       case 'leads':
         return this.#move({ kind: 'leads', token: standing.token });
       case 'follows':
-        return this.#follow(standing.holder);
+        return this.#isHeardOf(standing.holder) ? this.#follow(standing.holder) : this.#passOver(standing.holder);
       case 'waits':
         return this.#wait(standing.leader);
       default:
@@ -198,8 +207,24 @@ export class BlobShare implements FillShare {
   #wait(leader: NodeId): void {
     const nowMs = this.#deps.clock.monotonic();
     const sinceMs = this.#state.kind === 'waits' ? this.#state.sinceMs : nowMs;
-    const isLong = nowMs - sinceMs >= this.#options.patienceMs;
-    this.#move(isLong ? { kind: 'alone' } : { kind: 'waits', leader, sinceMs });
+    if (nowMs - sinceMs < this.#options.patienceMs) return this.#move({ kind: 'waits', leader, sinceMs });
+    if (this.#hasDeposed) return this.#move({ kind: 'alone' });
+    this.#hasDeposed = true;
+    this.#avoid.set(leader, { untilMs: nowMs + this.#options.avoidMs, isGone: true });
+    this.#move({ kind: 'waits', leader, sinceMs: nowMs });
+    this.#again = true;
+  }
+
+  /** Whether it can have what the directory says it has. Those who bring it may be so new that no beat has told of them. */
+  #isHeardOf({ node, isComplete }: Holder): boolean {
+    return !isComplete || this.#deps.members()?.includes(node) !== false;
+  }
+
+  /** Asks again, for somebody who is there. What the one left behind is nobody's. */
+  #passOver({ node }: Holder): void {
+    if (this.#deps.isThere(node) === false) this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
+    this.#tellsMembers = true;
+    this.#again = true;
   }
 
   #follow(holder: Holder): void {
@@ -242,7 +267,8 @@ export class BlobShare implements FillShare {
     const isGone = error.code === 'UPSTREAM_UNREACHABLE';
     const untilMs = Math.max(this.#deps.clock.monotonic() + avoidMs, this.#avoid.get(node)?.untilMs ?? 0);
     this.#avoid.set(node, { untilMs, isGone });
-    if (error.code === 'BLOB_UNKNOWN' && isComplete) this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
+    if (isComplete && (isGone || error.code === 'BLOB_UNKNOWN'))
+      this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
     if (!peer.isParent) return;
     peer.isParent = false;
     peer.gone.abort(error);
@@ -262,7 +288,8 @@ export class BlobShare implements FillShare {
   #move(state: State): void {
     this.#state = state;
     if (state.kind !== 'leads' && state.kind !== 'alone') return;
-    this.#say(state.kind === 'leads' && this.#hasFollowed ? 'took-over' : state.kind);
+    const hasTaken = this.#hasFollowed || this.#hasDeposed;
+    this.#say(state.kind === 'leads' && hasTaken ? 'took-over' : state.kind);
     this.#host?.changed();
   }
 

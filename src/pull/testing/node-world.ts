@@ -4,6 +4,7 @@ import { coordinatorDefaults, type Holder, type NodeFacts, type NodeId } from '.
 import { MemoryCoordinator } from '../../cluster/memory/memory-coordinator.ts';
 import { MemoryEngine } from '../../cluster/memory/memory-engine.ts';
 import { testNode } from '../../cluster/testing/coordinator-suite.ts';
+import type { Clock } from '../../core/clock.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
@@ -20,6 +21,7 @@ import { Channels } from '../../telemetry/channels.ts';
 import { BlobShare, blobShareDefaults } from '../blob-share.ts';
 
 const peerChunkBytes = 700;
+const connectTimeoutMs = 1000;
 
 /** One of several nodes in a test's process. */
 export class TestNode {
@@ -59,6 +61,7 @@ export class TestNode {
         coordinator,
         peer: (holder: Holder) => this.#peer(holder),
         isThere: (node: NodeId) => (world.hearsOf(this, node) ? undefined : false),
+        members: () => world.heardOf(this),
       };
       const made = new BlobShare(deps, blobShareDefaults, digest);
       this.shares.push(made);
@@ -103,7 +106,7 @@ export class TestNode {
       isPeer: true,
       standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: true }),
       open: (request, signal) => {
-        if (this.unreachable.has(holder.node)) return hangs(signal);
+        if (this.unreachable.has(holder.node)) return timesOut(this.#world.clock, signal);
         return node.serve(request, signal);
       },
       discredit: () => {},
@@ -180,6 +183,11 @@ export class NodeWorld implements AsyncDisposable {
   /** Whether nodes hear of each other: the dead are not heard of after a while, by time alone. */
   hearsOf(from: TestNode, node: NodeId): boolean {
     return from.coordinator.isCut || !this.node(node).isDead;
+  }
+
+  heardOf(from: TestNode): readonly NodeId[] | undefined {
+    if (from.coordinator.isCut) return undefined;
+    return this.nodes.filter(({ isDead }) => !isDead).map(({ facts }) => facts.id);
   }
 
   get upstreamBytes(): number {
@@ -278,8 +286,14 @@ async function* chunksOf(
   }
 }
 
-function hangs(signal: AbortSignal): Promise<never> {
+/** As connecting does to where nothing comes back from. */
+function timesOut(clock: Clock, signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason));
+    const late = new AppError('UPSTREAM_TIMEOUT', 'connecting took too long');
+    const timer = clock.after(connectTimeoutMs, () => reject(late));
+    signal.addEventListener('abort', () => {
+      timer.clear();
+      reject(signal.reason);
+    });
   });
 }
