@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addAgainst, asAgainst } from './against/command.ts';
+import { addCluster } from './cluster/command.ts';
 import { addColdBurst } from './cold-burst/command.ts';
 import { addGrowth } from './growth/command.ts';
 import { addIngest } from './ingest/command.ts';
@@ -13,10 +14,10 @@ import { addWaysToWrite } from './ways-to-write/command.ts';
 import { addWhole } from './whole/command.ts';
 
 /** What `npm run bench` runs, in this order. What is not here runs by its name alone. */
-const whole = ['cold-burst', 'throughput', 'ingest', 'memory', 'growth'] as const;
+const whole = ['cold-burst', 'throughput', 'ingest', 'memory', 'growth', 'cluster'] as const;
 
-// Every program that a benchmark starts ends with this process, and some start a dozen.
-process.setMaxListeners(100);
+// Every program that a benchmark starts ends with this process, and some start dozens.
+process.setMaxListeners(200);
 endOrderly();
 ownTemporaryFolder();
 
@@ -31,6 +32,7 @@ addIngest(bench, commandLine);
 addPoorUpstreams(bench, commandLine);
 addGrowth(bench, commandLine);
 addMemory(bench, commandLine);
+addCluster(bench, commandLine);
 addWaysToWrite(bench, commandLine);
 addAgainst(bench, commandLine);
 addProfileTable(bench);

@@ -19,6 +19,8 @@ export interface Series {
 export interface Panel {
   readonly title: string;
   readonly xTitle: string;
+  /** Behind the numbers of the y axis; `x` unless told. */
+  readonly unit?: string;
   readonly series: readonly Series[];
 }
 
@@ -54,7 +56,7 @@ interface Scales {
   readonly y: (value: number) => number;
 }
 
-function panelSvg({ title, xTitle, series }: Panel, left: number): string {
+function panelSvg({ title, xTitle, series, unit = 'x' }: Panel, left: number): string {
   const points = series.flatMap((one) => one.points);
   const ticks = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
   // A little more than the highest point, so that a name fits above it.
@@ -63,7 +65,7 @@ function panelSvg({ title, xTitle, series }: Panel, left: number): string {
   const bottom = plot.top + plot.height;
   const lines = [
     text(16, 28, title, 'class="title"'),
-    ...Array.from({ length: Math.floor(decades) + 1 }, (_, n) => gridLine(10 ** n, scales)),
+    ...Array.from({ length: Math.floor(decades) + 1 }, (_, n) => gridLine(10 ** n, unit, scales)),
     ...ticks.map((tick) => text(scales.x(tick), bottom + 18, String(tick), 'text-anchor="middle"')),
     text(plot.left + plot.width / 2, bottom + 36, xTitle, 'text-anchor="middle"'),
     ...series.flatMap((one) => seriesSvg(one, scales)),
@@ -81,10 +83,10 @@ function scalesOf(ticks: readonly number[], decades: number): Scales {
   };
 }
 
-function gridLine(value: number, { y }: Scales): string {
+function gridLine(value: number, unit: string, { y }: Scales): string {
   const [right, at] = [plot.left + plot.width, round(y(value))];
   const rule = `<line class="grid" x1="${plot.left}" x2="${right}" y1="${at}" y2="${at}"/>`;
-  return rule + text(plot.left - 8, at + 4, `${value}x`, 'text-anchor="end"');
+  return rule + text(plot.left - 8, at + 4, `${value}${unit}`, 'text-anchor="end"');
 }
 
 function seriesSvg({ label, style: kind, points }: Series, { x, y }: Scales): string[] {

@@ -18,9 +18,11 @@ export class RemoteProgram<M extends Methods> implements AsyncDisposable {
   readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   #lastId = 0;
 
-  /** `file`: a module that calls `serveCalls`. */
-  constructor(file: URL, args: readonly string[] = []) {
-    this.#child = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  /** `file`: a module that calls `serveCalls`. `inside`: a command that becomes the one that follows it, somewhere else. */
+  constructor(file: URL, args: readonly string[] = [], inside: readonly string[] = []) {
+    const [execPath = process.execPath, ...before] = [...inside, process.execPath];
+    const execArgv = inside.length === 0 ? process.execArgv : [...before, ...process.execArgv];
+    this.#child = fork(file, args, { execPath, execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const endWithUs = () => this.#child.kill('SIGKILL');
     // Before the folders that it writes to go.
     process.prependOnceListener('exit', endWithUs);

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Load, LoadOutcome, LoadRequest } from '../load/load.ts';
 import { monotonicNs } from '../monotonic.ts';
 import { serveCalls } from '../remote-calls.ts';
@@ -19,6 +20,13 @@ export interface FollowRequest {
   readonly waiters: number;
   /** Ascending offsets of the blob. */
   readonly marks: readonly number[];
+}
+
+/** Requests of several servers, one after the other, each over its server's one connection. */
+export interface TurnsRequest {
+  readonly asked: readonly { readonly origin: string; readonly path: string; readonly accept?: string }[];
+  /** After each. */
+  readonly pauseMs: number;
 }
 
 export interface RangesRequest {
@@ -74,6 +82,25 @@ const methods = {
     const longest = pauses.max / 1e6;
     pauses.reset();
     return longest;
+  },
+
+  /** Latencies in ms, from the request to the last byte, in the order of the requests. */
+  async turns({ asked, pauseMs }: TurnsRequest): Promise<number[]> {
+    using opened = new DisposableStack();
+    const connections = new Map<string, LeanConnection>();
+    for (const { origin } of asked) {
+      if (!connections.has(origin)) connections.set(origin, opened.use(new LeanConnection(origin)));
+    }
+    const latencies: number[] = [];
+    for (const { origin, path, accept } of asked) {
+      const from = monotonicNs();
+      const headers = accept === undefined ? {} : { accept };
+      const answer = await connections.get(origin)?.request('GET', path, headers, () => {});
+      if (answer?.status !== 200) throw new Error(`${origin}${path}: status ${answer?.status}`);
+      latencies.push((monotonicNs() - from) / 1e6);
+      if (pauseMs > 0) await delay(pauseMs);
+    }
+    return latencies;
   },
 
   /** Latencies in ms, from the request to the last byte, of ranges asked one after the other. */

@@ -22,7 +22,10 @@ export interface UpstreamImage {
   readonly blobs: readonly { readonly digest: Digest; readonly sizeBytes: number }[];
 }
 
-export type UpstreamSpeed = Pick<DemoRegistryOptions, 'bytesPerSecond' | 'connectionBytesPerSecond' | 'latencyMs'>;
+export type UpstreamSpeed = Pick<
+  DemoRegistryOptions,
+  'address' | 'bytesPerSecond' | 'connectionBytesPerSecond' | 'latencyMs'
+>;
 
 const registry = await BenchRegistry.start(JSON.parse(process.argv[2] ?? '{}') as UpstreamSpeed);
 const blobs: Digest[] = [];

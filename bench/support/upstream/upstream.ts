@@ -15,9 +15,9 @@ export class Upstream implements AsyncDisposable {
     this.url = url;
   }
 
-  /** Without a speed its line is as fast as the machine. */
-  static async start(speed: UpstreamSpeed = {}): Promise<Upstream> {
-    const calls = new RemoteProgram<UpstreamMethods>(program, [JSON.stringify(speed)]);
+  /** Without a speed its line is as fast as the machine. `inside`: a command that becomes it, in a network of its own. */
+  static async start(speed: UpstreamSpeed = {}, inside: readonly string[] = []): Promise<Upstream> {
+    const calls = new RemoteProgram<UpstreamMethods>(program, [JSON.stringify(speed)], inside);
     return new Upstream(calls, await calls.call('url'));
   }
 
