@@ -145,8 +145,8 @@ export class Clustering implements AsyncDisposable {
     this.#membership = new Membership({ clock, coordinator: this.#coordinator, load, onPauses }, membershipDefaults);
     opened.defer(() => Promise.allSettled(this.#farewells).then(() => {}));
     opened.use(this.#membership);
-    channels.pause.subscribe(({ upstream, endpoint, what, forMs }) => {
-      this.#coordinator.pause({ upstream, endpoint, what, status: 429, leftMs: forMs }).catch(() => {});
+    channels.pause.subscribe(({ forMs, ...pause }) => {
+      this.#coordinator.pause({ ...pause, leftMs: forMs }).catch(() => {});
     });
   }
 

@@ -65,6 +65,8 @@ export interface PauseEvent {
   readonly endpoint: string;
   /** What is not asked for meanwhile. */
   readonly what: 'manifests' | 'blobs' | 'everything';
+  /** Of the answer that asked for it. */
+  readonly status: number;
   readonly forMs: number;
 }
 

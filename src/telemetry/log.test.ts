@@ -234,7 +234,7 @@ test('an endpoint that goes out of use is a warning, and its return tells how lo
 
 test('a rest that an endpoint asked for is a line', () => {
   const { channels, lines } = recorder();
-  channels.pause.publish({ ...endpoint, what: 'manifests', forMs: 41_200.4 });
+  channels.pause.publish({ ...endpoint, what: 'manifests', status: 429, forMs: 41_200.4 });
   const [{ time: _, ...line } = {}] = lines();
   const message = 'mirror.example of docker.io asked for a rest';
   assert.deepEqual(line, { level: 'info', event: 'pause', ...endpoint, what: 'manifests', forMs: 41_200, message });
@@ -244,7 +244,7 @@ test('an endpoint that goes to and fro does not flood the log, and nobody is lef
   const { channels, clock, lines } = recorder();
   for (let second = 0; second < 600; second++) {
     channels.breaker.publish({ ...endpoint, state: 'open', reason: 'gone' });
-    channels.pause.publish({ ...endpoint, what: 'blobs', forMs: 1000 });
+    channels.pause.publish({ ...endpoint, what: 'blobs', status: 429, forMs: 1000 });
     clock.advance(500);
     channels.breaker.publish({ ...endpoint, state: 'closed', reason: undefined });
     clock.advance(500);

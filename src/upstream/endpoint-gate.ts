@@ -218,7 +218,7 @@ export class EndpointGate implements Disposable {
     const news = this.#pauses.refused(ticket, status, retryAfterMs);
     if (news === undefined) return;
     const { upstream, endpoint } = this.#options;
-    this.#channels.pause.publish({ upstream, endpoint, ...news });
+    this.#channels.pause.publish({ upstream, endpoint, status, ...news });
     this.#line.refuseAll((what) => this.#restError(what));
   }
 

@@ -12,6 +12,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** Of the node with this index: sections besides, and what is added to `cluster`. */
   readonly configuration?: (index: number) => Configuration & { readonly cluster?: Readonly<Record<string, unknown>> };
+  /** Of the upstream, besides where it is. */
+  readonly upstream?: Readonly<Record<string, unknown>>;
   /** The engine is not there at the start: `startEngine` brings it. */
   readonly late?: boolean;
 }
@@ -44,7 +46,7 @@ export async function inCluster(options: ClusterOptions, body: (scene: ClusterSc
     for (let index = 0; index < options.nodes; index++) {
       const { cluster, ...sections } = options.configuration?.(index) ?? {};
       const configuration = {
-        upstreams: { 'demo.example': { url: registry.url, default: true } },
+        upstreams: { 'demo.example': { url: registry.url, default: true, ...options.upstream } },
         ...sections,
         cluster: {
           engine: `redis://127.0.0.1:${port}`,

@@ -13,6 +13,7 @@ import type {
   Standing,
   Visit,
 } from '../coordinator.ts';
+import { parseMember, parsePause } from './records.ts';
 import {
   announceScript,
   beatScript,
@@ -70,9 +71,15 @@ export class RedisCoordinator implements Coordinator {
     const [members, pauses] = Array.isArray(reply) ? reply.map(texts) : [];
     return {
       members: pairs(members)
-        .map(([json, silentMs]) => ({ ...parsedMember(json), silentMs: Number(silentMs) }))
+        .flatMap(([json, silentMs]) => {
+          const member = parseMember(json);
+          return member === undefined ? [] : [{ ...member, silentMs: Number(silentMs) }];
+        })
         .sort(byId),
-      pauses: pairs(pauses).map(([json, leftMs]) => ({ ...parsedPause(json), leftMs: Number(leftMs) })),
+      pauses: pairs(pauses).flatMap(([json, leftMs]) => {
+        const pause = parsePause(json);
+        return pause === undefined ? [] : [{ ...pause, leftMs: Number(leftMs) }];
+      }),
     };
   }
 
@@ -218,14 +225,6 @@ function pairs(list: readonly string[] = []): [string, string][] {
   const found: [string, string][] = [];
   for (let index = 0; index + 1 < list.length; index += 2) found.push([list[index] ?? '', list[index + 1] ?? '']);
   return found;
-}
-
-function parsedMember(json: string): Pick<Member, 'node' | 'load'> {
-  return JSON.parse(json) as Pick<Member, 'node' | 'load'>;
-}
-
-function parsedPause(json: string): Omit<SharedPause, 'leftMs'> {
-  return JSON.parse(json) as Omit<SharedPause, 'leftMs'>;
 }
 
 function byId(a: Member, b: Member): number {
