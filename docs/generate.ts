@@ -72,6 +72,8 @@ const errorMeanings: Readonly<Record<ErrorCode, string>> = {
   METHOD_UNSUPPORTED: 'The method is not served here; onepull is read-only.',
   PATH_UNKNOWN: 'The distribution API has no such path.',
   REGISTRY_UNKNOWN: 'The request names a registry that is not configured.',
+  IMAGE_UNKNOWN: 'Of the admin API: there is no such image here.',
+  IMAGE_KEPT: 'Of the admin API: the image is pinned, or a part of one that stays.',
   RANGE_UNSATISFIABLE: 'The range begins beyond the end of the blob.',
   HEADERS_TOO_LARGE: "The request's headers are larger than `server.maxHeaderSize`.",
   REQUEST_TIMEOUT: 'The client took too long to send its request.',

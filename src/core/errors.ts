@@ -10,6 +10,8 @@ const table = {
   METHOD_UNSUPPORTED: { status: 405, oci: 'UNSUPPORTED', retryable: false },
   PATH_UNKNOWN: { status: 404, oci: 'UNSUPPORTED', retryable: false },
   REGISTRY_UNKNOWN: { status: 404, oci: 'NAME_UNKNOWN', retryable: false },
+  IMAGE_UNKNOWN: { status: 404, oci: 'MANIFEST_UNKNOWN', retryable: false },
+  IMAGE_KEPT: { status: 409, oci: 'DENIED', retryable: false },
   RANGE_UNSATISFIABLE: { status: 416, oci: 'SIZE_INVALID', retryable: false },
   HEADERS_TOO_LARGE: { status: 431, oci: 'UNSUPPORTED', retryable: false },
   REQUEST_TIMEOUT: { status: 408, oci: 'UNSUPPORTED', retryable: true },

@@ -13,6 +13,8 @@ export interface ContentStore {
   open(digest: Digest): Promise<StoredBlob | undefined>;
   /** All bytes of small committed content (at most `maxBytes`; larger is a STORAGE_FAILED), or undefined. */
   read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined>;
+  /** As `read`, which is no use of it, though: for who looks at what is here. */
+  look(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined>;
   /** Commits small content that the caller has verified to have `digest`. Doing so twice is harmless. */
   put(digest: Digest, bytes: Uint8Array): Promise<void>;
   /**

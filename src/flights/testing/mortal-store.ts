@@ -75,6 +75,13 @@ export class MortalStore implements ContentStore {
     });
   }
 
+  look(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.#count(async () => {
+      if (this.failReads !== undefined) throw this.failReads;
+      return this.#store.look(digest, maxBytes);
+    });
+  }
+
   put(digest: Digest, bytes: Uint8Array): Promise<void> {
     return this.#count(async () => {
       this.#failPerhaps();

@@ -1,6 +1,7 @@
 import type { Digest } from '../../core/digest.ts';
 import type { CatalogDatabase, Query, Row } from './catalog-database.ts';
 import { digestIn, integerOf } from './catalog-rows.ts';
+import { pinsOf } from './image-schema.ts';
 
 /** Committed content, as the catalog knows it. */
 export interface BlobRow {
@@ -8,6 +9,7 @@ export interface BlobRow {
   readonly sizeBytes: number;
   /** When it was last used, in ms since the epoch; uses of the last seconds may be missing. */
   readonly accessedAtMs: number;
+  /** Whether it is a manifest that is pinned; what that references stays with it. */
   readonly isPinned: boolean;
   /** How many known manifests reference it. */
   readonly parents: number;
@@ -20,23 +22,25 @@ export class BlobTable {
   readonly #find: Query;
   readonly #add: Query;
   readonly #remove: Query;
-  readonly #pin: Query;
   readonly #totals: Query;
-  readonly #pinnedBytes: Query;
+  readonly #pinned: Query;
+  readonly #pinnedRoots: Query;
   readonly #after: Query;
   readonly #roots: Query;
 
   constructor(database: CatalogDatabase) {
     this.#find = database.prepare(`SELECT ${columns} FROM blob WHERE digest = ?`);
     this.#add = database.prepare(
-      `INSERT INTO blob (digest, size, accessed, parents)
-       VALUES (?1, ?2, ?3, (SELECT count(*) FROM reference WHERE child = ?1))
+      `INSERT INTO blob (digest, size, accessed, parents, pinned)
+       VALUES (?1, ?2, ?3, (SELECT count(*) FROM reference WHERE child = ?1), ${pinsOf('?1')})
        ON CONFLICT (digest) DO UPDATE SET size = excluded.size, accessed = max(accessed, excluded.accessed)`,
     );
     this.#remove = database.prepare('DELETE FROM blob WHERE digest = ?');
-    this.#pin = database.prepare('UPDATE blob SET pinned = ?2 WHERE digest = ?1');
     this.#totals = database.prepare('SELECT bytes, blobs FROM totals');
-    this.#pinnedBytes = database.prepare('SELECT coalesce(sum(size), 0) AS bytes FROM blob WHERE pinned != 0');
+    this.#pinned = database.prepare(
+      'SELECT count(*) AS roots, coalesce(sum(size), 0) AS bytes FROM blob WHERE pinned != 0',
+    );
+    this.#pinnedRoots = database.prepare('SELECT digest FROM blob WHERE pinned != 0');
     this.#after = database.prepare(`SELECT ${columns} FROM blob WHERE digest > ? ORDER BY digest LIMIT ?`);
     this.#roots = database.prepare(
       `SELECT ${columns} FROM blob WHERE parents = 0 AND pinned = 0 AND (accessed, digest) > (?, ?)
@@ -58,19 +62,19 @@ export class BlobTable {
     this.#remove.run(digest);
   }
 
-  /** Whether the content may never be evicted. Says whether it is here at all. */
-  setPinned(digest: Digest, isPinned: boolean): boolean {
-    return this.#pin.run(digest, isPinned ? 1 : 0) > 0;
-  }
-
   totals(): { readonly sizeBytes: number; readonly blobs: number } {
     const row = this.#totals.get() ?? {};
     return { sizeBytes: integerOf(row, 'bytes'), blobs: integerOf(row, 'blobs') };
   }
 
-  /** What the blobs take that may never be evicted. */
-  pinnedBytes(): number {
-    return integerOf(this.#pinnedBytes.get() ?? {}, 'bytes');
+  /** How many manifests are pinned, and what they take by themselves. */
+  pinned(): { readonly roots: number; readonly bytes: number } {
+    const row = this.#pinned.get() ?? {};
+    return { roots: integerOf(row, 'roots'), bytes: integerOf(row, 'bytes') };
+  }
+
+  pinnedRoots(): Digest[] {
+    return this.#pinnedRoots.all().map((row) => digestIn(row, 'digest'));
   }
 
   /** At most `limit` blobs in the order of their digests, after `after`. */

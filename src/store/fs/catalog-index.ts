@@ -1,8 +1,12 @@
 import type { Digest } from '../../core/digest.ts';
+import type { Tag } from '../../core/reference.ts';
 import type { RepositoryName } from '../../core/repository-name.ts';
 import type { CatalogDatabase, Query, Row } from './catalog-database.ts';
 import { digestIn, integerOf, optionalTextOf, textOf } from './catalog-rows.ts';
-import type { IndexEntry } from './layout-index.ts';
+import { type IndexEntry, pinKinds } from './layout-index.ts';
+
+const isPinnedByDigest =
+  "EXISTS (SELECT 1 FROM pin WHERE pin.scope = link.scope AND pin.tag = '' AND pin.digest = manifest.digest)";
 
 /** The catalog's rows that `index.json` repeats, in slices, so that writing it never holds up a request for long. */
 export class CatalogIndex {
@@ -11,14 +15,17 @@ export class CatalogIndex {
 
   constructor(database: CatalogDatabase) {
     this.#manifests = database.prepare('SELECT digest FROM manifest WHERE digest > ? ORDER BY digest LIMIT ?');
-    // A manifest that its repository has through an index is left out: following the index finds it again. From the manifest
+    // A manifest that its repository has through an index is left out, unless it is pinned by itself: following the index
+    // finds it again. From the manifest
     // to its tags and referrers, never through all that the repository has: that would be once for each of its manifests.
     this.#entries = database.prepare(
       `SELECT manifest.digest, manifest.media_type, manifest.size,
-         scope.registry, scope.repository, scope.identity, tag.tag, tag.variant, tag.checked
+         scope.registry, scope.repository, scope.identity, tag.tag, tag.variant, tag.checked,
+         EXISTS (SELECT 1 FROM pin WHERE pin.scope = link.scope AND pin.tag = tag.tag AND pin.digest = '') AS tag_pinned,
+         ${isPinnedByDigest} AS digest_pinned
        FROM manifest JOIN link ON link.digest = manifest.digest JOIN scope ON scope.id = link.scope
        LEFT JOIN tag INDEXED BY tag_digest ON tag.digest = manifest.digest AND tag.scope = link.scope
-       WHERE manifest.digest = ? AND (tag.tag IS NOT NULL OR NOT EXISTS (
+       WHERE manifest.digest = ? AND (tag.tag IS NOT NULL OR ${isPinnedByDigest} OR NOT EXISTS (
          SELECT 1 FROM reference INDEXED BY reference_child CROSS JOIN link AS has ON has.scope = link.scope AND has.digest = reference.manifest
          WHERE reference.child = manifest.digest))`,
     );
@@ -43,7 +50,10 @@ function indexEntry(row: Row): IndexEntry {
     digest: digestIn(row, 'digest'),
     mediaType: textOf(row, 'media_type'),
     sizeBytes: integerOf(row, 'size'),
+    pinnedBy: pinKinds.filter((kind) => integerOf(row, `${kind}_pinned`) !== 0),
     tag:
-      tag === undefined ? undefined : { tag, variant: textOf(row, 'variant'), checkedAtMs: integerOf(row, 'checked') },
+      tag === undefined
+        ? undefined
+        : { tag: tag as Tag, variant: textOf(row, 'variant'), checkedAtMs: integerOf(row, 'checked') },
   };
 }

@@ -10,6 +10,8 @@ import { CatalogRemoval } from './catalog-removal.ts';
 import { SqliteCatalog } from './catalog-sqlite.ts';
 import { CatalogState } from './catalog-state.ts';
 import { CatalogTidy } from './catalog-tidy.ts';
+import { ImageNames } from './image-names.ts';
+import { ImageTable } from './image-table.ts';
 import { UseClock } from './use-clock.ts';
 
 /** Remembers what it prepared, and tells how SQLite would go about it. */
@@ -53,14 +55,16 @@ function prepareAll(database: CatalogDatabase): void {
     new SqliteCatalog({ clock, database, accessTimes, changed }),
     new CatalogState(database),
     new CatalogTidy({ clock, database, removal }),
+    new ImageTable(database),
+    new ImageNames(database),
   ];
-  assert.equal(parts.length, 6);
+  assert.equal(parts.length, 8);
 }
 
 describe('what the catalog asks of SQLite', () => {
   it('goes through no table from end to end, however large the cache', () => {
-    // One row; no table; rows that a subquery has counted out; and what is pinned, of which a few are.
-    const small = /^SCAN (totals|CONSTANT ROW|\(subquery-\d+\)|blob USING COVERING INDEX blob_pinned)$/;
+    // One row; no table; rows that a subquery has counted out; the parts of one image; and what is pinned, of which a few are.
+    const small = /^SCAN (totals|CONSTANT ROW|\(subquery-\d+\)|part|blob USING COVERING INDEX blob_pinned)$/;
     const plans = plansOf(prepareAll);
     assert.ok(plans.length > 30);
     for (const { sql, steps } of plans) {

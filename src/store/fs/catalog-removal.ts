@@ -10,7 +10,7 @@ const manyReferrers = 200;
  *
  * - of the content itself: its row, its record and references as a manifest, the tags that point at it, its links;
  * - of what it referenced, for each scope that had it: the link, if a manifest made it, and no other manifest of that
- *   scope references the digest, and no tag of the scope points at it; and so on down from there.
+ *   scope references the digest, and no tag or pin of the scope names it; and so on down from there.
  */
 export class CatalogRemoval {
   readonly #database: CatalogDatabase;
@@ -21,7 +21,8 @@ export class CatalogRemoval {
   readonly #referrers: Query;
   readonly #vouchedByReferrer: Query;
   readonly #vouchedInScope: Query;
-  readonly #tagged: Query;
+  readonly #named: Query;
+  readonly #children: Query;
   readonly #removeEmptyScope: Query;
   readonly #removeRest: readonly Query[];
 
@@ -45,7 +46,11 @@ export class CatalogRemoval {
       `SELECT 1 FROM link CROSS JOIN reference ON reference.manifest = link.digest AND reference.child = ?2
        WHERE link.scope = ?1 LIMIT 1`,
     );
-    this.#tagged = database.prepare('SELECT 1 FROM tag WHERE digest = ?2 AND scope = ?1 LIMIT 1');
+    this.#named = database.prepare(
+      `SELECT 1 WHERE EXISTS (SELECT 1 FROM tag WHERE digest = ?2 AND scope = ?1)
+         OR EXISTS (SELECT 1 FROM pin WHERE digest = ?2 AND scope = ?1 AND tag = '')`,
+    );
+    this.#children = database.prepare('SELECT child FROM reference WHERE manifest = ?');
     this.#removeEmptyScope = database.prepare(
       `DELETE FROM scope WHERE id = ?1
          AND NOT EXISTS (SELECT 1 FROM link WHERE scope = ?1) AND NOT EXISTS (SELECT 1 FROM tag WHERE scope = ?1)`,
@@ -75,6 +80,26 @@ export class CatalogRemoval {
     this.#changed();
   }
 
+  /**
+   * Takes a digest from one scope, unless a tag, a pin or a manifest of that vouches for it, and what only that vouched for
+   * there, though upstream may have confirmed it: nobody wants it any more. Returns what the scope has lost.
+   */
+  forget(scope: number, digest: Digest): Digest[] {
+    const lost: Digest[] = [];
+    this.#database.transaction(() => {
+      this.#forget(scope, digest, lost);
+      this.#removeEmptyScope.run(scope);
+    });
+    this.#changed();
+    return lost;
+  }
+
+  #forget(scope: number, digest: Digest, lost: Digest[]): void {
+    if (this.#isVouchedFor(scope, digest) || this.#removeLink.run(scope, digest) === 0) return;
+    lost.push(digest);
+    for (const row of this.#children.all(digest)) this.#forget(scope, digestIn(row, 'child'), lost);
+  }
+
   #unlink(scope: number, digest: Digest): void {
     if (this.#removeLink.run(scope, digest) === 0) return;
     for (const row of this.#madeByManifest.all(scope, digest)) {
@@ -87,6 +112,6 @@ export class CatalogRemoval {
     // A base layer has more referrers than most repositories have content.
     const isShared = this.#referrers.all(digest, manyReferrers).length === manyReferrers;
     const vouched = isShared ? this.#vouchedInScope : this.#vouchedByReferrer;
-    return vouched.get(scope, digest) !== undefined || this.#tagged.get(scope, digest) !== undefined;
+    return vouched.get(scope, digest) !== undefined || this.#named.get(scope, digest) !== undefined;
   }
 }

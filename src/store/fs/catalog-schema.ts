@@ -1,3 +1,5 @@
+import { imageMigration } from './image-schema.ts';
+
 /**
  * The catalog's tables, as the steps that lead to them: a catalog of `user_version` n has had the first n.
  *
@@ -8,6 +10,7 @@
  *     scope      (registry, repository, identity); `name` is `registry/repository`
  *     link       a scope has a digest, since `linked`. `confirmed`: upstream said so itself, not only a manifest
  *     tag        where a scope's tag points, for one variant of the request
+ *     image, pin the names of images, and which are to stay: `image-schema.ts`
  *     state      facts about the catalog itself
  */
 export const migrations: readonly string[] = [
@@ -84,6 +87,7 @@ export const migrations: readonly string[] = [
   `,
   // What may never leave is subtracted from what could, whenever a fill needs room.
   'CREATE INDEX blob_pinned ON blob (pinned, size) WHERE pinned != 0',
+  imageMigration,
 ];
 
 /**

@@ -112,11 +112,19 @@ export class FsContentStore implements ContentStore {
     });
   }
 
-  async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+  read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.#read(digest, maxBytes, () => this.#deps.accessTimes.touch(digest));
+  }
+
+  look(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.#read(digest, maxBytes, () => {});
+  }
+
+  async #read(digest: Digest, maxBytes: number, onUse: () => void): Promise<Uint8Array | undefined> {
     const file = this.#deps.files.share(digest) ?? (await this.hold(digest));
     if (file === undefined) return undefined;
     try {
-      this.#deps.accessTimes.touch(digest);
+      onUse();
       if (file.sizeBytes > maxBytes) {
         throw new AppError('STORAGE_FAILED', `${digest} has ${file.sizeBytes} bytes, more than ${maxBytes}`);
       }
@@ -235,20 +243,33 @@ export class FsContentStore implements ContentStore {
 
   /** Removes content that the catalog no longer knows; says whether it could. What is still there gets its row back. */
   unlink(digest: Digest): Promise<boolean> {
-    const { blobs, files, useClock, disk, health, layout, queue } = this.#deps;
-    const path = layout.blob(digest);
+    return this.#deps.queue.run(digest, () => this.#removeFile(digest));
+  }
+
+  /** As `unlink`, also of what is open: who reads it reads on, whoever comes later finds a miss. */
+  discard(digest: Digest): Promise<boolean> {
+    const { blobs, files, queue } = this.#deps;
     return queue.run(digest, async () => {
-      try {
-        await disk.remove(path);
-        await files.closed();
-        return true;
-      } catch (error) {
-        health.failed('failing', error);
-        const there = await stat(path).catch(() => undefined);
-        if (there !== undefined) blobs.add(digest, there.size, Math.min(there.mtimeMs, useClock.now()));
-        return there === undefined;
-      }
+      // Who opened it in a turn before this one has given it its row back.
+      files.forget(digest);
+      if (blobs.find(digest) !== undefined) blobs.remove(digest);
+      return this.#removeFile(digest);
     });
+  }
+
+  async #removeFile(digest: Digest): Promise<boolean> {
+    const { blobs, files, useClock, disk, health, layout } = this.#deps;
+    const path = layout.blob(digest);
+    try {
+      await disk.remove(path);
+      await files.closed();
+      return true;
+    } catch (error) {
+      health.failed('failing', error);
+      const there = await stat(path).catch(() => undefined);
+      if (there !== undefined) blobs.add(digest, there.size, Math.min(there.mtimeMs, useClock.now()));
+      return there === undefined;
+    }
   }
 
   async #openFile(digest: Digest): Promise<HeldFile | undefined> {

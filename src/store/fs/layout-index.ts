@@ -1,6 +1,6 @@
 import { type Digest, parseDigest } from '../../core/digest.ts';
 import { ociIndex } from '../../core/media-types.ts';
-import { parseTag } from '../../core/reference.ts';
+import { parseTag, type Tag } from '../../core/reference.ts';
 import { parseRepositoryName } from '../../core/repository-name.ts';
 import type { Scope } from '../../core/scope.ts';
 
@@ -10,8 +10,13 @@ export interface IndexEntry {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly sizeBytes: number;
-  readonly tag: { readonly tag: string; readonly variant: string; readonly checkedAtMs: number } | undefined;
+  /** Which of its names are pinned: the tag, the digest, or both. */
+  readonly pinnedBy: readonly PinKind[];
+  readonly tag: { readonly tag: Tag; readonly variant: string; readonly checkedAtMs: number } | undefined;
 }
+
+export const pinKinds = ['tag', 'digest'] as const;
+export type PinKind = (typeof pinKinds)[number];
 
 const refName = 'org.opencontainers.image.ref.name';
 const annotation = {
@@ -20,6 +25,7 @@ const annotation = {
   identity: 'io.onepull.identity',
   variant: 'io.onepull.variant',
   checked: 'io.onepull.checked',
+  pinned: 'io.onepull.pinned',
 } as const;
 
 /** What stands before and after the descriptors in `index.json` (image-spec "Image Layout", "index.json file"). */
@@ -27,12 +33,13 @@ export const indexHead = `{"schemaVersion":2,"mediaType":"${ociIndex}","manifest
 export const indexTail = ']}\n';
 
 /** The entry as a descriptor with annotations. Several repositories may use one tag: our annotations tell them apart. */
-export function indexDescriptor({ scope, digest, mediaType, sizeBytes, tag }: IndexEntry): string {
+export function indexDescriptor({ scope, digest, mediaType, sizeBytes, pinnedBy, tag }: IndexEntry): string {
   const annotations: Record<string, string> = {
     [annotation.registry]: scope.registry,
     [annotation.repository]: scope.repository,
     [annotation.identity]: scope.identity,
   };
+  if (pinnedBy.length > 0) annotations[annotation.pinned] = pinnedBy.join(' ');
   if (tag !== undefined) {
     annotations[refName] = tag.tag;
     annotations[annotation.variant] = tag.variant;
@@ -55,7 +62,9 @@ function parseEntry(descriptor: unknown): IndexEntry | undefined {
   const scope = parseScope(annotations);
   if (digest === undefined || scope === undefined) return undefined;
   if (typeof mediaType !== 'string' || typeof size !== 'number') return undefined;
-  return { scope, digest, mediaType, sizeBytes: size, tag: parseTagOf(annotations) };
+  const pins = String(annotations[annotation.pinned] ?? '').split(' ');
+  const pinnedBy = pinKinds.filter((kind) => pins.includes(kind));
+  return { scope, digest, mediaType, sizeBytes: size, pinnedBy, tag: parseTagOf(annotations) };
 }
 
 function parseScope(annotations: Readonly<Record<string, unknown>>): Scope | undefined {

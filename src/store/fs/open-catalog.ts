@@ -1,6 +1,8 @@
 import type { ChangeCount } from '../../core/change-count.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { Reference } from '../../core/reference.ts';
+import type { Scope } from '../../core/scope.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import { AccessTimes } from './catalog-access-times.ts';
 import { CatalogBacklog } from './catalog-backlog.ts';
@@ -13,8 +15,12 @@ import { SqliteCatalog } from './catalog-sqlite.ts';
 import { CatalogState } from './catalog-state.ts';
 import { CatalogTidy } from './catalog-tidy.ts';
 import type { Disk } from './disk.ts';
+import { ImageList } from './image-list.ts';
+import { ImageNames } from './image-names.ts';
+import { ImageTable } from './image-table.ts';
 import { IndexWriter } from './index-writer.ts';
 import type { Layout } from './layout.ts';
+import { PinnedContent } from './pinned-content.ts';
 import { SteadyBlobs } from './steady-blobs.ts';
 import { SteadyCatalog } from './steady-catalog.ts';
 import type { StoreHealth } from './store-health.ts';
@@ -57,6 +63,13 @@ export async function openCatalog(
   const backlog = new CatalogBacklog({ clock, database, health, onLoss });
   opening.defer(() => backlog.read(() => backlog.drain(), undefined));
   const blobs = new SteadyBlobs({ table, backlog });
+  const references = new ReferenceGraph(database);
+  const pinned = opening.use(new PinnedContent({ clock, blobs, references }));
+  const [imageTable, imageNames] = [new ImageTable(database), new ImageNames(database)];
+  const pin = (scope: Scope, reference: Reference) => {
+    const scopeId = imageTable.scopeId(scope);
+    if (scopeId !== undefined) imageNames.setPinned(scopeId, reference, true);
+  };
   // A file's time may be one that the clock has left since.
   const addOfNow = (digest: Digest, sizeBytes: number, atMs: number) =>
     table.add(digest, sizeBytes, Math.min(atMs, useClock.now()));
@@ -67,10 +80,17 @@ export async function openCatalog(
     blobs,
     catalog: new SteadyCatalog({ catalog, backlog }),
     index,
-    references: new ReferenceGraph(database),
+    references,
+    pinned,
+    imageTable,
+    imageNames,
+    imageList: new ImageList({ clock, table: imageTable }),
+    indexChanged: changed,
+    /** For what is to happen at once or fail: nothing of it waits in the backlog. */
+    now: { removal, transaction: <T>(work: () => T) => database.transaction(work) },
     removal: { remove: (digests: readonly Digest[]) => blobs.removeBy(digests, () => removal.remove(digests)) },
     state: new CatalogState(database),
     /** What has to be there before the store is used: a failure is the caller's. */
-    atStart: { catalog, blobs: { add: addOfNow }, transaction: <T>(work: () => T) => database.transaction(work) },
+    atStart: { catalog, pin, blobs: { add: addOfNow }, transaction: <T>(work: () => T) => database.transaction(work) },
   };
 }

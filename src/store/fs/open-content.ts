@@ -16,6 +16,7 @@ import { IngestFolder } from './ingest-folder.ts';
 import type { Layout } from './layout.ts';
 import type { OpenCatalog } from './open-catalog.ts';
 import { type HeldFile, OpenFiles } from './open-files.ts';
+import type { PinnedContent } from './pinned-content.ts';
 import { ProofLedger } from './proof-ledger.ts';
 import { Proofs, proofDefaults } from './proofs.ts';
 import { Quarantine } from './quarantine.ts';
@@ -25,7 +26,7 @@ import type { SteadyBlobs } from './steady-blobs.ts';
 import type { StoreHealth } from './store-health.ts';
 import { SyncTurn } from './sync-turn.ts';
 
-type CatalogParts = Pick<OpenCatalog, 'accessTimes' | 'blobs' | 'references' | 'removal' | 'useClock'>;
+type CatalogParts = Pick<OpenCatalog, 'accessTimes' | 'blobs' | 'pinned' | 'references' | 'removal' | 'useClock'>;
 
 export interface OpenContentDeps extends CatalogParts {
   readonly clock: Clock;
@@ -97,7 +98,7 @@ export function openContent(
     reservations,
     maxSizeBytes,
   });
-  return { condemnation, content, ingest, reservations, room, space, usageBytes };
+  return { condemnation, content, files, ingest, queue, reservations, room, space, usageBytes };
 }
 
 interface HeldContent {
@@ -109,7 +110,7 @@ interface HeldContent {
 
 /** Who decides what may come and what leaves for it. */
 function openRoom(
-  { clock, channels, health, accessTimes, blobs, references, removal }: OpenContentDeps,
+  { clock, channels, health, accessTimes, blobs, pinned, references, removal }: OpenContentDeps,
   { files, ingest, queue, unlink }: HeldContent,
   { maxSizeBytes, minFreeBytes = 0 }: OpenContentOptions,
   layout: Layout,
@@ -129,7 +130,7 @@ function openRoom(
     new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, letGo, unlink }),
   );
   const space = new DiskSpace({ clock, usageBytes }, layout.root);
-  const evictable = () => evictableBytes({ blobs, files, ingest });
+  const evictable = () => evictableBytes({ blobs, pinned, files, ingest });
   const onDiskFull = (free: number, need: number) => health.failed('full', noRoomFor(need, free));
   const room: RoomKeeper = opening.use(
     new RoomKeeper(
@@ -140,19 +141,20 @@ function openRoom(
   return { reservations, room, space, usageBytes };
 }
 
+interface Evictable {
+  readonly blobs: Pick<SteadyBlobs, 'totals'>;
+  readonly pinned: Pick<PinnedContent, 'bytes'>;
+  readonly files: OpenFiles;
+  readonly ingest: IngestFolder;
+}
+
 /** What could leave at the very most: neither in use nor pinned. What is part of an image that is may stay, too. */
-function evictableBytes({
-  blobs,
-  files,
-  ingest,
-}: {
-  blobs: SteadyBlobs;
-  files: OpenFiles;
-  ingest: IngestFolder;
-}): number {
-  let used = blobs.pinnedBytes();
-  for (const { sizeBytes } of files.entries()) used += sizeBytes;
-  return Math.max(0, blobs.totals().sizeBytes - used) + ingest.leftoverBytes;
+function evictableBytes({ blobs, pinned, files, ingest }: Evictable): number {
+  let openBytes = 0;
+  for (const { sizeBytes } of files.entries()) openBytes += sizeBytes;
+  // What is pinned may be open as well.
+  const stays = Math.max(openBytes, pinned.bytes());
+  return Math.max(0, blobs.totals().sizeBytes - stays) + ingest.leftoverBytes;
 }
 
 function noRoomFor(needBytes: number, freeBytes: number): AppError {

@@ -7,16 +7,19 @@ import type { Catalog } from '../catalog.ts';
 import type { ContentHasher } from '../content-hasher.ts';
 import type { ContentStore } from '../content-store.ts';
 import { InlineHasher } from '../hashing/inline-hasher.ts';
+import type { Images } from '../images.ts';
 import { adoptStored } from './blob-walk.ts';
 import { isCatalogDamage } from './catalog-database.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import type { Disk } from './disk.ts';
 import { exists } from './file-io.ts';
 import type { FsContentStore } from './fs-content-store.ts';
+import { FsImages } from './fs-images.ts';
 import { Layout, prepareLayout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type CatalogPlace, type OpenCatalog, openCatalog } from './open-catalog.ts';
 import { type ContentParts, openContent } from './open-content.ts';
+import { Purge } from './purge.ts';
 import { restoreCatalog } from './restore.ts';
 import { Scrub } from './scrub.ts';
 import { foreseen } from './storage-error.ts';
@@ -69,13 +72,13 @@ export interface FsStoreStats {
 export interface FsStore extends AsyncDisposable {
   readonly content: ContentStore;
   readonly catalog: Catalog;
+  /** What is here by name. */
+  readonly images: Images;
   stats(): FsStoreStats;
   /** What is free on the disk, as of a second ago at most; undefined where the system does not say. */
   diskFreeBytes(): Promise<number | undefined>;
   /** What is wrong with the disk or the catalog, in words, while the store goes on as well as it can. Empty: nothing. */
   health(): readonly string[];
-  /** Whether the content may never be evicted. Says whether it is here at all. */
-  setPinned(digest: Digest, isPinned: boolean): boolean;
   /** Resolves once the catalog knows every file: at once, but after a crash or a lost catalog. Never rejects. */
   readonly settled: Promise<void>;
 }
@@ -141,12 +144,13 @@ async function openOnce(
   const settled = walk.then(() => room.keep());
   const scrub = opening.use(openScrub(deps, options, catalogParts, contentParts, layout));
   void settled.then(() => scrub.start());
+  const images = openImages(deps, catalogParts, contentParts, opening);
   const closing = opening.move();
   return {
     content,
     catalog,
+    images,
     settled,
-    setPinned: (digest, isPinned) => blobs.setPinned(digest, isPinned),
     stats: () => ({
       sizeBytes: usageBytes(),
       maxSizeBytes: options.maxSizeBytes,
@@ -159,6 +163,20 @@ async function openOnce(
     health: () => health.reasons(),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
+}
+
+function openImages(
+  { clock, channels }: Deps,
+  catalogParts: OpenCatalog,
+  { content, files, ingest, queue }: ContentParts,
+  opening: AsyncDisposableStack,
+): Images {
+  const { backlog, blobs, imageList, imageNames, imageTable, indexChanged, now, pinned, references } = catalogParts;
+  const discard = (digest: Digest) => content.discard(digest);
+  const parts = { clock, channels, blobs, references, ...now, names: imageNames, files, ingest, queue, discard };
+  const purge = opening.use(new Purge(parts));
+  const list = imageList;
+  return new FsImages({ backlog, table: imageTable, names: imageNames, list, purge, pinned, changed: indexChanged });
 }
 
 /** Walks `blobs/` in the background, unless the last use of the store left the catalog complete. */

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { algorithmOf, type Digest, digestOf } from '../../core/digest.ts';
 import { type ManifestReferences, manifestReferences, maxManifestBytes } from '../../core/manifest-references.ts';
+import type { Reference } from '../../core/reference.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Channels } from '../../telemetry/channels.ts';
 import type { Catalog } from '../catalog.ts';
@@ -13,6 +14,7 @@ export interface RestoreDeps {
   readonly layout: Layout;
   readonly catalog: Pick<Catalog, 'addManifest' | 'link' | 'setTag'>;
   readonly blobs: { add(digest: Digest, sizeBytes: number, accessedAtMs: number): void };
+  readonly pin: (scope: Scope, reference: Reference) => void;
   readonly transaction: <T>(work: () => T) => T;
 }
 
@@ -28,7 +30,7 @@ const entriesAtOnce = 32;
 const maxDepth = 4;
 
 /**
- * Brings tags, links and references back from `index.json` and the manifests on disk, for a catalog that was lost.
+ * Brings tags, links, references and pins back from `index.json` and the manifests on disk, for a catalog that was lost.
  * A manifest is believed only if its bytes have its digest; what is not on disk is left out. Repeating it is harmless.
  */
 export async function restoreCatalog(deps: RestoreDeps): Promise<void> {
@@ -62,7 +64,11 @@ async function readIndex({ layout, channels }: RestoreDeps): Promise<IndexEntry[
   }
 }
 
-function restoreEntry({ catalog, blobs }: RestoreDeps, { scope, tag }: IndexEntry, manifests: FoundManifest[]): void {
+function restoreEntry(
+  { catalog, blobs, pin }: RestoreDeps,
+  { scope, tag, pinnedBy }: IndexEntry,
+  manifests: FoundManifest[],
+): void {
   const [root] = manifests;
   if (root === undefined) return;
   catalog.link(scope, [{ digest: root.digest, sizeBytes: root.sizeBytes, mediaType: root.mediaType }]);
@@ -75,7 +81,9 @@ function restoreEntry({ catalog, blobs }: RestoreDeps, { scope, tag }: IndexEntr
   }
   if (tag !== undefined) {
     catalog.setTag(scope, tag.tag, tag.variant, { digest: root.digest, checkedAtMs: tag.checkedAtMs });
+    if (pinnedBy.includes('tag')) pin(scope, { kind: 'tag', tag: tag.tag });
   }
+  if (pinnedBy.includes('digest')) pin(scope, { kind: 'digest', digest: root.digest });
 }
 
 function linkReferences(catalog: Pick<Catalog, 'link'>, scope: Scope, manifest: FoundManifest): void {

@@ -45,10 +45,6 @@ export class SteadyBlobs {
     for (const digest of digests) this.#remember(digest, undefined);
   }
 
-  setPinned(digest: Digest, isPinned: boolean): boolean {
-    return this.#table.setPinned(digest, isPinned);
-  }
-
   totals(): { readonly sizeBytes: number; readonly blobs: number } {
     this.#refresh();
     this.#lastTotals = this.#backlog.read(() => this.#table.totals(), this.#lastTotals);
@@ -56,8 +52,12 @@ export class SteadyBlobs {
     return { sizeBytes: sizeBytes + this.#overlayBytes, blobs: blobs + this.#overlayBlobs };
   }
 
-  pinnedBytes(): number {
-    return this.#backlog.read(() => this.#table.pinnedBytes(), 0);
+  pinned(): { readonly roots: number; readonly bytes: number } {
+    return this.#backlog.read(() => this.#table.pinned(), { roots: 0, bytes: 0 });
+  }
+
+  pinnedRoots(): Digest[] {
+    return this.#backlog.read(() => this.#table.pinnedRoots(), []);
   }
 
   slice(after: Digest | undefined, limit: number): BlobRow[] {

@@ -67,6 +67,10 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     return bytes;
   }
 
+  look(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.read(digest, maxBytes);
+  }
+
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
     if (this.#committed.has(digest)) return;
     const file = await this.#namelessFile();
