@@ -68,6 +68,17 @@ describe('eviction', () => {
     assert.equal(await isStored(fixture, sampleBlob(2, 40_000)), false);
   });
 
+  it('an image that somebody only looked at is no more recent for it', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    const [first, second] = [[sampleBlob(1, 40_000)], [sampleBlob(2, 40_000)]];
+    const manifest = await pull(fixture, alpine, 'first', first);
+    await pull(fixture, alpine, 'second', second);
+    assert.notEqual(await content.look(manifest.digest, 1e6), undefined);
+    await content.makeRoom(30_000);
+    assert.equal(await isStored(fixture, manifest), false);
+  });
+
   it('a layer that another image shares stays, and is readable only through that one', async () => {
     await using fixture = await fixtureOf();
     const { catalog, content } = fixture.store;

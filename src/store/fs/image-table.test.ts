@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import type { Digest } from '../../core/digest.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import { sampleDigest, sampleScope } from '../testing/sample-content.ts';
+import { tempFolder } from '../testing/temp-folder.ts';
 import { BlobTable } from './catalog-blobs.ts';
 import { CatalogDatabase } from './catalog-database.ts';
 import { CatalogRemoval } from './catalog-removal.ts';
@@ -149,32 +152,35 @@ describe('the table of images', () => {
     assert.equal(size(), 10);
   });
 
-  it('is made from what a catalog of an earlier release holds', () => {
-    using database = quietDatabase();
-    const { catalog, blobs } = partsOn(database);
+  it('is made from what a catalog of an earlier release holds', async () => {
+    await using folder = await tempFolder();
+    const path = join(folder.path, 'catalog.db');
     const [index, child, other] = [sampleDigest('index'), sampleDigest('child'), sampleDigest('other')];
-    const scope = sampleScope('a');
-    catalog.addManifest({ digest: index, mediaType, sizeBytes: 10, references: [child] });
-    for (const digest of [child, other]) catalog.addManifest({ digest, mediaType, sizeBytes: 10, references: [] });
+    using earlier = new DatabaseSync(path);
+    for (const migration of migrations.slice(0, 2)) earlier.exec(migration);
+    earlier.exec("PRAGMA user_version = 2; INSERT INTO scope VALUES (1, 'docker.io', 'a', 'shared')");
     for (const digest of [index, child, other]) {
-      blobs.add(digest, 10, 1000);
-      catalog.link(scope, [{ digest, sizeBytes: 10, mediaType }], 'confirmed');
+      earlier.exec(`INSERT INTO manifest VALUES ('${digest}', '${mediaType}', 10);
+        INSERT INTO blob (digest, size, accessed) VALUES ('${digest}', 10, 1000);
+        INSERT INTO link VALUES (1, '${digest}', 10, '${mediaType}', 1, 500)`);
     }
-    catalog.setTag(scope, 'one', '1111', { digest: index, checkedAtMs: 1 });
-    const undo = database.prepare("SELECT type, name FROM sqlite_schema WHERE name LIKE 'image%' OR name LIKE 'pin%'");
-    const added = undo.all().filter(({ type }) => type === 'trigger' || type === 'table');
-    for (const { type, name } of added) if (type === 'trigger') database.prepare(`DROP TRIGGER ${name}`).run();
-    for (const { type, name } of added) if (type === 'table') database.prepare(`DROP TABLE ${name}`).run();
-    database.prepare('ALTER TABLE totals DROP COLUMN images').run();
-    database.transaction(() => {
-      for (const statement of statementsOf(migrations.at(-1) ?? '')) database.prepare(statement).run();
-    });
-    assert.equal(new ImageTable(database).count(), 2);
+    earlier.exec(`INSERT INTO reference VALUES ('${index}', '${child}');
+      INSERT INTO tag VALUES (1, 'one', '1111', '${index}', 700); INSERT INTO tag VALUES (1, 'one', '1000', '${index}', 700)`);
+    earlier.close();
+    using database = new CatalogDatabase(
+      path,
+      () => {},
+      () => {},
+    );
+    const images = database.prepare('SELECT name, used, cached, size FROM image ORDER BY name').all();
+    const times = { used: 1000, cached: 500, size: null };
+    assert.deepEqual(
+      images.map((row) => ({ ...row })),
+      [
+        { name: 'docker.io/a:one', ...times },
+        { name: `docker.io/a@${other}`, ...times },
+      ],
+    );
     assertAsDescribed(database, 'after the migration');
   });
 });
-
-/** A trigger holds semicolons of its own. */
-function statementsOf(sql: string): string[] {
-  return sql.match(/CREATE TRIGGER[\s\S]*?\bEND;|[^;]*;/g)?.map((statement) => statement.trim()) ?? [];
-}

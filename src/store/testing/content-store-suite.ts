@@ -55,6 +55,13 @@ export function contentStoreSuite(name: string, factory: () => Promise<ContentSt
     behaves('content larger than asked for is not read into memory', async (content) => {
       await content.put(digest, bytes);
       await assert.rejects(content.read(digest, bytes.byteLength - 1), { code: 'STORAGE_FAILED' });
+      await assert.rejects(content.look(digest, bytes.byteLength - 1), { code: 'STORAGE_FAILED' });
+    });
+
+    behaves('who only looks sees the same', async (content) => {
+      assert.equal(await content.look(digest, 1e6), undefined);
+      await content.put(digest, bytes);
+      assert.deepEqual(await content.look(digest, bytes.byteLength), bytes);
     });
 
     behaves('many readers read at their own positions, and closing twice is harmless', async (content) => {
