@@ -79,6 +79,11 @@ export class ManifestContent {
     return stored;
   }
 
+  /** What was purged: who asks for it is to get it anew. */
+  forget(digests: readonly Digest[]): void {
+    for (const digest of digests) this.#memory.delete(digest);
+  }
+
   /** What is known of a manifest without fetching it: enough for an answer to HEAD. */
   described(scope: Scope, digest: Digest): { mediaType: string; sizeBytes: number } | undefined {
     const link = this.#deps.catalog.linked(scope, digest);

@@ -142,6 +142,13 @@ export class PullBoard {
     };
   }
 
+  /** How often each of the images asked for lately was pulled, by name. */
+  pullsByName(): Map<string, number> {
+    const pulls = new Map<string, number>();
+    for (const image of this.#images.values()) pulls.set(image.name, (pulls.get(image.name) ?? 0) + image.pulls);
+    return pulls;
+  }
+
   /** The images asked for lately, the last one first. */
   async snapshots(): Promise<PullSnapshot[]> {
     const ended = new Map<Digest, FlightSnapshot>();

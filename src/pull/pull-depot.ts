@@ -61,6 +61,7 @@ export interface PullDepotOptions {
 export class PullDepot implements Depot, HitLog {
   readonly #deps: PullDepotDeps;
   readonly #options: PullDepotOptions;
+  readonly #content: ManifestContent;
   readonly #manifests: Manifests;
   readonly #blobs: Blobs;
   readonly #discovery: Discovery;
@@ -72,6 +73,7 @@ export class PullDepot implements Depot, HitLog {
     // Work that is shared gives up a little before those who wait for it do, so that they hear its reason.
     const bound = { boundMs: options.headerTimeoutMs * 0.9 };
     const content = new ManifestContent(shared, { ...bound, memoryBytes: options.manifestBytes });
+    this.#content = content;
     const tags = new Tags(shared, content, { ...bound, staleAfterMs: options.staleAfterMs });
     this.#manifests = new Manifests(shared, content, tags);
     this.#blobs = new Blobs(shared, { ...bound, maxKeptBytes: options.maxKeptBytes });
@@ -91,6 +93,11 @@ export class PullDepot implements Depot, HitLog {
   /** The gateway's thread is over, whatever it was reading. Before another one has its number. */
   gatewayEnded(gateway: number): void {
     this.#deps.store.gatewayEnded(gateway);
+  }
+
+  /** Content that was purged is in no memory any more. Gateways hear of it by the change that the purge was. */
+  forget(digests: readonly Digest[]): void {
+    this.#content.forget(digests);
   }
 
   /** What gateways answered by themselves was used, and asked for, all the same. */

@@ -64,8 +64,8 @@ export interface PurgedImage {
   readonly names: readonly string[];
   /** What left the store, with its size. */
   readonly blobs: readonly PurgedBlob[];
-  /** Manifests that the repository had by this name and has no more, whether or not others still have them. */
-  readonly manifests: readonly Digest[];
+  /** What whoever remembers content by its digest is to forget: all that left, or that the repository has no more. */
+  readonly digests: readonly Digest[];
 }
 
 export interface PurgedBlob {

@@ -64,8 +64,8 @@ export class Purge implements Disposable {
     if ((await Promise.all(removals)).includes(false)) {
       throw new AppError('STORAGE_FAILED', 'the image has no name any more, but the disk keeps a part of it');
     }
-    const isKnown = (digest: Digest) => names.isManifest(digest) || manifests.includes(digest);
-    return { names: gone, blobs, manifests: [...new Set([...manifests, ...lost.filter(isKnown)])] };
+    const digests = new Set([...manifests, ...lost, ...blobs.map(({ digest }) => digest)]);
+    return { names: gone, blobs, digests: [...digests] };
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,176 @@
+import { sleep } from '../../core/clock.ts';
+import type { Digest } from '../../core/digest.ts';
+import { AppError, asAppError } from '../../core/errors.ts';
+import { type ManifestReference, manifestReferences } from '../../core/manifest-references.ts';
+import { isPlatform, type Platform, platformText } from '../../core/platform.ts';
+import type { Reference } from '../../core/reference.ts';
+import { formatSize } from '../../core/units.ts';
+import type { Depot, ManifestAnswer } from '../depot.ts';
+import type { ImageName } from '../image-name.ts';
+import { listedPlatforms } from '../image-platforms.ts';
+import type { Slots } from '../slots.ts';
+import { PreheatLayer, type PreheatLayerDeps, pauseAfter, preheatClient } from './preheat-layer.ts';
+import type { PreheatImageSnapshot, PreheatState } from './preheat-snapshot.ts';
+
+export interface PreheatImageDeps extends PreheatLayerDeps {
+  readonly depot: Pick<Depot, 'blob' | 'manifest'>;
+  /** Layers, of all preheats together. */
+  readonly slots: Slots;
+}
+
+export interface PreheatImageOptions {
+  /** Empty: all that an index lists. */
+  readonly platforms: readonly Platform[];
+  /** No more than this can be kept. */
+  readonly maxBytes: number;
+}
+
+/** Manifests of one image, and layers of all of them: more is no image, but an attack or a mistake. */
+const [mostManifests, mostLayers] = [256, 4000];
+// An index of indexes is rare, and no client follows more.
+const maxDepth = 4;
+
+/**
+ * Pulls one image as clients would, of each platform that is wanted: its manifests, then what these list, some at a time. A
+ * layer that fails fails the image, and the others go on.
+ */
+export class PreheatImage {
+  readonly #deps: PreheatImageDeps;
+  readonly #name: ImageName;
+  readonly #options: PreheatImageOptions;
+  readonly #layers = new Map<Digest, PreheatLayer>();
+  readonly #platforms = new Set<string>();
+  #manifest: Digest | undefined;
+  #state: PreheatState = 'waiting';
+  #error: string | undefined;
+
+  constructor(deps: PreheatImageDeps, name: ImageName, options: PreheatImageOptions) {
+    this.#deps = deps;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  get state(): PreheatState {
+    return this.#state;
+  }
+
+  /** Never rejects. */
+  async pull(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return this.#ended(asAppError(signal.reason), signal);
+    this.#state = 'pulling';
+    try {
+      await this.#collect(this.#name.reference, undefined, 0, signal);
+      const { sizeBytes } = this.snapshot();
+      if (sizeBytes > this.#options.maxBytes) throw tooLarge(sizeBytes, this.#options.maxBytes);
+      const results = await Promise.allSettled(
+        [...this.#layers.values()].map((layer) => this.#pullLayer(layer, signal)),
+      );
+      const failure = results.find((result) => result.status === 'rejected');
+      if (failure !== undefined) throw failure.reason;
+      this.#state = 'done';
+    } catch (thrown) {
+      this.#ended(asAppError(thrown), signal);
+    }
+  }
+
+  snapshot(): PreheatImageSnapshot {
+    const layers = [...this.#layers.values()].map((layer) => layer.snapshot());
+    return {
+      image: this.#name.name,
+      state: this.#state,
+      manifest: this.#manifest,
+      platforms: [...this.#platforms],
+      error: this.#error,
+      sizeBytes: layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      filledBytes: layers.reduce((sum, { filledBytes }) => sum + filledBytes, 0),
+      layers,
+    };
+  }
+
+  #ended(error: AppError, signal: AbortSignal): void {
+    this.#state = signal.aborted ? 'cancelled' : 'failed';
+    if (!signal.aborted) this.#error = error.message;
+    for (const layer of this.#layers.values()) layer.cancelled();
+  }
+
+  /** Fetches a manifest and notes what it lists, down to the layers. */
+  async #collect(reference: Reference, platform: Platform | undefined, depth: number, signal: AbortSignal) {
+    const { digest, mediaType, bytes } = await this.#fetch(reference, signal);
+    this.#manifest ??= digest;
+    if (bytes === undefined) throw new AppError('INTERNAL', 'a manifest came without its bytes');
+    const { children, blobs } = manifestReferences(bytes, mediaType);
+    if (platform !== undefined) this.#platforms.add(platformText(platform));
+    for (const blob of blobs) this.#note(blob);
+    if (children.length === 0 || depth >= maxDepth) return;
+    for (const child of this.#wanted(children, bytes)) {
+      await this.#collect({ kind: 'digest', digest: child.digest }, child.platform, depth + 1, signal);
+    }
+  }
+
+  #note(blob: ManifestReference): void {
+    // What may come from elsewhere no client fetches here.
+    if (!blob.provesPossession || this.#layers.has(blob.digest)) return;
+    if (this.#layers.size >= mostLayers)
+      throw new AppError('UPSTREAM_INVALID', `it has more than ${mostLayers} layers`);
+    this.#layers.set(blob.digest, new PreheatLayer(this.#deps, this.#name.scope, blob));
+  }
+
+  /** Of what an index lists: the platforms that were asked for, or else all that something runs on. */
+  #wanted(children: readonly ManifestReference[], bytes: Uint8Array) {
+    const { platforms } = this.#options;
+    const offered = listedPlatforms(bytes);
+    const listed = children.map(({ digest }) => ({ digest, platform: offered.get(digest) }));
+    const isWanted = (platform: Platform | undefined) =>
+      platform !== undefined && platforms.some((wanted) => isPlatform(platform, wanted));
+    const chosen = platforms.length === 0 ? listed : listed.filter(({ platform }) => isWanted(platform));
+    if (chosen.length === 0) throw noPlatform(platforms, [...offered.values()]);
+    if (chosen.length > mostManifests) {
+      throw new AppError('UPSTREAM_INVALID', `it lists more than ${mostManifests} manifests`);
+    }
+    // Where some say what they run on, one that does not is about another (an attestation), or for nobody.
+    const named = chosen.filter(({ platform }) => platform !== undefined);
+    return named.length === 0 ? chosen : named;
+  }
+
+  #fetch(reference: Reference, signal: AbortSignal): Promise<ManifestAnswer> {
+    const { scope } = this.#name;
+    const request = { scope, reference, accept: undefined, method: 'GET', client: preheatClient } as const;
+    return this.#patiently(() => this.#deps.depot.manifest(request, signal), signal);
+  }
+
+  async #pullLayer(layer: PreheatLayer, signal: AbortSignal): Promise<void> {
+    const attempt = () => this.#deps.slots.run(() => layer.pull(signal), signal);
+    try {
+      await this.#patiently(attempt, signal, () => layer.waits());
+    } catch (error) {
+      if (signal.aborted) layer.cancelled();
+      else layer.failed(asAppError(error));
+      throw error;
+    }
+  }
+
+  /** Comes back as a client would: what is on its way goes on meanwhile, and a rest that upstream asked for is kept. */
+  async #patiently<T>(attempt: () => Promise<T>, signal: AbortSignal, onPause = () => {}): Promise<T> {
+    for (let failed = 1; ; failed++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        const pauseMs = signal.aborted ? undefined : pauseAfter(error, failed);
+        if (pauseMs === undefined) throw error;
+        onPause();
+        await sleep(this.#deps.clock, pauseMs, signal);
+      }
+    }
+  }
+}
+
+function tooLarge(sizeBytes: number, maxBytes: number): AppError {
+  const message = `it has ${formatSize(sizeBytes)}, and the cache holds ${formatSize(maxBytes)} (storage.maxSize)`;
+  return new AppError('STORAGE_FULL', message, { details: { reason: 'too-large' } });
+}
+
+function noPlatform(wanted: readonly Platform[], offered: readonly Platform[]): AppError {
+  const list = (platforms: readonly Platform[]) => [...new Set(platforms.map(platformText))].join(', ');
+  const has = offered.length === 0 ? 'says of no part what it runs on' : `is for ${list(offered.slice(0, 30))}`;
+  return new AppError('MANIFEST_UNKNOWN', `there is nothing for ${list(wanted)}: the image ${has}`);
+}

@@ -1,0 +1,199 @@
+import { AppError, asAppError } from '../../core/errors.ts';
+import { type Platform, parsePlatform, platformText } from '../../core/platform.ts';
+import type { NameResolver } from '../depot.ts';
+import { type ImageName, parseImageName } from '../image-name.ts';
+import { Slots } from '../slots.ts';
+import { PreheatImage, type PreheatImageDeps } from './preheat-image.ts';
+import type { PreheatSnapshot, PreheatState, PreheatSummary } from './preheat-snapshot.ts';
+
+export interface PreheatsDeps extends Omit<PreheatImageDeps, 'slots'> {
+  readonly names: NameResolver;
+  /** Another one each time, that nobody guesses. */
+  readonly newId: () => string;
+}
+
+export interface PreheatsOptions {
+  /** Preheats that run at once; more are refused. */
+  readonly maxRunning: number;
+  /** So many that ended are remembered. */
+  readonly maxEnded: number;
+  readonly maxImages: number;
+  /** Images of one preheat at once, and layers of all of them. */
+  readonly imagesAtOnce: number;
+  readonly layersAtOnce: number;
+  /** No larger image can be kept. */
+  readonly maxBytes: number;
+}
+
+export const preheatDefaults = {
+  maxRunning: 8,
+  maxEnded: 50,
+  maxImages: 100,
+  imagesAtOnce: 2,
+  layersAtOnce: 6,
+} as const;
+
+export interface PreheatRequest {
+  readonly images: readonly string[];
+  /** As `linux/amd64`; empty: all that an index lists. */
+  readonly platforms: readonly string[];
+}
+
+interface Preheat {
+  readonly id: string;
+  readonly platforms: readonly Platform[];
+  readonly images: readonly PreheatImage[];
+  readonly startedAtMs: number;
+  readonly abort: AbortController;
+  /** Settles when all of it has ended; never rejects. */
+  running: Promise<void>;
+  /** As it was when it ended. */
+  ended: PreheatSnapshot | undefined;
+}
+
+/**
+ * Images that are pulled before anybody asks for them.
+ *
+ * Invariants: a preheat is nobody's request: it goes on until it has ended or somebody cancels it, watched or not. It asks the
+ * depot as clients do, so what it wants is fetched once for it and all of them, waits in the same lines, and goes on for them
+ * when it is cancelled. What runs is bounded, in preheats, images and layers, and so is what is remembered. A restart forgets
+ * them; what was fetched stays.
+ */
+export class Preheats implements AsyncDisposable {
+  readonly #deps: PreheatsDeps;
+  readonly #options: PreheatsOptions;
+  readonly #slots: Slots;
+  /** In the order in which they were started. */
+  readonly #preheats = new Map<string, Preheat>();
+  #isClosed = false;
+
+  constructor(deps: PreheatsDeps, options: PreheatsOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#slots = new Slots(options.layersAtOnce);
+  }
+
+  /** Throws REQUEST_MALFORMED where it names what is no image or no platform, OVERLOADED where too many run. */
+  start(request: PreheatRequest): PreheatSnapshot {
+    const { clock, newId } = this.#deps;
+    const { maxImages, maxRunning, maxBytes } = this.#options;
+    if (request.images.length === 0 || request.images.length > maxImages) {
+      throw new AppError('REQUEST_MALFORMED', `a preheat is of 1 to ${maxImages} images, not ${request.images.length}`);
+    }
+    const names = this.#namesOf(request.images);
+    const platforms = request.platforms.map(platformNamed);
+    const running = [...this.#preheats.values()].filter(({ ended }) => ended === undefined);
+    if (this.#isClosed) throw new AppError('SHUTTING_DOWN', 'this node is shutting down');
+    if (running.length >= maxRunning) {
+      const message = `${maxRunning} preheats are running already: wait for one to end, or cancel one`;
+      throw new AppError('OVERLOADED', message, { retryAfterMs: 10_000 });
+    }
+    const deps = { ...this.#deps, slots: this.#slots };
+    const preheat: Preheat = {
+      id: newId(),
+      platforms,
+      images: names.map((name) => new PreheatImage(deps, name, { platforms, maxBytes })),
+      startedAtMs: clock.now(),
+      abort: new AbortController(),
+      running: Promise.resolve(),
+      ended: undefined,
+    };
+    this.#preheats.set(preheat.id, preheat);
+    preheat.running = this.#run(preheat);
+    return snapshotOf(preheat);
+  }
+
+  get(id: string): PreheatSnapshot | undefined {
+    const preheat = this.#preheats.get(id);
+    return preheat && snapshotOf(preheat);
+  }
+
+  /** Those that run and the last that ended, the latest first. */
+  list(): PreheatSummary[] {
+    return [...this.#preheats.values()].reverse().map((preheat) => {
+      const { images: _, ...summary } = snapshotOf(preheat);
+      return summary;
+    });
+  }
+
+  /** Gives up what it has not pulled yet. Undefined: there is no such preheat. One that has ended stays as it is. */
+  cancel(id: string): PreheatSnapshot | undefined {
+    const preheat = this.#preheats.get(id);
+    if (preheat === undefined) return undefined;
+    if (preheat.ended === undefined) preheat.abort.abort(new AppError('CANCELLED', 'the preheat was cancelled'));
+    return snapshotOf(preheat);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    const closing = new AppError('SHUTTING_DOWN', 'this node is shutting down');
+    for (const { abort } of this.#preheats.values()) abort.abort(closing);
+    await Promise.all([...this.#preheats.values()].map(({ running }) => running));
+  }
+
+  #namesOf(images: readonly string[]): ImageName[] {
+    const byName = new Map<string, ImageName>();
+    for (const text of images) {
+      try {
+        const name = parseImageName(text, this.#deps.names);
+        byName.set(name.name, name);
+      } catch (thrown) {
+        const { message, details } = asAppError(thrown);
+        throw new AppError('REQUEST_MALFORMED', `image ${JSON.stringify(text.slice(0, 300))}: ${message}`, { details });
+      }
+    }
+    return [...byName.values()];
+  }
+
+  async #run(preheat: Preheat): Promise<void> {
+    const { signal } = preheat.abort;
+    const slots = new Slots(this.#options.imagesAtOnce);
+    // Not aborted while it waits for its turn: each image is to say what became of it.
+    const never = new AbortController().signal;
+    await Promise.all(preheat.images.map((image) => slots.run(() => image.pull(signal), never)));
+    preheat.ended = snapshotOf(preheat, this.#deps.clock.now());
+    this.#forgetOld();
+  }
+
+  #forgetOld(): void {
+    const ended = [...this.#preheats.values()].filter(({ ended: is }) => is !== undefined);
+    for (const { id } of ended.slice(0, Math.max(0, ended.length - this.#options.maxEnded))) this.#preheats.delete(id);
+  }
+}
+
+function platformNamed(text: string): Platform {
+  const platform = parsePlatform(text);
+  if (platform !== undefined) return platform;
+  const shown = JSON.stringify(text.slice(0, 100));
+  throw new AppError('REQUEST_MALFORMED', `this is no platform: ${shown}; write it as linux/amd64 or linux/arm/v7`);
+}
+
+function snapshotOf(preheat: Preheat, endedAtMs?: number): PreheatSnapshot {
+  if (preheat.ended !== undefined) return preheat.ended;
+  const { id, platforms, startedAtMs } = preheat;
+  const images = preheat.images.map((image) => image.snapshot());
+  const imageCounts = { waiting: 0, pulling: 0, done: 0, failed: 0, cancelled: 0 };
+  for (const { state } of images) imageCounts[state]++;
+  return {
+    id,
+    state: stateOf(preheat, imageCounts, endedAtMs !== undefined),
+    platforms: platforms.map(platformText),
+    startedAtMs,
+    endedAtMs,
+    sizeBytes: images.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    filledBytes: images.reduce((sum, { filledBytes }) => sum + filledBytes, 0),
+    imageCounts,
+    images,
+  };
+}
+
+function stateOf(
+  { abort }: Preheat,
+  counts: Readonly<Record<PreheatState, number>>,
+  hasEnded: boolean,
+): PreheatSummary['state'] {
+  // One that is cancelled when nothing was left to do has done it.
+  if (abort.signal.aborted && (!hasEnded || counts.cancelled > 0)) return 'cancelled';
+  if (!hasEnded) return 'running';
+  return counts.failed > 0 ? 'failed' : 'done';
+}
