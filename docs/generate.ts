@@ -73,6 +73,7 @@ const errorMeanings: Readonly<Record<ErrorCode, string>> = {
   PATH_UNKNOWN: 'The distribution API has no such path.',
   REGISTRY_UNKNOWN: 'The request names a registry that is not configured.',
   IMAGE_UNKNOWN: 'Of the admin API: there is no such image here.',
+  PREHEAT_UNKNOWN: 'Of the admin API: there is no such preheat.',
   IMAGE_KEPT: 'Of the admin API: the image is pinned, or a part of one that stays.',
   RANGE_UNSATISFIABLE: 'The range begins beyond the end of the blob.',
   HEADERS_TOO_LARGE: "The request's headers are larger than `server.maxHeaderSize`.",

@@ -4,9 +4,11 @@ import { AdminServer } from './admin/admin-server.ts';
 import { effectRoutes } from './admin/effect-routes.ts';
 import { EventFeed, eventFeedDefaults } from './admin/event-feed.ts';
 import { healthRoutes } from './admin/health-routes.ts';
+import { imageRoutes } from './admin/image-routes.ts';
 import { LiveState } from './admin/live-state.ts';
 import { openApiRoute } from './admin/openapi-route.ts';
 import { pageRoutes } from './admin/page-routes.ts';
+import { preheatRoutes } from './admin/preheat-routes.ts';
 import { stateRoutes } from './admin/state-routes.ts';
 import { type StatusDeps, statusOf } from './admin/status.ts';
 import type { Clustering } from './clustering.ts';
@@ -20,7 +22,9 @@ import { AppError } from './core/errors.ts';
 import { flightId } from './flights/flight-snapshot.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { CertificateWatch } from './gateway/tls/certificate-watch.ts';
+import type { CachedImages } from './pull/cached-images.ts';
 import type { Fetches } from './pull/fetches.ts';
+import type { Preheats } from './pull/preheat/preheats.ts';
 import type { PullBoard } from './pull/pull-board.ts';
 import type { FsStore } from './store/fs/open-fs-store.ts';
 import type { Channels } from './telemetry/channels.ts';
@@ -45,6 +49,8 @@ export interface AdministrationDeps {
   readonly cluster: Clustering | undefined;
   readonly fetches: Fetches;
   readonly board: PullBoard;
+  readonly images: CachedImages;
+  readonly preheats: Preheats;
   readonly requests: RequestCounts;
   readonly threads: ThreadReports;
   readonly certificate: CertificateWatch | undefined;
@@ -90,6 +96,8 @@ export function openAdministration(deps: AdministrationDeps): Administration {
       feed,
       settings: deps.settings ?? [],
     }),
+    ...imageRoutes(deps.images),
+    ...preheatRoutes(deps.preheats),
     openApiRoute(version),
     ...pageRoutes({ folders: pageFolders }),
   ];
@@ -131,17 +139,22 @@ function stateDeps({ registries, cluster, fetches, board }: AdministrationDeps) 
 }
 
 function statusDeps(deps: AdministrationDeps, history: EffectHistory): StatusDeps {
-  const { config, store, cluster, certificate } = deps;
+  const { config, store, images, cluster, certificate } = deps;
   return {
     version: productVersion(),
     startedAtMs: systemClock.now(),
     readiness: () => deps.readiness(),
-    warnings: () => [...store.health(), ...(certificate?.warnings() ?? []), ...(cluster?.warnings() ?? [])],
+    warnings: () => [
+      ...store.health(),
+      ...images.warnings(),
+      ...(certificate?.warnings() ?? []),
+      ...(cluster?.warnings() ?? []),
+    ],
     listen: () => ({ address: addressText(deps.listen()), tls: certificate !== undefined }),
     async cache() {
       const { sizeBytes, blobs } = store.stats();
       const diskFreeBytes = await store.diskFreeBytes();
-      return { sizeBytes, maxBytes: config.storage.maxSizeBytes, diskFreeBytes, images: undefined, blobs };
+      return { sizeBytes, maxBytes: config.storage.maxSizeBytes, diskFreeBytes, images: images.count(), blobs };
     },
     totals: () => history.totals(),
   };

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { openAdministration } from './administration.ts';
 import type { SharedPause } from './cluster/coordinator.ts';
@@ -20,7 +21,9 @@ import { type GatewayOptions, GatewayServer, gatewayDefaults } from './gateway/s
 import { SharedParts } from './gateway/threads/depot-host.ts';
 import { GatewayCrew } from './gateway/threads/gateway-crew.ts';
 import { CertificateWatch } from './gateway/tls/certificate-watch.ts';
+import { CachedImages } from './pull/cached-images.ts';
 import { Fetches } from './pull/fetches.ts';
+import { Preheats, preheatDefaults } from './pull/preheat/preheats.ts';
 import { PullBoard } from './pull/pull-board.ts';
 import { PullDepot } from './pull/pull-depot.ts';
 import { RegistryNames } from './pull/registry-names.ts';
@@ -126,6 +129,17 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       ...pullDefaults,
     },
   );
+  const names = registryNames(config);
+  const images = new CachedImages(
+    { channels, images: store.images, store: content, names, board, depot },
+    config.storage,
+  );
+  const preheats = opening.use(
+    new Preheats(
+      { clock, depot, store: content, flights: fetches, names, newId: () => randomBytes(8).toString('hex') },
+      { ...preheatDefaults, maxBytes: maxSizeBytes },
+    ),
+  );
   const requests = new RequestCounts(channels);
   const loopTimes = () => performance.eventLoopUtilization();
   const threads = new ThreadReports({ clock, counts: requests, log: deps.log, loopTimes });
@@ -143,7 +157,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const figures = memoryFigures(budget, blocks, smallBlobs);
   const operations = { config, readiness, store, registries, cluster, fetches, board, requests, threads, certificate };
   const admin = opening.use(
-    openAdministration({ ...deps, ...operations, gateway, memory: figures, listen: () => listen }),
+    openAdministration({ ...deps, ...operations, images, preheats, gateway, memory: figures, listen: () => listen }),
   );
   await cluster?.start({ store: content, flights }, flightDefaults);
   listen = await gateway.listen();
@@ -156,7 +170,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     gateway,
     async drain(timeoutMs) {
       isDraining = true;
-      await Promise.all([gateway.drain(timeoutMs), cluster?.drain(timeoutMs)]);
+      await Promise.all([gateway.drain(timeoutMs), cluster?.drain(timeoutMs), preheats[Symbol.asyncDispose]()]);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
@@ -190,7 +204,7 @@ function openGateway(
   const bounds = { ...connectionBounds(config, gateways, deps), maxQueuedBytes: budget.queuedBytes };
   const options: GatewayOptions = { ...gatewayOptions(config), ...bounds, ...shown, memory };
   if (gateways === 0) {
-    const names = new RegistryNames(registries, fallback);
+    const names = registryNames(config);
     const hits = opening.use(
       new HitDepot(
         { depot, changes, log: depot, clock },
@@ -224,6 +238,14 @@ function openGateway(
       changes: changes.shared,
       saysEvents: deps.log === undefined,
     },
+  );
+}
+
+function registryNames({ upstreams }: Config): RegistryNames {
+  const fallback = upstreams.find(({ isDefault }) => isDefault)?.name;
+  return new RegistryNames(
+    upstreams.map(({ name }) => name),
+    fallback,
   );
 }
 

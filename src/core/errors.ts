@@ -11,6 +11,7 @@ const table = {
   PATH_UNKNOWN: { status: 404, oci: 'UNSUPPORTED', retryable: false },
   REGISTRY_UNKNOWN: { status: 404, oci: 'NAME_UNKNOWN', retryable: false },
   IMAGE_UNKNOWN: { status: 404, oci: 'MANIFEST_UNKNOWN', retryable: false },
+  PREHEAT_UNKNOWN: { status: 404, oci: 'UNSUPPORTED', retryable: false },
   IMAGE_KEPT: { status: 409, oci: 'DENIED', retryable: false },
   RANGE_UNSATISFIABLE: { status: 416, oci: 'SIZE_INVALID', retryable: false },
   HEADERS_TOO_LARGE: { status: 431, oci: 'UNSUPPORTED', retryable: false },

@@ -2,47 +2,14 @@ import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { formatSize } from '../core/units.ts';
 import type { ContentStore } from '../store/content-store.ts';
-import type { ImageQuery, ImageRecord, Images } from '../store/images.ts';
+import type { ImageRecord, Images } from '../store/images.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import type { NameResolver } from './depot.ts';
 import { type ImageName, imageName, parseImageName } from './image-name.ts';
 import { ImagePlatforms } from './image-platforms.ts';
+import type { ImageSnapshot, ImagesPage, ImagesQuery, PurgeSnapshot } from './image-snapshot.ts';
 import type { PullBoard } from './pull-board.ts';
 import { Slots } from './slots.ts';
-
-/** One image of the cache, as operators see it (P12). */
-export interface ImageSnapshot {
-  /** `registry/repository:tag`, or `registry/repository@digest` where nothing but the digest names it. */
-  readonly image: string;
-  readonly manifest: Digest;
-  readonly mediaType: string;
-  /** As far as that is known: of an index all that it lists. */
-  readonly platforms: readonly string[];
-  /** The manifest and all that it references, as far as that is known, and how much of it is here. */
-  readonly sizeBytes: number;
-  readonly storedBytes: number;
-  /** Undefined where it was not asked for lately. */
-  readonly pulls: number | undefined;
-  readonly lastUsedAtMs: number;
-  readonly cachedAtMs: number;
-  readonly isPinned: boolean;
-}
-
-export interface ImagesPage {
-  readonly images: readonly ImageSnapshot[];
-  readonly total: number;
-  /** What the next page is asked for with; undefined: this is the last one. */
-  readonly after: string | undefined;
-}
-
-export interface PurgeSnapshot {
-  /** The names that are gone. */
-  readonly removed: readonly string[];
-  readonly blobs: number;
-  readonly freedBytes: number;
-  /** What is read or fetched just now: its room comes free when that has ended. */
-  readonly following: readonly { readonly digest: Digest; readonly sizeBytes: number }[];
-}
 
 export interface CachedImagesDeps {
   readonly channels: Pick<Channels, 'notice'>;
@@ -74,7 +41,7 @@ export class CachedImages {
     return this.#deps.images.count();
   }
 
-  async list(query: ImageQuery, signal: AbortSignal): Promise<ImagesPage> {
+  async list(query: ImagesQuery, signal: AbortSignal): Promise<ImagesPage> {
     const { images, total, next } = await this.#deps.images.list(query, signal);
     const pulls = this.#deps.board.pullsByName();
     const shown = images.map((image) => this.#slots.run(() => this.#snapshot(image, pulls), signal));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { get, type IncomingMessage } from 'node:http';
+import { get, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FlightSnapshot } from '../../src/flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../../src/pull/pull-board.ts';
@@ -26,6 +26,20 @@ export class AdminApi {
       get(`${this.#origin}${path}`, { agent: false }, resolve).once('error', reject);
     });
     return { status: response.statusCode ?? 0, text: (await readAll(response)).toString() };
+  }
+
+  /** A call that changes something, and what came of it. */
+  async change(
+    method: 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; json: unknown }> {
+    const headers = { 'content-type': 'application/json' };
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const call = request(`${this.#origin}${path}`, { method, headers, agent: false }, resolve);
+      call.once('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
+    });
+    return { status: response.statusCode ?? 0, json: JSON.parse((await readAll(response)).toString()) as unknown };
   }
 
   /** The body of a 200; throws for every other status. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { effectOperations } from './effect-operations.ts';
 import { healthOperations } from './health-operations.ts';
+import { imageOperations } from './image-operations.ts';
 import type { Operation } from './operation.ts';
 import { stateOperations } from './state-operations.ts';
 
@@ -16,5 +17,6 @@ export const operations: readonly Operation[] = [
   ...healthOperations,
   ...stateOperations,
   ...effectOperations,
+  ...imageOperations,
   description,
 ];
