@@ -81,7 +81,8 @@ export class Clustering implements AsyncDisposable {
       if (content.current !== undefined) return content.current.shelf;
       throw new AppError('OVERLOADED', 'this node is starting', { retryAfterMs: 1000 });
     };
-    const verifier = secret === undefined ? undefined : new PeerVerifier(clock, secret);
+    let address = '';
+    const verifier = secret === undefined ? undefined : new PeerVerifier(clock, secret, () => address);
     const listener = opening.use(
       new PeerListener(
         { clock, channels, shelf, verifier },
@@ -89,12 +90,13 @@ export class Clustering implements AsyncDisposable {
       ),
     );
     const { port } = await listener.listen();
+    address = peer.advertise ?? addressOf(peer.listen.host, port, tls !== undefined);
     const name = config.nodeId ?? hostname();
     const node: NodeFacts = {
       id: `${name.replaceAll(/[^\w.-]/g, '-').slice(0, 100)}#${randomBytes(4).toString('hex')}`,
       name,
       zone: config.zone,
-      address: peer.advertise ?? addressOf(peer.listen.host, port, tls !== undefined),
+      address,
       protocol: peerProtocol,
       version: deps.version,
     };

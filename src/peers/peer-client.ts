@@ -33,7 +33,7 @@ export interface PeerClientOptions {
 }
 
 export const peerClientDefaults = {
-  connections: 32,
+  connections: 128,
   connectTimeoutMs: 1000,
   headersTimeoutMs: 5000,
   stallTimeoutMs: 30_000,
@@ -52,7 +52,11 @@ const mostPeers = 1024;
  *
  * Invariants: every wait is bounded; a request is signed with a nonce of its peer's, and asked once more where that nonce is
  * not good any more. A body that breaks off says whether the node is gone (UPSTREAM_UNREACHABLE: nobody listens there) or only
- * that transfer (UPSTREAM_INTERRUPTED).
+ * that transfer (UPSTREAM_INTERRUPTED); so does a request that could not be made. What is for one more connection only is given
+ * room while few are in use: who reads many blobs from one node has a connection for each.
+ *
+ * An address is what the directory says, and the directory may lie: nothing is asked there but a path of ours, by GET; no answer
+ * leads elsewhere; what is signed is of no use to anybody else; and where certificates are the proof nobody is asked without.
  */
 export class PeerClient implements AsyncDisposable {
   readonly #deps: PeerClientDeps;
@@ -83,7 +87,7 @@ export class PeerClient implements AsyncDisposable {
       name: `peer ${node}`,
       origin: node,
       isPeer: true,
-      standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: true }),
+      standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: this.#hasRoom(address) }),
       open: (request, signal) => this.#open(node, address, digest, request, signal),
       discredit: (error) => {
         const message = 'a peer sent what does not have the digest asked for';
@@ -114,6 +118,11 @@ export class PeerClient implements AsyncDisposable {
     const pools = [...[...this.#peers.values()].map(({ pool }) => pool), ...this.#leaving];
     this.#peers.clear();
     await Promise.all(pools.map((pool) => pool.destroy()));
+  }
+
+  #hasRoom(address: string): boolean {
+    const inUse = this.#peers.get(address)?.pool.stats.size ?? 0;
+    return inUse < this.#options.connections / 4;
   }
 
   async #open(
@@ -155,7 +164,7 @@ export class PeerClient implements AsyncDisposable {
     const peer = this.#peer(address);
     const { signer } = peer;
     for (let attempt = 0; ; attempt++) {
-      const signed = { method: 'GET', target: path, range, node: this.#options.node };
+      const signed = { method: 'GET', target: path, range, node: this.#options.node, to: address };
       const authorization = signer?.authorization(signed);
       const headers = {
         ...(range === undefined ? {} : { range }),
@@ -181,8 +190,11 @@ export class PeerClient implements AsyncDisposable {
     const url = new URL(path, address);
     const context = { upstream: 'peer', host: url.host, kind: 'blob' } as const;
     const limits = { acquireTimeoutMs: headersTimeoutMs, headersTimeoutMs, stallTimeoutMs, clock, context };
-    return exchange(pool, { method: 'GET', url, headers }, limits, signal).catch((error: unknown) => {
-      throw this.#distrusted(address, asAppError(error));
+    return exchange(pool, { method: 'GET', url, headers }, limits, signal).catch(async (thrown: unknown) => {
+      const error = this.#distrusted(address, asAppError(thrown));
+      // A connection that was closed, or a way that is broken, says nothing of the node: its lease still counts.
+      if (error.code !== 'UPSTREAM_UNREACHABLE' || signal.aborted || (await this.#isGone(address))) throw error;
+      throw new AppError('UPSTREAM_INTERRUPTED', error.message, { cause: error });
     });
   }
 
@@ -215,6 +227,7 @@ export class PeerClient implements AsyncDisposable {
       this.#peers.delete(oldest[0]);
       this.#retire(oldest[1]);
     }
+    this.#checkAddress(address);
     const { connections, connectTimeoutMs, secret } = this.#options;
     const pool = new Pool(address, {
       connections,
@@ -226,11 +239,19 @@ export class PeerClient implements AsyncDisposable {
     return peer;
   }
 
+  #checkAddress(address: string): void {
+    const { protocol, origin } = URL.parse(address) ?? {};
+    const isTls = protocol === 'https:';
+    if ((isTls || protocol === 'http:') && origin === address && (isTls || this.#tls?.ca === undefined)) return;
+    throw new AppError('UPSTREAM_INVALID', 'the directory names an address that is none for a peer');
+  }
+
   /** Whether nobody listens there any more. That nothing is heard says nothing. */
   #isGone(address: string): Promise<boolean> {
-    const { hostname, port } = new URL(address);
+    const { hostname, port, protocol } = new URL(address);
+    const usualPort = protocol === 'https:' ? 443 : 80;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const socket = createConnection({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) });
+    const socket = createConnection({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || usualPort) });
     const timer = this.#deps.clock.after(this.#options.connectTimeoutMs, () => resolve(false));
     socket.once('connect', () => resolve(false));
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));

@@ -3,11 +3,17 @@ import { describe, it } from 'node:test';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { PeerSigner, PeerVerifier } from './peer-signature.ts';
 
-const request = { method: 'GET', target: '/onepull/peer/v1/blobs/sha256:x', range: 'bytes=5-', node: 'a#1' };
+const request = {
+  method: 'GET',
+  target: '/onepull/peer/v1/blobs/sha256:x',
+  range: 'bytes=5-',
+  node: 'a#1',
+  to: 'http://b:5002',
+};
 
 class Setup {
   readonly clock = new VirtualClock();
-  readonly verifier = new PeerVerifier(this.clock, 'secret');
+  readonly verifier = new PeerVerifier(this.clock, 'secret', () => request.to);
   readonly signer = new PeerSigner('secret');
 
   /** Signed with a nonce of the verifier's. */
@@ -57,6 +63,14 @@ describe('a signed request', () => {
     });
   }
 
+  it('is good for nobody but who was asked: not handed on by one who asks for a nonce in its place', () => {
+    const setup = new Setup();
+    const signer = new PeerSigner('secret');
+    assert.ok(signer.challenged(setup.verifier.challenge()));
+    const header = signer.authorization({ ...request, to: 'http://mallory:5002' });
+    assert.equal(setup.verifier.verified(header, request), undefined);
+  });
+
   it('is refused where the secret is another one, or the name was changed', () => {
     const setup = new Setup();
     assert.equal(setup.verifier.verified(setup.signed(new PeerSigner('other')), request), undefined);
@@ -66,7 +80,7 @@ describe('a signed request', () => {
   it('is refused with a nonce of another run, an old one, or one that was made up', () => {
     const setup = new Setup();
     const header = setup.signed();
-    assert.equal(new PeerVerifier(setup.clock, 'secret').verified(header, request), undefined);
+    assert.equal(new PeerVerifier(setup.clock, 'secret', () => request.to).verified(header, request), undefined);
     setup.signer.challenged('Onepull-Peer nonce="0.abc.def"');
     assert.equal(setup.verifier.verified(setup.signer.authorization(request), request), undefined);
     setup.clock.advance(300_001);

@@ -9,6 +9,8 @@ export interface SignedRequest {
   readonly range: string | undefined;
   /** Who asks. */
   readonly node: string;
+  /** Who is asked: the address at which it says that it is reached. So nobody can hand on what was meant for him. */
+  readonly to: string;
 }
 
 interface Credentials extends Pick<SignedRequest, 'node'> {
@@ -25,8 +27,8 @@ const windowCounts = 1024;
 const mostNonces = 4096;
 
 function sign(secret: string, request: SignedRequest, nonce: string, count: number): string {
-  const { method, target, range = '', node } = request;
-  const text = [scheme, method, target, range, node, nonce, String(count)].join('\n');
+  const { method, target, range = '', node, to } = request;
+  const text = [scheme, method, target, range, node, to, nonce, String(count)].join('\n');
   return createHmac('sha256', secret).update(text).digest('base64url');
 }
 
@@ -64,20 +66,24 @@ export class PeerSigner {
  *
  * Invariants: a nonce counts for `nonceMs` by this node's own clock, so no two clocks are compared; it is known as ours by its
  * own signature, and takes memory only once somebody who knows the secret has used it. A count is accepted once; one too far
- * behind the highest is not. Memory is bounded: a nonce that is forgotten for lack of room is not accepted any more.
+ * behind the highest is not. Memory is bounded: a nonce that is forgotten for lack of room is not accepted any more. What was
+ * signed for another node is not accepted either: whoever a directory that lies leads nodes to gets nothing to use elsewhere.
  */
 export class PeerVerifier {
   readonly #clock: Clock;
   readonly #secret: string;
+  readonly #address: () => string;
   /** Of this run only: nonces of an earlier one are none. */
   readonly #own = randomBytes(32);
   readonly #seen = new Map<string, { readonly untilMs: number; highest: number; readonly counts: Set<number> }>();
   /** Nonces from before are refused: of those that were forgotten nobody knows what was seen. */
   #earliestMs = Number.NEGATIVE_INFINITY;
 
-  constructor(clock: Clock, secret: string) {
+  /** `address`: where peers reach this node, as the directory says. */
+  constructor(clock: Clock, secret: string, address: () => string) {
     this.#clock = clock;
     this.#secret = secret;
+    this.#address = address;
   }
 
   /** For the header WWW-Authenticate. */
@@ -87,11 +93,12 @@ export class PeerVerifier {
   }
 
   /** The node that asks, or undefined: it has not shown that it is one. */
-  verified(header: string | undefined, request: Omit<SignedRequest, 'node'>): string | undefined {
+  verified(header: string | undefined, request: Omit<SignedRequest, 'node' | 'to'>): string | undefined {
     const given = parsed(header);
     if (given === undefined || !this.#isCurrent(given.nonce)) return undefined;
     const { node, nonce, count, signature } = given;
-    if (!isSame(signature, sign(this.#secret, { ...request, node }, nonce, count))) return undefined;
+    if (!isSame(signature, sign(this.#secret, { ...request, node, to: this.#address() }, nonce, count)))
+      return undefined;
     return this.#isFirst(nonce, count) ? node : undefined;
   }
 

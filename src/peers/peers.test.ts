@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { systemClock } from '../core/clock.ts';
 import { digestOf } from '../core/digest.ts';
+import { AppError } from '../core/errors.ts';
 import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
 import { FlightWorld } from '../flights/testing/flight-world.ts';
 import { ScriptedSource } from '../flights/testing/scripted-source.ts';
@@ -44,9 +47,9 @@ class Setup implements AsyncDisposable {
     return setup;
   }
 
-  client(node = 'a#1', { secret }: { secret: string | undefined } = { secret: 'secret' }): PeerClient {
+  client(node = 'a#1', options: { secret?: string | undefined; tls?: { ca: string } } = {}): PeerClient {
     const deps = { clock: systemClock, channels: this.#channels };
-    const client = new PeerClient(deps, { ...peerClientDefaults, node, secret });
+    const client = new PeerClient(deps, { ...peerClientDefaults, secret: 'secret', node, ...options });
     this.#clients.push(client);
     return client;
   }
@@ -88,7 +91,7 @@ class Setup implements AsyncDisposable {
   #newListener(port: number): PeerListener {
     const { secret, ...options } = this.#options;
     const shelf = new PeerShelf({ store: this.store, flights: this.world.table }, { holdBackBytes });
-    const verifier = secret === undefined ? undefined : new PeerVerifier(systemClock, secret);
+    const verifier = secret === undefined ? undefined : new PeerVerifier(systemClock, secret, () => this.address);
     return new PeerListener(
       { clock: systemClock, channels: this.#channels, shelf: () => shelf, verifier },
       { ...peerListenerDefaults, host: '127.0.0.1', port, maxChildren: 2, ...options },
@@ -226,4 +229,75 @@ describe('who asks a peer', () => {
       assert.equal((await fetch(`${setup.address}${path}`)).status, 404);
     });
   }
+});
+
+describe('where a peer is', () => {
+  const answers = async (run: (address: string, asked: string[]) => Promise<void>, head: string) => {
+    const asked: string[] = [];
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (data) => {
+        asked.push(data.toString('latin1').split('\r\n')[0] ?? '');
+        if (head === '') socket.destroy();
+        else socket.end(head);
+      });
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = Object(server.address());
+    try {
+      await run(`http://127.0.0.1:${port}`, asked);
+    } finally {
+      server.close();
+    }
+  };
+  const from = (setup: Setup, address: string) => setup.client().source({ node: 'x#1', address }, digest);
+
+  it('is no way to anywhere else', async () => {
+    await using setup = await Setup.start();
+    const redirect = `HTTP/1.1 307 Temporary Redirect\r\nlocation: ${setup.address}/v2/\r\ncontent-length: 0\r\n\r\n`;
+    await answers(async (address, asked) => {
+      await assert.rejects(from(setup, address).open(ask(), signal), { code: 'UPSTREAM_FAILED' });
+      assert.deepEqual(asked, [`GET /onepull/peer/v1/blobs/${digest} HTTP/1.1`]);
+    }, redirect);
+  });
+
+  it('is not said to be empty where a connection is closed: somebody listens', async () => {
+    await using setup = await Setup.start();
+    await answers(async (address) => {
+      await assert.rejects(from(setup, address).open(ask(), signal), { code: 'UPSTREAM_INTERRUPTED' });
+    }, '');
+  });
+
+  for (const address of [
+    'x',
+    'ftp://127.0.0.1',
+    'file:///etc/passwd',
+    'http://a:b@127.0.0.1',
+    'http://127.0.0.1/path',
+    '',
+  ]) {
+    it(`is not ${JSON.stringify(address)}`, async () => {
+      await using setup = await Setup.start();
+      await assert.rejects(from(setup, address).open(ask(), signal), { code: 'UPSTREAM_INVALID' });
+    });
+  }
+
+  it('is nowhere without TLS where certificates are the proof', async () => {
+    await using setup = await Setup.start();
+    const client = setup.client('a#1', { tls: { ca: 'an authority' } });
+    const opened = client.source({ node: 'x#1', address: setup.address }, digest).open(ask(), signal);
+    await assert.rejects(opened, { code: 'UPSTREAM_INVALID' });
+  });
+
+  it('is asked for many blobs at once', async () => {
+    await using setup = await Setup.start();
+    await setup.fill(1_000);
+    const source = setup.from(setup.client());
+    const leaving = new AbortController();
+    assert.equal(source.standing().hasRoom, true);
+    const opened = await Promise.all(Array.from({ length: 100 }, () => source.open(ask(), leaving.signal)));
+    assert.equal(opened.length, 100);
+    assert.equal(source.standing().hasRoom, false);
+    leaving.abort(new AppError('CANCELLED', 'left'));
+  });
 });
