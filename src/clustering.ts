@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname } from 'node:os';
 import { coordinatorDefaults, type FillLoad, type NodeFacts, type SharedPause } from './cluster/coordinator.ts';
 import { Membership, membershipDefaults } from './cluster/membership.ts';
 import { RedisCoordinator } from './cluster/redis/redis-coordinator.ts';
 import { RedisEngine, redisEngineDefaults } from './cluster/redis/redis-engine.ts';
 import { addressText } from './config/address.ts';
+import { leastSecretLength } from './config/cluster-rules.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Digest } from './core/digest.ts';
 import { AppError } from './core/errors.ts';
+import { outwardAddresses } from './core/outward-addresses.ts';
 import type { FillShare } from './flights/fill-share.ts';
 import type { FlightTable } from './flights/flight-table.ts';
 import { PeerClient, peerClientDefaults } from './peers/peer-client.ts';
@@ -46,7 +48,6 @@ interface Content {
 /** Fills that all nodes together tell of with a beat, and one node at least and at most: each hears what all of them say. */
 const fillsTold = { inAll: 500, least: 2, most: 50 } as const;
 /** As the configuration asks of one that it holds itself. */
-const leastSecretLength = 16;
 
 /**
  * This node among those that share an engine: the parts, wired. It listens for peers from the beginning, so that its address is
@@ -272,10 +273,7 @@ async function openEngine(
 /** Where others reach a listener on `host`: where that is any address, the machine's first one that is not loopback. */
 function addressOf(host: string, port: number, isTls: boolean): string {
   const isAny = host === '0.0.0.0' || host === '::';
-  const family = host === '::' ? ['IPv4', 'IPv6'] : ['IPv4'];
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const outward = all.find((one) => !one.internal && family.includes(one.family));
-  const reached = isAny ? (outward?.address ?? '127.0.0.1') : host;
+  const reached = isAny ? (outwardAddresses(host)[0] ?? '127.0.0.1') : host;
   return `${isTls ? 'https' : 'http'}://${addressText({ host: reached, port })}`;
 }
 

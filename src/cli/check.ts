@@ -4,6 +4,7 @@ import { loadConfig, redactedConfig } from '../config/load.ts';
 import { problemsText } from '../config/problems.ts';
 import type { Config, Credentials } from '../config/schema.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
+import { clusterSummary } from './cluster-summary.ts';
 import { type CheckOptions, exitCodes } from './options.ts';
 import { printJson } from './printing.ts';
 
@@ -30,7 +31,7 @@ export async function check(options: CheckOptions): Promise<number> {
   return exitCodes.ok;
 }
 
-function summary({ listen, admin, storage, upstreams, server }: Config): string {
+function summary({ listen, admin, storage, upstreams, server, cluster }: Config): string {
   const lines = [
     `  listen     ${addressText(listen)}${server.tls.certFile === undefined ? '' : ', TLS'}`,
     `  admin      ${addressText(admin)}`,
@@ -45,6 +46,7 @@ function summary({ listen, admin, storage, upstreams, server }: Config): string 
       ];
       return `    ${upstream.name}: ${facts.join(', ')}`;
     }),
+    ...clusterSummary(cluster),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { engineAddress } from '../core/engine-address.ts';
-import { type Address, isLoopback } from './address.ts';
+import { checkCluster } from './cluster-rules.ts';
 import { address, duration, file, integer, secret, text, url } from './setting.ts';
 import { checkTls } from './upstream-schema.ts';
 
@@ -81,30 +81,6 @@ export const cluster = z
   .prefault({});
 
 type Input = z.output<typeof cluster>;
-
-function checkCluster(section: unknown, context: z.RefinementCtx): void {
-  const { engine, peer } = (typeof section === 'object' && section !== null ? section : {}) as Partial<Input>;
-  if (typeof engine !== 'string') return;
-  const wrong = engineAddress(engine);
-  if (typeof wrong === 'string') {
-    const params = { hint: 'such as redis://10.0.0.5:6379' };
-    context.addIssue({ code: 'custom', path: ['engine'], message: wrong, params });
-  }
-  const { secret: inPlain, secretFile, tls, listen } = (peer ?? {}) as Partial<Input['peer']>;
-  if (typeof inPlain === 'string' && inPlain.length < 16) {
-    const params = { hint: 'for example: openssl rand -base64 32' };
-    context.addIssue({ code: 'custom', path: ['peer', 'secret'], message: 'is shorter than 16 characters', params });
-  }
-  const isKnown = inPlain !== undefined || secretFile !== undefined || tls?.ca !== undefined;
-  if (isKnown || (listen !== undefined && isLoopbackAddress(listen))) return;
-  const params = { hint: 'give a secret or secretFile, or tls with ca; or listen on 127.0.0.1' };
-  const message = 'lets anybody read what this node has: without a secret or a ca it may listen on loopback only';
-  context.addIssue({ code: 'custom', path: ['peer'], message, params });
-}
-
-function isLoopbackAddress(listen: Address): boolean {
-  return typeof listen === 'object' && isLoopback(listen.host);
-}
 
 /** As the program runs with it; undefined: there is one node. */
 export function toCluster({

@@ -1,4 +1,5 @@
 import { isLoopback } from './address.ts';
+import { clusterNotices } from './cluster-notices.ts';
 import { fromText, type Override, readEnvironment } from './environment.ts';
 import { checkNamedFiles } from './named-files.ts';
 import { settings } from './outline.ts';
@@ -130,7 +131,7 @@ function noticesFor(config: Config): string[] {
       notices.push(`upstreams.${name}: its credentials travel unencrypted, for an endpoint is http`);
     }
   }
-  return notices;
+  return [...notices, ...clusterNotices(config.cluster)];
 }
 
 function deepFreeze<T>(value: T): T {

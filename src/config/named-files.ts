@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { certificateProblem, keyProblem, pairProblem, validityOf } from '../core/key-pair.ts';
 import { adminTokenProblem } from './admin-access.ts';
+import { leastSecretLength } from './cluster-rules.ts';
 import { anyName, settings } from './outline.ts';
 import { pathText, type Tree, valueAt } from './tree.ts';
 
@@ -17,6 +18,9 @@ const contentRules: Readonly<Record<string, (content: string) => string | undefi
   key: keyProblem,
   passwordFile: (content) => (content.trim() === '' ? 'is empty' : undefined),
   adminTokenFile: (content) => adminTokenProblem(content.replace(/\r?\n$/, '')),
+  sentinelPasswordFile: (content) => (content.trim() === '' ? 'is empty' : undefined),
+  secretFile: (content) =>
+    content.trim().length < leastSecretLength ? `holds less than ${leastSecretLength} characters` : undefined,
   dockerConfig: (content) => (parses(() => JSON.parse(content)) ? undefined : 'is not JSON'),
 };
 
