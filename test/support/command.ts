@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFile, readlink } from 'node:fs/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { Child, type Exit, run } from './child.ts';
 
@@ -67,7 +68,11 @@ export class PseudoTerminal implements AsyncDisposable {
     return this.#output
       .split('\u001b[?2026h')
       .slice(1)
-      .map((frame) => stripVTControlCharacters(frame.split('\u001b[?2026l')[0] ?? '').split('\r\n'));
+      .map((frame) =>
+        stripVTControlCharacters(frame.split('\u001b[?2026l')[0] ?? '')
+          .replace(/^\r/, '')
+          .split('\r\n'),
+      );
   }
 
   /** Resolves once the output has what is wanted; rejects if it ends without. */
@@ -81,6 +86,15 @@ export class PseudoTerminal implements AsyncDisposable {
       if (hasEnded) throw new Error(`it ended without what is wanted:\n${JSON.stringify(this.#output)}`);
       await new Promise<void>((resolve) => this.#watchers.push(resolve));
     }
+  }
+
+  /** As if its window were drawn to another size. */
+  async resize(columns: number, rows: number): Promise<void> {
+    const { pid } = this.#process;
+    const [child] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ');
+    const device = await readlink(`/proc/${child}/fd/1`);
+    const { code, stderr } = await run('stty', ['-F', device, 'cols', String(columns), 'rows', String(rows)]);
+    if (code !== 0) throw new Error(stderr);
   }
 
   type(keys: string): void {

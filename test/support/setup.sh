@@ -10,6 +10,7 @@ for pair in \
   nginx:nginx-light varnishd:varnish wrk:wrk \
   redis-server:redis-server \
   tc:iproute2 \
+  zsh:zsh fish:fish \
   promtool:prometheus \
   chromium:chromium; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"

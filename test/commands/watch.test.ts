@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { command, PseudoTerminal, startCommand } from '../support/command.ts';
+import { ScriptedAdmin } from '../support/scripted-admin.ts';
+import { layer, pull, stateEvent } from './answers.ts';
+
+const image = 'docker.io/library/nginx:1.29';
+const done = pull({
+  state: 'done',
+  filledBytes: 104_857_600,
+  waiters: 0,
+  layers: [layer({ state: 'done', filledBytes: 104_857_600, waiters: 0 })],
+});
+
+describe('onepull watch without a terminal', { concurrency: 2 }, () => {
+  test('prints a line where an image changes its state or a tenth more has come, and nothing else', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using child = startCommand(['watch', '--admin', admin.host]);
+    await admin.viewed;
+    admin.event(stateEvent());
+    const next = (changes: object) => admin.event({ isWhole: false, pulls: [pull(changes)] });
+    next({ filledBytes: 44 * 2 ** 20, waiters: 501 });
+    next({ filledBytes: 51 * 2 ** 20 });
+    admin.event({ isWhole: false, status: stateEvent().status });
+    admin.event({ isWhole: false, pulls: [done] });
+    admin.event(stateEvent({ pulls: [done] }));
+    const error = 'upstream docker.io cannot be reached: the connection was refused';
+    next({
+      id: '2',
+      image: 'ghcr.io/org/app:1',
+      state: 'failed',
+      waiters: 0,
+      layers: [layer({ state: 'failed', error })],
+    });
+    await child.line((line) => line.includes('ghcr.io'));
+    assert.deepEqual(
+      child.stdout.map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z {2}/, '')),
+      [
+        `${image}  pulling: 43% 43.0 MiB of 100.0 MiB, 500 responses waiting`,
+        `${image}  pulling: 51% 51.0 MiB of 100.0 MiB, 500 responses waiting`,
+        `${image}  done: 100.0 MiB`,
+        `ghcr.io/org/app:1  failed: 43% 43.0 MiB of 100.0 MiB, ${error}`,
+      ],
+    );
+    assert.deepEqual(await child.kill('SIGTERM'), { code: 143, signal: null });
+  });
+
+  test('--json prints the data of each event as a line', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using child = startCommand(['watch', '--json', '--admin', admin.host]);
+    await admin.viewed;
+    const events = [stateEvent(), { isWhole: false, pulls: [done], unknown: 'kept' }];
+    for (const event of events) admin.event(event);
+    await child.line((line) => line.includes('unknown'));
+    assert.deepEqual(
+      child.stdout.map((line) => JSON.parse(line)),
+      JSON.parse(JSON.stringify(events)),
+    );
+    assert.deepEqual(await child.kill('SIGINT'), { code: 130, signal: null });
+  });
+
+  test('an instance that goes away is waited for; one that was never there is not', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using child = startCommand(['watch', '--admin', admin.host]);
+    await admin.viewed;
+    admin.event(stateEvent());
+    await child.line((line) => line.includes('pulling'));
+    await admin.shut();
+    await child.line((line) => line.endsWith('; asking again'));
+    await admin.open();
+    await admin.viewed;
+    admin.event(stateEvent({ pulls: [done] }));
+    await child.line((line) => line.includes('done: '));
+    await child.kill('SIGTERM');
+    const never = await command(['watch', '--admin', '127.0.0.1:1']);
+    assert.equal(never.code, 1);
+    assert.match(
+      never.stderr,
+      /^onepull: no answer from the admin API at 127\.0\.0\.1:1: the connection was refused\n/,
+    );
+  });
+
+  test('events of another kind are told, not shown', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using child = startCommand(['watch', '--admin', admin.host]);
+    await admin.viewed;
+    admin.event({ pictures: [] });
+    assert.equal((await child.exited).code, 1);
+    assert.match(child.stderr.join('\n'), /^onepull: the instance sends events that this version cannot read$/);
+  });
+});
+
+describe('onepull watch on a terminal', { concurrency: 2 }, () => {
+  for (const columns of [80, 200]) {
+    test(`draws over itself on a screen of its own; no line is wider than ${columns} columns`, async () => {
+      const many = Array.from({ length: 60 }, (_, index) =>
+        pull({ id: String(index), image: `registry.example/${'long/'.repeat(50)}app:${index}`, firstAskedAtMs: index }),
+      );
+      await using admin = await ScriptedAdmin.start();
+      await using terminal = new PseudoTerminal(['watch', '--admin', admin.host], { columns, rows: 24 });
+      await admin.viewed;
+      admin.event(stateEvent({ pulls: many }));
+      await terminal.until(
+        ({ frames }) => frames.length >= 1 && /and \d+ images more/.test(frames.at(-1)?.join() ?? ''),
+      );
+      const half = [pull({ id: '0', image: 'a.example/b:1', firstAskedAtMs: 0, filledBytes: 50 * 2 ** 20 })];
+      admin.event({ isWhole: false, pulls: half, gone: { pulls: many.slice(1).map(({ id }) => id) } });
+      await terminal.until(({ frames }) => /a\.example\/b:1 .*50%/.test(frames.at(-1)?.join() ?? ''));
+      for (const frame of terminal.frames) {
+        assert.ok(frame.length <= 24, `${frame.length} lines`);
+        for (const line of frame) assert.ok(line.length < columns, line);
+      }
+      const [full = []] = terminal.frames;
+      assert.equal(full.length, 24, 'the screen is used');
+      assert.match(
+        full.join('\n'),
+        /…\S*app:0 +pulling +43% of 100\.0 MiB {2}500 waiting\n {2}8a1e25ce7c4f {2}█+░+ .*6\.0 MiB\/s/,
+      );
+      assert.ok(!terminal.output.includes('\u001b[2J'), 'nothing is cleared first: that flickers');
+      terminal.type('q');
+      assert.deepEqual(await terminal.exited, { code: 0, signal: null });
+      assert.ok(terminal.output.includes('\u001b[?1049h') && terminal.output.endsWith('\u001b[?25h\u001b[?1049l'));
+    });
+  }
+
+  test('Ctrl-C ends it well, and an instance that is lost is told in place', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using terminal = new PseudoTerminal(['watch', '--admin', admin.host]);
+    await admin.viewed;
+    admin.event(stateEvent({ pulls: [] }));
+    await terminal.until(({ output }) => output.includes('Nothing was pulled yet.'));
+    await admin.shut();
+    await terminal.until(({ output }) => output.includes('asking again'));
+    terminal.type('\u0003');
+    assert.deepEqual(await terminal.exited, { code: 0, signal: null });
+  });
+
+  test('a terminal that becomes smaller is drawn anew at once', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using terminal = new PseudoTerminal(['watch', '--admin', admin.host], { columns: 120 });
+    await admin.viewed;
+    admin.event(stateEvent());
+    await terminal.until(({ frames }) => frames.length > 0);
+    const before = terminal.frames.length;
+    await terminal.resize(60, 20);
+    await terminal.until(({ frames }) => frames.length > before);
+    const last = terminal.frames.at(-1) ?? [];
+    for (const line of last) assert.ok(line.length < 60, line);
+    terminal.type('q');
+    assert.equal((await terminal.exited).code, 0);
+  });
+});
