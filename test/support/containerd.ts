@@ -41,16 +41,21 @@ export class Containerd implements AsyncDisposable {
 
   /** Sends pulls of a registry to `mirrorUrl` first, by a `hosts.toml` as an operator writes it. */
   async mirror(registry: string, mirrorUrl: string): Promise<void> {
-    const folder = join(this.#hostsFolder, registry);
-    await mkdir(folder, { recursive: true });
     const host = `[host."${mirrorUrl}"]\n  capabilities = ["pull", "resolve"]\n`;
-    await writeFile(join(folder, 'hosts.toml'), `server = "https://${registry}"\n\n${host}`);
+    await this.configure(registry, `server = "https://${registry}"\n\n${host}`);
+  }
+
+  /** Puts a `hosts.toml` where it belongs. */
+  async configure(registry: string, hosts: string): Promise<void> {
+    const folder = join(this.hostsFolder, registry);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'hosts.toml'), hosts);
   }
 
   /** Pulls and unpacks an image for this machine's platform, or for all of them; throws with what ctr said. */
   async pull(image: string, options: { readonly allPlatforms?: boolean } = {}): Promise<void> {
     const all = options.allPlatforms === true ? ['--all-platforms'] : [];
-    await this.#ctr(['images', 'pull', '--hosts-dir', this.#hostsFolder, '--snapshotter', 'native', ...all, image]);
+    await this.#ctr(['images', 'pull', '--hosts-dir', this.hostsFolder, '--snapshotter', 'native', ...all, image]);
   }
 
   /** The images that it has, by name, with the digest of each. */
@@ -65,7 +70,8 @@ export class Containerd implements AsyncDisposable {
     await this.#folder[Symbol.asyncDispose]();
   }
 
-  get #hostsFolder(): string {
+  /** As `/etc/containerd/certs.d`. */
+  get hostsFolder(): string {
     return join(this.#folder.path, 'hosts');
   }
 
