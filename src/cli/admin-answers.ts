@@ -92,7 +92,7 @@ export const status = z.looseObject({
     sizeBytes: z.number(),
     maxBytes: z.number(),
     diskFreeBytes: z.number().optional(),
-    images: z.number(),
+    images: z.number().optional(),
     blobs: z.number(),
   }),
   effect: z.looseObject({

@@ -109,7 +109,8 @@ function pullLines({ pulls, flights }: Overview, { columns, pulls: most, style }
 function cacheLines({ cache }: StatusAnswer): Line[] {
   const { sizeBytes, maxBytes, diskFreeBytes, images, blobs } = cache;
   const share = maxBytes > 0 ? ` (${Math.floor((100 * sizeBytes) / maxBytes)} %)` : '';
-  const held = `${formatSize(sizeBytes)} of ${formatSize(maxBytes)}${share}: ${count(images, 'image')}, ${count(blobs, 'blob')}`;
+  const known = images === undefined ? '' : `${count(images, 'image')}, `;
+  const held = `${formatSize(sizeBytes)} of ${formatSize(maxBytes)}${share}: ${known}${count(blobs, 'blob')}`;
   return [
     [piece(held)],
     ...(diskFreeBytes === undefined ? [] : [[piece(`${formatSize(diskFreeBytes)} free on the disk`)]]),

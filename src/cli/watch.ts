@@ -44,7 +44,7 @@ export async function watch(options: AdminOptions): Promise<number> {
       } catch (error) {
         if (signal.aborted) break;
         // What is wrong from the start is told; what was well is waited for.
-        if (display === undefined || !(error instanceof CommandFailure)) throw error;
+        if (display === undefined || !(error instanceof CommandFailure) || error.kind === 'final') throw error;
         display.lost(error.message);
       }
       await delay(askAgainMs, undefined, { signal }).catch(() => {});
@@ -110,7 +110,7 @@ class Screen implements Display {
   }
 
   lost(why: string): void {
-    this.#lost = `${why}; asking again`;
+    this.#lost = `asking again: ${why}`;
     this.#draw();
   }
 
