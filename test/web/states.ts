@@ -149,6 +149,8 @@ export function effect(steps = 400): EffectSnapshot {
   };
 }
 
+const unasked = { health: { errorRatio: 0 }, bodies: { limit: 16, inFlight: 0, queued: 0 } };
+
 export function upstreams(): UpstreamSnapshot[] {
   const nowMs = Date.now();
   const refused = 'upstream corp.example (a.corp.example) cannot be reached: the connection was refused';
@@ -175,8 +177,8 @@ export function upstreams(): UpstreamSnapshot[] {
         endpoint('b.corp.example', { preference: 2, pauses: [{ what: 'manifests', leftMs: 41_200 }] }),
       ],
     },
-    { name: 'ghcr.io', endpoints: [endpoint('ghcr.io', { health: { errorRatio: 0 } })] },
-    { name: 'quay.io', endpoints: [endpoint('quay.io', { health: { errorRatio: 0 } })] },
+    { name: 'ghcr.io', endpoints: [endpoint('ghcr.io', unasked)] },
+    { name: 'quay.io', endpoints: [endpoint('quay.io', unasked)] },
   ];
 }
 

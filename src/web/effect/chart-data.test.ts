@@ -35,5 +35,7 @@ test('a step that is missing is a gap', () => {
 test('what did not happen at all has no line over the others', () => {
   assert.deepEqual(perSecond([point(0, 1)], 5000, 0, [served, failed]).series, [served]);
   const once = { ...point(5000, 1), failures: 2 };
-  assert.deepEqual(perSecond([point(0, 1), once], 5000, 0, [served, failed]).series, [served, failed]);
+  const { series, columns } = perSecond([point(0, 1), once], 5000, 0, [served, failed]);
+  assert.deepEqual(series, [served, failed]);
+  assert.deepEqual(columns[2], [null, 0.4]);
 });

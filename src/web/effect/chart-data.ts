@@ -8,7 +8,7 @@ export interface ChartSeries {
   /** A CSS variable: the colours of light and dark stand in the style sheet. */
   readonly colour: string;
   readonly isFilled?: boolean;
-  /** Left out while it is zero all over: a line at zero would only hide others. */
+  /** Drawn only where it is not zero, and left out where it is so all over: a line at zero would only hide others. */
   readonly isOptional?: boolean;
   /** What a point counted of it. */
   of(point: EffectPoint): number;
@@ -37,7 +37,10 @@ export function perSecond(
       for (const column of ys) column.push(null);
     }
     xs.push(point.atMs / 1000);
-    for (const [n, { of }] of series.entries()) ys[n]?.push((of(point) * 1000) / stepMs);
+    for (const [n, { of, isOptional }] of series.entries()) {
+      const value = (of(point) * 1000) / stepMs;
+      ys[n]?.push(isOptional === true && value === 0 ? null : value);
+    }
     lastMs = point.atMs;
   }
   return { columns: [xs, ...ys], series };

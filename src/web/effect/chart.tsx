@@ -85,12 +85,12 @@ function options(latest: { readonly current: ChartProps }, element: HTMLElement,
     ],
     series: [
       { label: 'Time', value: (_, at: number | null) => (at === null ? '–' : clockTime(at)) },
-      ...series.map(({ name, colour: variable, isFilled }) => ({
+      ...series.map(({ name, colour: variable, isFilled, isOptional = false }) => ({
         label: name,
         stroke: colour(variable),
         width: 1.75,
         ...(isFilled ? { fill: `color-mix(in srgb, ${colour(variable)} 18%, transparent)` } : {}),
-        points: { show: false },
+        points: { show: isOptional, size: 5 },
         value: (_: uPlot, value: number | null) => (value === null ? '–' : format(value)),
         ...(uPlot.paths.stepped === undefined ? {} : { paths: uPlot.paths.stepped({ align: -1 }) }),
       })),

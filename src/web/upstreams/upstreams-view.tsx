@@ -58,7 +58,9 @@ function Endpoint({ endpoint, isOnly }: { readonly endpoint: EndpointSnapshot; r
       <h3>
         {isOnly ? '' : `${endpoint.preference}. `}
         <code>{endpoint.name}</code>{' '}
-        <span class={`standing standing-${endpoint.standing}`}>{standingWords(endpoint, serverNowMs.value)}</span>
+        {!(isOnly && endpoint.standing === 'sound') && (
+          <span class={`standing standing-${endpoint.standing}`}>{standingWords(endpoint, serverNowMs.value)}</span>
+        )}
       </h3>
       <dl class="facts">
         <Fact name="Latency" value={health.latencyMs === undefined ? 'not asked yet' : duration(health.latencyMs)} />
