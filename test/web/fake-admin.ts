@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import type { CachedImage, StateChange } from '../../src/web/state/contract.ts';
-
-export const pagesFolder = join(import.meta.dirname, '../../dist/web');
+import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
+import type { StateChange } from '../../src/web/state/contract.ts';
+import { pagesFolder } from './viewer.ts';
 
 /** As strict as the real one. */
 const policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -24,7 +24,7 @@ export class FakeAdmin implements AsyncDisposable {
   readonly #server: Server;
   readonly #viewers = new Set<ServerResponse>();
   #state: StateChange;
-  images: CachedImage[] = [];
+  images: ImageSnapshot[] = [];
   /** What changing calls have to know; undefined: nothing. */
   token: string | undefined;
   readonly changes: string[] = [];
@@ -109,7 +109,8 @@ export class FakeAdmin implements AsyncDisposable {
     }
     const removed = this.images.filter((known) => known.image === image);
     this.images = this.images.filter((known) => known.image !== image);
-    return json(response, 200, { removed, freedBytes: removed[0]?.storedBytes ?? 0 });
+    const names = removed.map((known) => known.image);
+    return json(response, 200, { removed: names, blobs: 1, freedBytes: removed[0]?.storedBytes ?? 0, following: [] });
   }
 }
 

@@ -1,15 +1,12 @@
+import type { Status } from '../../src/admin/status.ts';
 import { type Digest, digestOf } from '../../src/core/digest.ts';
 import type { FlightSnapshot } from '../../src/flights/flight-snapshot.ts';
 import type { ClusterSnapshot } from '../../src/pull/cluster-snapshot.ts';
+import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../../src/pull/pull-board.ts';
+import type { EffectSnapshot } from '../../src/telemetry/effect-snapshot.ts';
 import type { EndpointSnapshot, UpstreamSnapshot } from '../../src/upstream/upstream-snapshot.ts';
-import type {
-  CachedImage,
-  EffectSnapshot,
-  NamedFlight,
-  StateChange,
-  StatusSnapshot,
-} from '../../src/web/state/contract.ts';
+import type { NamedFlight, StateChange } from '../../src/web/state/contract.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -99,7 +96,7 @@ export function endpoint(name: string, more: Partial<EndpointSnapshot> = {}): En
   };
 }
 
-export function status(more: Partial<StatusSnapshot> = {}): StatusSnapshot {
+export function status(more: Partial<Status> = {}): Status {
   return {
     version: '0.1.0',
     node: '26.10.0',
@@ -108,6 +105,7 @@ export function status(more: Partial<StatusSnapshot> = {}): StatusSnapshot {
     reasons: [],
     warnings: [],
     listen: '0.0.0.0:5000',
+    tls: false,
     cache: { sizeBytes: 12 * 2 ** 30, maxBytes: 50 * 2 ** 30, diskFreeBytes: 80 * 2 ** 30, images: 41, blobs: 388 },
     effect: {
       servedBytes: 212 * 2 ** 30,
@@ -220,7 +218,7 @@ export function cluster(): ClusterSnapshot {
   };
 }
 
-export function cachedImage(n: number, more: Partial<CachedImage> = {}): CachedImage {
+export function cachedImage(n: number, more: Partial<ImageSnapshot> = {}): ImageSnapshot {
   return {
     image: `docker.io/library/service-${String(n).padStart(3, '0')}:1.${n}`,
     manifest: digestFor(`image ${n}`),

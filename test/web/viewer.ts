@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { AxeResults } from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { needs } from '../support/need.ts';
+
+/** Where the built pages are. */
+export const pagesFolder: string = join(import.meta.dirname, '../../dist/web');
+
+/** For `test(name, { skip }, ...)`: what is missing to look at the pages. */
+export const skip: string | false = needs('chromium') || (existsSync(pagesFolder) ? false : 'needs: npm run build:web');
 
 /** A machine may have much else to do: whatever is waited for comes in the end, or never. */
-const patienceMs = 90_000;
+const patienceMs = 60_000;
 
 /** Beyond what the tests need: no sandbox, because CI is root; and nothing that asks the world outside for anything. */
 const flags = [
@@ -62,9 +71,7 @@ export class Viewer implements AsyncDisposable {
 
   /** Another view of the same page, once it is shown. */
   async show(page: Page, view: string): Promise<void> {
-    await page.evaluate((hash) => {
-      location.hash = hash;
-    }, `#/${view}`);
+    await page.evaluate(`location.hash = '#/${view}'`);
     await page.locator(`nav a[aria-current=page][href="#/${view}"]`).waitFor();
   }
 
@@ -83,10 +90,7 @@ const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 /** Throws for everything that axe calls serious or critical. */
 export async function assertAccessible(page: Page, what: string): Promise<void> {
   await page.evaluate(await readFile(axePath, 'utf8'));
-  const { violations } = await page.evaluate(() => {
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } };
-    return axe.run();
-  });
+  const { violations } = await page.evaluate<AxeResults>('axe.run()');
   const serious = violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, help, nodes }) =>
@@ -97,9 +101,7 @@ export async function assertAccessible(page: Page, what: string): Promise<void> 
 
 /** Nothing is wider than the window. */
 export async function assertFits(page: Page, what: string): Promise<void> {
-  const { wide, room } = await page.evaluate(() => ({
-    wide: document.documentElement.scrollWidth,
-    room: document.documentElement.clientWidth,
-  }));
+  const root = 'document.documentElement';
+  const [wide, room] = await page.evaluate<[number, number]>(`[${root}.scrollWidth, ${root}.clientWidth]`);
   assert.ok(wide <= room, `${what}: ${wide} px in a window of ${room}`);
 }

@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Status } from '../../admin/status.ts';
 import { counted, percent, size } from '../format/amounts.ts';
 import { Figure } from '../parts/figure.tsx';
 import { Gauge } from '../parts/gauge.tsx';
-import type { StatusSnapshot } from '../state/contract.ts';
 import { live } from '../state/store.ts';
 import { ConfirmDialog, type Wish } from './confirm-dialogs.tsx';
 import { ImageList, type Order, orders } from './image-list.ts';
@@ -49,7 +49,7 @@ export function CacheView() {
   );
 }
 
-function Room({ cache }: { readonly cache: StatusSnapshot['cache'] }) {
+function Room({ cache }: { readonly cache: Status['cache'] }) {
   const { sizeBytes, maxBytes, diskFreeBytes, images, blobs } = cache;
   return (
     <section aria-label="Room">

@@ -1,13 +1,13 @@
 import { useState } from 'preact/hooks';
-import { size } from '../format/amounts.ts';
+import type { ImageSnapshot, PurgeSnapshot } from '../../pull/image-snapshot.ts';
+import { counted, size } from '../format/amounts.ts';
 import { Dialog } from '../parts/dialog.tsx';
 import { ImageName } from '../parts/image-name.tsx';
-import type { CachedImage } from '../state/contract.ts';
 import { failureWords, type ImageList } from './image-list.ts';
 
 export interface Wish {
   readonly what: 'purge' | 'pin' | 'unpin';
-  readonly image: CachedImage;
+  readonly image: ImageSnapshot;
 }
 
 interface ConfirmProps {
@@ -78,8 +78,14 @@ export function ConfirmDialog({ wish, list, onEnd }: ConfirmProps) {
 async function carryOut({ what, image: { image } }: Wish, list: ImageList): Promise<string | undefined> {
   if (what === 'purge') {
     const answer = await list.purge(image);
-    return answer && `${image} was removed; that freed ${size(answer.freedBytes)}.`;
+    return answer && purgeWords(answer);
   }
   const isPinned = what === 'pin';
   return (await list.pin(image, isPinned)) ? `${image} is ${isPinned ? 'pinned' : 'not pinned any more'}.` : undefined;
+}
+
+function purgeWords({ removed, freedBytes, following }: PurgeSnapshot): string {
+  const words = `${removed.join(', ')} ${removed.length === 1 ? 'was' : 'were'} removed; that freed ${size(freedBytes)}.`;
+  if (following.length === 0) return words;
+  return `${words} ${counted(following.length, 'blob')} of it ${following.length === 1 ? 'is' : 'are'} still being read or fetched, and will free the rest.`;
 }

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
+import type { ImageSnapshot, ImagesPage, PurgeSnapshot } from '../../pull/image-snapshot.ts';
 import { CallError, change, read } from '../state/admin-call.ts';
-import type { CachedImage, ImagePage } from '../state/contract.ts';
 
 export const orders = ['used', 'size', 'age', 'name'] as const;
 export type Order = (typeof orders)[number];
@@ -15,7 +15,7 @@ export type ImageListState =
   | { readonly kind: 'failed'; readonly message: string }
   | {
       readonly kind: 'loaded';
-      readonly images: readonly CachedImage[];
+      readonly images: readonly ImageSnapshot[];
       readonly total: number;
       readonly after: string | undefined;
     };
@@ -43,8 +43,8 @@ export class ImageList {
   }
 
   /** Whether it was done; false: the reader gave up. Rejects where the server refuses. */
-  async purge(image: string): Promise<{ readonly freedBytes: number } | undefined> {
-    const answer = await change<{ freedBytes: number }>('DELETE', `/api/v1/images?image=${encodeURIComponent(image)}`);
+  async purge(image: string): Promise<PurgeSnapshot | undefined> {
+    const answer = await change<PurgeSnapshot>('DELETE', `/api/v1/images?image=${encodeURIComponent(image)}`);
     if (answer !== undefined) await this.load();
     return answer;
   }
@@ -59,7 +59,7 @@ export class ImageList {
     this.#asking.abort();
   }
 
-  async #ask(after: string | undefined, before: readonly CachedImage[]): Promise<void> {
+  async #ask(after: string | undefined, before: readonly ImageSnapshot[]): Promise<void> {
     this.#asking.abort();
     const asking = new AbortController();
     this.#asking = asking;
@@ -68,7 +68,7 @@ export class ImageList {
     if (search !== '') query.set('search', search);
     if (after !== undefined) query.set('after', after);
     try {
-      const page = await read<ImagePage>(`/api/v1/images?${query}`, asking.signal);
+      const page = await read<ImagesPage>(`/api/v1/images?${query}`, asking.signal);
       if (asking.signal.aborted) return;
       this.state.value = { kind: 'loaded', images: [...before, ...page.images], total: page.total, after: page.after };
     } catch (error) {

@@ -1,7 +1,8 @@
+import type { ImageSnapshot } from '../../pull/image-snapshot.ts';
 import { count, size } from '../format/amounts.ts';
-import { ImageName, shortDigest } from '../parts/image-name.tsx';
+import { shortDigest } from '../format/names.ts';
+import { ImageName } from '../parts/image-name.tsx';
 import { Ago } from '../parts/time.tsx';
-import type { CachedImage } from '../state/contract.ts';
 import type { Wish } from './confirm-dialogs.tsx';
 import type { ImageList } from './image-list.ts';
 
@@ -72,7 +73,7 @@ export function ImageTable({ list, onWish }: ImageTableProps) {
   );
 }
 
-function ImageRow({ image, onWish }: { readonly image: CachedImage; readonly onWish: ImageTableProps['onWish'] }) {
+function ImageRow({ image, onWish }: { readonly image: ImageSnapshot; readonly onWish: ImageTableProps['onWish'] }) {
   const { sizeBytes, storedBytes, platforms } = image;
   return (
     <tr>

@@ -1,5 +1,5 @@
 import { counted, percent } from '../format/amounts.ts';
-import { shortDigest } from '../parts/image-name.tsx';
+import { shortDigest } from '../format/names.ts';
 import { type FeedGraph, feedWords, type GraphNode, upstreamId } from './graph-layout.ts';
 
 const upstreamX = 24;

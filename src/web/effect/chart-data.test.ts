@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EffectPoint } from '../state/contract.ts';
+import type { EffectPoint } from '../../telemetry/effect-snapshot.ts';
 import { type ChartSeries, perSecond } from './chart-data.ts';
 
 const point = (atMs: number, servedBytes: number): EffectPoint => ({

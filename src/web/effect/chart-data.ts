@@ -1,4 +1,4 @@
-import type { EffectPoint } from '../state/contract.ts';
+import type { EffectPoint } from '../../telemetry/effect-snapshot.ts';
 
 /** Columns as uPlot wants them: seconds, then one column per series. */
 export type Columns = [number[], ...(number | null)[][]];

@@ -1,7 +1,7 @@
+import type { Status } from '../../admin/status.ts';
 import { count, percent, size } from '../format/amounts.ts';
 import { span } from '../format/times.ts';
 import { Figure } from '../parts/figure.tsx';
-import type { StatusSnapshot } from '../state/contract.ts';
 import { live, serverNowMs } from '../state/store.ts';
 import { OverTime } from './over-time.tsx';
 import { PercentileTable } from './percentile-table.tsx';
@@ -27,7 +27,7 @@ export function EffectView() {
 }
 
 /** What was served, as a bar, and how much of that had to come from upstream. */
-function Ledger({ status }: { readonly status: StatusSnapshot }) {
+function Ledger({ status }: { readonly status: Status }) {
   const { servedBytes, upstreamBytes, savedBytes, requests, upstreamRequests, coalescedRequests, hitRatio } =
     status.effect;
   const widest = Math.max(servedBytes, upstreamBytes, 1);

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
+import type { EffectPoint, EffectSnapshot } from '../../telemetry/effect-snapshot.ts';
 import { count, rate, size } from '../format/amounts.ts';
-import type { EffectPoint, EffectSnapshot } from '../state/contract.ts';
 import { Chart } from './chart.tsx';
 import { byteSteps, type ChartSeries, perSecond } from './chart-data.ts';
 

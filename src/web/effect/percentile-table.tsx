@@ -1,5 +1,5 @@
+import type { EffectSnapshot, Percentiles } from '../../telemetry/effect-snapshot.ts';
 import { duration } from '../format/times.ts';
-import type { EffectSnapshot, Percentiles } from '../state/contract.ts';
 
 /** Medians first: what most clients see; then what the slowest see. */
 export function PercentileTable({ effect }: { readonly effect: EffectSnapshot }) {

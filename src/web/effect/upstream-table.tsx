@@ -1,5 +1,5 @@
+import type { EffectSnapshot } from '../../telemetry/effect-snapshot.ts';
 import { count, size } from '../format/amounts.ts';
-import type { EffectSnapshot } from '../state/contract.ts';
 
 export function UpstreamTable({ effect }: { readonly effect: EffectSnapshot }) {
   const upstreams = [...effect.upstreams].sort((a, b) => b.bytes - a.bytes || b.requests - a.requests);

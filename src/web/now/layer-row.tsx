@@ -1,7 +1,7 @@
 import type { FlightSnapshot } from '../../flights/flight-snapshot.ts';
 import type { LayerSnapshot } from '../../pull/pull-board.ts';
 import { count, counted, rate, size } from '../format/amounts.ts';
-import { shortDigest } from '../parts/image-name.tsx';
+import { shortDigest } from '../format/names.ts';
 import { Progress, StateMark, shareOf } from '../parts/progress.tsx';
 import { isUnderWay, layerWords } from './pull-figures.ts';
 

@@ -1,7 +1,7 @@
 import type { FlightSnapshot } from '../../flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../../pull/pull-board.ts';
 import { count, counted, size } from '../format/amounts.ts';
-import { shortDigest } from '../parts/image-name.tsx';
+import { shortDigest } from '../format/names.ts';
 import { More } from '../parts/more.tsx';
 import { Progress, StateMark, shareOf } from '../parts/progress.tsx';
 import { flightWords, isUnderWay } from './pull-figures.ts';

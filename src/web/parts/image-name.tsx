@@ -19,8 +19,3 @@ export function ImageName({ image }: { readonly image: string }) {
 function shortTag(tag: string): string {
   return tag.length > 24 ? `${tag.slice(0, 20)}…` : tag;
 }
-
-/** `8a1e25ce7c4f` */
-export function shortDigest(digest: string): string {
-  return digest.slice(digest.indexOf(':') + 1).slice(0, 12);
-}

@@ -1,4 +1,5 @@
-import type { EffectSnapshot, LiveState, StateChange } from './contract.ts';
+import type { EffectSnapshot } from '../../telemetry/effect-snapshot.ts';
+import type { LiveState, StateChange } from './contract.ts';
 
 export const nothingKnown: LiveState = {
   pulls: undefined,
