@@ -183,6 +183,7 @@ export class Clustering implements AsyncDisposable {
         peer: (holder, of) => this.#client.source(holder, of),
         isThere: (node) => this.#membership.isThere(node),
         members: () => this.#membership.heardOf,
+        dismiss: () => this.#listener.dismiss(digest),
         channels: this.#deps.channels,
         ended: () => {
           if (this.#shares.get(digest) === share) this.#shares.delete(digest);

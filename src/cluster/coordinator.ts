@@ -52,9 +52,13 @@ export interface Visit {
   readonly token: string | undefined;
   /** It looks for somebody to read from, or for the right to ask upstream. Otherwise it only says how far it is. */
   readonly seeks: boolean;
+  /** What it read from stood still, though it is there: only who has more than this node is of use. */
+  readonly onlyAhead?: boolean;
+  /** It cannot get at upstream: whoever can is to lead. It seeks one who is ahead, but takes no lease, and is no holder for others. */
+  readonly yields?: boolean;
   /** Who was of no use to it: not to be named again. */
   readonly avoid: readonly NodeId[];
-  /** Of these, who is known to be gone: nobody listens there. Their leases count for nothing. */
+  /** Of these, who is as good as gone: nobody listens there, or nothing could be had there for long. Their leases count for nothing. */
   readonly gone: readonly NodeId[];
   /** Of those who have all of it only these are to be named: others are not heard of. Undefined: all. */
   readonly among?: readonly NodeId[] | undefined;
@@ -66,8 +70,13 @@ export type Standing =
   /** It is to read from this node, which counts it among its children from now on. */
   | { readonly kind: 'follows'; readonly holder: Holder }
   /** Another node leads, of whom it can have nothing. To be asked again. */
-  | { readonly kind: 'waits'; readonly leader: NodeId }
-  /** It did not seek, and leads nothing (any more). */
+  | {
+      readonly kind: 'waits';
+      readonly leader: NodeId;
+      /** It has more than this node, as far as anybody knows. */
+      readonly isAhead: boolean;
+    }
+  /** It did not seek, or it yields; it leads nothing (any more). */
   | { readonly kind: 'noted' };
 
 /** A node that has all or part of a blob. */

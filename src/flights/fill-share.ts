@@ -1,4 +1,5 @@
 import type { Digest } from '../core/digest.ts';
+import type { AppError } from '../core/errors.ts';
 import type { Source } from './source.ts';
 
 /**
@@ -11,6 +12,8 @@ export interface FillShare {
   start(host: FillShareHost): void;
   /** Whether the source may be asked now. */
   allows(source: Source): boolean;
+  /** An attempt at upstream failed. */
+  failed(error: AppError): void;
   /** It is still to decide whom else may be asked, and tells when it has. Otherwise who may not be asked now never may. */
   readonly isUndecided: boolean;
   /** What is waited for while nobody may be asked, in words. */

@@ -257,6 +257,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
 
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void {
     this.#publish(event, source.name, error);
+    if (error !== undefined && source.isPeer !== true) this.#share?.failed(error);
   }
 
   retried(source: Source, failed: Source, cause: AppError): void {

@@ -51,6 +51,12 @@ export const peerListenerDefaults = {
   queuedBytes: 32 * 1024 * 1024,
 } as const;
 
+/** A body under way, or about to be. */
+interface Sent {
+  readonly node: string;
+  readonly abort: AbortController;
+}
+
 /**
  * Where peers ask for what this node has or brings.
  *
@@ -66,7 +72,7 @@ export class PeerListener implements AsyncDisposable {
   readonly #reads: SharedReads;
   readonly #server: Server | TlsServer;
   readonly #refusals: PeerRefusals;
-  readonly #sending = new Map<Digest, string[]>();
+  readonly #sending = new Map<Digest, Sent[]>();
   readonly #handling = new Set<Promise<void>>();
   #bodies = 0;
 
@@ -118,6 +124,12 @@ export class PeerListener implements AsyncDisposable {
     return { host, port: typeof address === 'object' && address !== null ? address.port : port };
   }
 
+  /** Ends what is being sent of a blob: it stands still here, and those who read it are better served elsewhere. */
+  dismiss(digest: Digest): void {
+    const error = new AppError('CANCELLED', 'this node cannot get on with it');
+    for (const { abort } of this.#sending.get(digest) ?? []) abort.abort(error);
+  }
+
   /** Takes no new connections, and lets what is being sent come to its end within the bound. */
   async drain(timeoutMs: number): Promise<void> {
     if (this.#server.listening) this.#server.close();
@@ -138,7 +150,7 @@ export class PeerListener implements AsyncDisposable {
     const abort = new AbortController();
     response.once('close', () => abort.abort(new AppError('CANCELLED', 'the peer left')));
     try {
-      await this.#answer(request, response, abort.signal);
+      await this.#answer(request, response, abort);
     } catch (thrown) {
       const error = asAppError(thrown);
       if (error.code === 'INTERNAL') this.#warn('a request of a peer failed', error);
@@ -147,7 +159,7 @@ export class PeerListener implements AsyncDisposable {
     }
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse, abort: AbortController): Promise<void> {
     const { method = '', url: target = '' } = request;
     const { range, authorization } = request.headers;
     const { verifier } = this.#deps;
@@ -161,7 +173,8 @@ export class PeerListener implements AsyncDisposable {
     if (route === undefined || digest === undefined) throw new AppError('PATH_UNKNOWN', 'peers have no such path');
     if (route.what === 'manifest') return this.#sendManifest(digest, response);
     const from = node ?? request.socket.remoteAddress ?? '';
-    const letGo = this.#enter(digest, from);
+    const { signal } = abort;
+    const letGo = this.#enter(digest, { node: from, abort });
     try {
       const answer = await this.#deps.shelf().blob(digest, range, signal);
       if (answer === undefined) throw new AppError('BLOB_UNKNOWN', 'it is not here');
@@ -178,20 +191,20 @@ export class PeerListener implements AsyncDisposable {
   }
 
   /** Takes a place, or throws OVERLOADED. */
-  #enter(digest: Digest, node: string): () => void {
+  #enter(digest: Digest, sent: Sent): () => void {
     const { maxBodies, maxChildren } = this.#options;
-    const nodes = this.#sending.get(digest) ?? [];
-    const isNew = !nodes.includes(node);
-    if (this.#bodies >= maxBodies || (isNew && new Set(nodes).size >= maxChildren)) {
+    const all = this.#sending.get(digest) ?? [];
+    const nodes = new Set(all.map(({ node }) => node));
+    if (this.#bodies >= maxBodies || (!nodes.has(sent.node) && nodes.size >= maxChildren)) {
       throw new AppError('OVERLOADED', 'this node sends to as many peers as it may', { retryAfterMs: 1000 });
     }
     this.#bodies++;
-    nodes.push(node);
-    this.#sending.set(digest, nodes);
+    all.push(sent);
+    this.#sending.set(digest, all);
     return () => {
       this.#bodies--;
-      nodes.splice(nodes.indexOf(node), 1);
-      if (nodes.length === 0) this.#sending.delete(digest);
+      all.splice(all.indexOf(sent), 1);
+      if (all.length === 0) this.#sending.delete(digest);
     };
   }
 

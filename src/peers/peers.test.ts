@@ -202,6 +202,18 @@ describe('who asks a peer', () => {
     }
   });
 
+  it('is sent away where the node cannot get on, in mid-body, and may come again', async () => {
+    await using setup = await Setup.start();
+    await setup.fill(1_000);
+    const bodies: SourceBody[] = [];
+    for (const node of ['a#1', 'b#1']) bodies.push(await setup.from(setup.client(node)).open(ask(), signal));
+    setup.listener.dismiss(digest);
+    for (const body of bodies) await assert.rejects(bytesOf(body), { code: 'UPSTREAM_INTERRUPTED' });
+    const again = await setup.from(setup.client()).open(ask(), signal);
+    await setup.bring(content.length);
+    assert.ok((await bytesOf(again)).equals(content));
+  });
+
   it('is told whether a transfer broke off, or the peer is gone', async () => {
     await using setup = await Setup.start();
     await setup.fill(1_000);

@@ -121,13 +121,61 @@ describe('a blob that several nodes want', () => {
     }
     await world.pass(35_000);
     assert.deepEqual(
-      others.map(({ shares }) => shares[0]?.state).filter((state) => state !== 'follows'),
+      others.map(({ shares }) => shares[0]?.state).filter((state) => state !== 'follows' && state !== 'waits'),
       ['leads'],
       world.shown(),
     );
     await world.finish();
     world.assertAllHave();
     assert.ok(world.upstreamBytes <= 2 * size);
+  });
+
+  behaves(
+    'goes on where the leader is cut off from those who follow it, with one more pull for all of them',
+    async (world) => {
+      const [leader, ...others] = await pullOnAll(world, ['a', 'b', 'c', 'd']);
+      assert.ok(leader);
+      await world.upstream(5000);
+      for (const node of others) node.unreachable.add(leader.facts.id);
+      await world.finish();
+      world.assertAllHave();
+      assert.ok(world.upstreamBytes <= size + (size - 5000), `${world.upstreamBytes}`);
+    },
+  );
+
+  behaves('goes on where the leader is cut off from upstream: it follows one that is not', async (world) => {
+    const [leader, ...others] = await pullOnAll(world, ['a', 'b', 'c', 'd']);
+    assert.ok(leader);
+    await world.upstream(5000);
+    leader.hasUpstream = false;
+    await world.finish();
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, size);
+    assert.ok(others.some(({ upstream }) => upstream.attempts.length > 0));
+  });
+
+  behaves('goes on as it was where upstream was away for all of them for a while', async (world) => {
+    const nodes = await pullOnAll(world, ['a', 'b', 'c']);
+    await world.upstream(5000);
+    for (const node of nodes) node.hasUpstream = false;
+    await world.pass(40_000);
+    for (const node of nodes) node.hasUpstream = true;
+    await world.finish();
+    world.assertAllHave();
+    assert.ok(world.upstreamBytes <= nodes.length * size);
+  });
+
+  behaves('is read on from a node that the others do not hear of, as long as it brings something', async (world) => {
+    const [leader, follower] = await pullOnAll(world, ['a', 'b']);
+    assert.ok(leader && follower);
+    leader.isHeard = false;
+    for (let offset = 0; offset < size; offset += 1000) {
+      await world.upstream(1000);
+      await world.pass(1500);
+    }
+    world.assertAllHave();
+    assert.equal(world.upstreamBytes, size);
+    assert.equal(follower.upstream.attempts.length, 0);
   });
 
   behaves('is not asked for, one after the other, of all the nodes that there ever were', async (world) => {

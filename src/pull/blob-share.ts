@@ -1,20 +1,19 @@
 import type { Coordinator, Holder, NodeId, Standing } from '../cluster/coordinator.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
-import { AppError } from '../core/errors.ts';
+import type { AppError } from '../core/errors.ts';
 import type { FillShare, FillShareHost } from '../flights/fill-share.ts';
-import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
+import type { Source } from '../flights/source.ts';
 import type { Channels, ShareEvent } from '../telemetry/channels.ts';
+import { SharePeers, type SharePeersDeps } from './share-peers.ts';
 
-export interface BlobShareDeps {
+export interface BlobShareDeps extends Omit<SharePeersDeps, 'lost'> {
   readonly clock: Clock;
   readonly coordinator: Pick<Coordinator, 'visit' | 'leave' | 'lost'>;
-  /** A holder as a source. */
-  readonly peer: (holder: Holder, digest: Digest) => Source;
-  /** Whether the node is there, as far as nodes hear of each other; undefined where nobody knows. */
-  readonly isThere: (node: NodeId) => boolean | undefined;
   /** Who was there when this node last heard; undefined: it does not hear of others. */
   readonly members: () => readonly NodeId[] | undefined;
+  /** Ends what peers read of this blob from here: they are better served elsewhere. */
+  readonly dismiss?: () => void;
   readonly channels?: Pick<Channels, 'share'> | undefined;
   /** The fill is over, whether it had begun or not. Told once, before the farewell. */
   readonly ended?: () => void;
@@ -29,6 +28,8 @@ export interface BlobShareOptions {
   readonly askAgainMs: number;
   /** So long a node that was of no use is left alone. */
   readonly avoidMs: number;
+  /** So long it tries to get at upstream without a byte before it yields to whoever can. */
+  readonly troubleMs: number;
 }
 
 export const blobShareDefaults: BlobShareOptions = {
@@ -36,6 +37,7 @@ export const blobShareDefaults: BlobShareOptions = {
   patienceMs: 2000,
   askAgainMs: 200,
   avoidMs: 10_000,
+  troubleMs: 5000,
 };
 
 type State =
@@ -46,26 +48,23 @@ type State =
   /** It reads from other nodes. */
   | { readonly kind: 'follows' }
   /** Another node leads, of whom nothing can be had. */
-  | { readonly kind: 'waits'; readonly leader: NodeId; readonly sinceMs: number }
-  /** It asks upstream without a lease: there is no engine, or nobody who could be waited for. */
+  | {
+      readonly kind: 'waits';
+      readonly leader: NodeId;
+      readonly sinceMs: number;
+      /** It has no more than this node: a matter of longer than a moment. */
+      readonly isForUpstream?: true;
+    }
+  /** It asks upstream without a lease: there is no engine, nobody who could be waited for, or it yields. */
   | { readonly kind: 'alone' }
   | { readonly kind: 'over' };
-
-/** A node that was named as a holder. Its source stays the same one for the flight, which remembers what it did. */
-interface Peer {
-  holder: Holder;
-  readonly source: Source;
-  isParent: boolean;
-  /** Ends what is read from it now. */
-  gone: AbortController;
-}
 
 /**
  * One fill's place among the nodes that share an engine.
  *
  * Invariants
- * - Upstream may be asked while it leads or is alone, a node while it is a parent; `#move` alone changes either, and tells the
- *   flight. Once upstream may be asked that stays so: what has begun there is finished (P11).
+ * - Upstream may be asked while it leads or is alone, a node while it is a parent; `#move` alone changes the one, `SharePeers`
+ *   the other, and the flight is told. Who may ask upstream goes on until it has the blob (P11), or yields and follows.
  * - At most one visit is under way. What happens meanwhile is looked at when it ends (`#again`).
  * - It always decides: a visit ends within the engine's bound, waiting within twice `patienceMs`; a parent that fails, or that
  *   nodes have not heard of, is a parent no longer, and without any it asks anew.
@@ -77,19 +76,26 @@ interface Peer {
  * this node may then follow in office. What the engine says may be old or wrong: a parent that has nothing is avoided for a
  * while, and reported where it was said to have all. Content outlives its nodes in the directory by a day: who is not heard of is not
  * dialled for it, or a fill would try every node that there ever was, one after the other.
+ *
+ * Ways may be cut for some and not for others. After a parent that stood still only who has more than this node is followed:
+ * those who stand behind the same gap would wait for each other. A leader that has no more either is left in office. Who may ask upstream and cannot get at it yields: it gives up
+ * its lease, sends away who reads from it, and follows whoever gets ahead; until somebody does it goes on trying.
  */
 export class BlobShare implements FillShare {
   readonly #deps: BlobShareDeps;
   readonly #options: BlobShareOptions;
   readonly #digest: Digest;
-  readonly #peers = new Map<NodeId, Peer>();
-  readonly #avoid = new Map<NodeId, { readonly untilMs: number; readonly isGone: boolean }>();
+  readonly #peers: SharePeers;
   #host: FillShareHost | undefined;
   #state: State = { kind: 'asking' };
   #hasFollowed = false;
   #hasDeposed = false;
   /** The engine names nodes that are not there: it is told who is. */
   #tellsMembers = false;
+  /** The last parent stood still. */
+  #wasStuck = false;
+  /** Since when attempts at upstream fail without a byte, how much was there then, and how many they are. */
+  #trouble: { readonly sinceMs: number; readonly filledBytes: number; failures: number } | undefined;
   #isVisiting = false;
   #again = false;
   #timer: Timer | undefined;
@@ -98,6 +104,9 @@ export class BlobShare implements FillShare {
     this.#deps = deps;
     this.#options = options;
     this.#digest = digest;
+    const lost = (holder: Holder, error: AppError, wasParent: boolean) => this.#lost(holder, error, wasParent);
+    const { avoidMs, reportMs } = options;
+    this.#peers = new SharePeers({ ...deps, lost }, { avoidMs, freshMs: 2 * reportMs }, digest);
   }
 
   get state(): State['kind'] {
@@ -105,7 +114,7 @@ export class BlobShare implements FillShare {
   }
 
   get parents(): readonly NodeId[] {
-    return this.#parents.map(({ holder }) => holder.node);
+    return this.#peers.parents;
   }
 
   get isUndecided(): boolean {
@@ -118,9 +127,8 @@ export class BlobShare implements FillShare {
   }
 
   allows(source: Source): boolean {
-    const { kind } = this.#state;
-    if (source.isPeer !== true) return kind === 'leads' || kind === 'alone';
-    return this.#parents.some((parent) => parent.source.name === source.name);
+    if (source.isPeer !== true) return this.#mayAskUpstream;
+    return this.#peers.isParent(source);
   }
 
   start(host: FillShareHost): void {
@@ -129,20 +137,29 @@ export class BlobShare implements FillShare {
     this.#visit();
   }
 
+  failed(error: AppError): void {
+    if (this.#host === undefined || !this.#mayAskUpstream || !isTrouble(error)) return;
+    const { filledBytes } = this.#host;
+    if (this.#trouble === undefined || filledBytes > this.#trouble.filledBytes) {
+      this.#trouble = { sinceMs: this.#deps.clock.monotonic(), filledBytes, failures: 0 };
+    }
+    this.#trouble.failures++;
+  }
+
   end(isComplete: boolean): void {
     if (this.#state.kind === 'over') return;
     const token = this.#token;
     const wasHeard = this.#host !== undefined;
     this.#move({ kind: 'over' });
     this.#timer?.clear();
-    for (const peer of this.#parents) peer.isParent = false;
+    this.#peers.leaveAll();
     this.#deps.ended?.();
     // A farewell that nobody hears is made good by time: what is not renewed does not count for long.
     if (wasHeard) this.#deps.coordinator.leave(this.#digest, { token, isComplete }).catch(() => {});
   }
 
-  get #parents(): Peer[] {
-    return [...this.#peers.values()].filter(({ isParent }) => isParent);
+  get #mayAskUpstream(): boolean {
+    return this.#state.kind === 'leads' || this.#state.kind === 'alone';
   }
 
   get #token(): string | undefined {
@@ -151,6 +168,14 @@ export class BlobShare implements FillShare {
 
   get #seeks(): boolean {
     return this.#state.kind === 'asking' || this.#state.kind === 'waits';
+  }
+
+  /** Whether upstream could not be got at for so long that somebody else should try. An attempt that waits yet may come to something. */
+  #mustYield(filledBytes: number): boolean {
+    if (this.#trouble === undefined || !this.#mayAskUpstream) return false;
+    const { sinceMs, failures, filledBytes: before } = this.#trouble;
+    const isLong = this.#deps.clock.monotonic() - sinceMs >= this.#options.troubleMs;
+    return filledBytes <= before && failures > 1 && isLong;
   }
 
   /** Tells how far it is, and asks where that is needed. */
@@ -163,32 +188,42 @@ export class BlobShare implements FillShare {
     }
     this.#timer?.clear();
     this.#isVisiting = true;
-    const nowMs = this.#deps.clock.monotonic();
-    for (const [node, { untilMs }] of this.#avoid) if (untilMs <= nowMs) this.#avoid.delete(node);
+    const yields = this.#mustYield(host.filledBytes);
+    const seeks = this.#seeks || yields;
+    const asked = { seeks, yields, onlyAhead: this.#wasStuck };
+    const known = { parents: this.parents, token: yields ? undefined : this.#token, ...this.#peers.avoided() };
+    const among = seeks && this.#tellsMembers ? this.#deps.members() : undefined;
     const { prefixBytes, sizeBytes } = host;
-    const avoid = [...this.#avoid.keys()];
-    const gone = avoid.filter((node) => this.#avoid.get(node)?.isGone === true);
-    const asked = { seeks: this.#seeks, parents: this.parents, token: this.#token };
-    const among = asked.seeks && this.#tellsMembers ? this.#deps.members() : undefined;
-    this.#deps.coordinator.visit(this.#digest, { prefixBytes, sizeBytes, ...asked, avoid, gone, among }).then(
-      (standing) => this.#visited(standing, asked.seeks),
-      () => this.#visited(undefined, asked.seeks),
+    this.#deps.coordinator.visit(this.#digest, { prefixBytes, sizeBytes, ...asked, ...known, among }).then(
+      (standing) => this.#visited(standing, asked),
+      () => this.#visited(undefined, asked),
     );
   }
 
-  #visited(standing: Standing | undefined, sought: boolean): void {
+  #visited(standing: Standing | undefined, asked: { readonly seeks: boolean; readonly yields: boolean }): void {
     this.#isVisiting = false;
     if (this.#state.kind === 'over') return;
-    if (sought && this.#seeks) this.#decide(standing);
+    if (asked.yields) this.#yielded(standing);
+    else if (asked.seeks && this.#seeks) this.#decide(standing);
     else if (standing?.kind === 'noted' && this.#state.kind === 'leads') this.#move({ kind: 'alone' });
     const again = this.#again;
     this.#again = false;
     if (again && this.#seeks) return this.#visit();
-    const isSoon = this.#state.kind === 'waits';
+    const isSoon = this.#state.kind === 'waits' && this.#state.isForUpstream !== true;
     this.#timer?.clear();
     this.#timer = this.#deps.clock.after(isSoon ? this.#options.askAgainMs : this.#options.reportMs, () =>
       this.#look(),
     );
+  }
+
+  /** It leads no more, and is no holder for others, unless the engine did not hear of that. */
+  #yielded(standing: Standing | undefined): void {
+    if (standing === undefined || !this.#mayAskUpstream) return;
+    if (this.#state.kind === 'leads') {
+      this.#deps.dismiss?.();
+      this.#move({ kind: 'alone' });
+    }
+    if (standing.kind === 'follows') this.#decide(standing);
   }
 
   #decide(standing: Standing | undefined): void {
@@ -198,19 +233,21 @@ export class BlobShare implements FillShare {
       case 'follows':
         return this.#isHeardOf(standing.holder) ? this.#follow(standing.holder) : this.#passOver(standing.holder);
       case 'waits':
-        return this.#wait(standing.leader);
+        return this.#wait(standing.leader, standing.isAhead);
       default:
         return this.#move({ kind: 'alone' });
     }
   }
 
-  #wait(leader: NodeId): void {
+  #wait(leader: NodeId, isAhead: boolean): void {
     const nowMs = this.#deps.clock.monotonic();
+    // It is stuck as well: then it is upstream that is waited for, and the leader knows best what to do about that.
+    if (this.#wasStuck && !isAhead) return this.#move({ kind: 'waits', leader, sinceMs: nowMs, isForUpstream: true });
     const sinceMs = this.#state.kind === 'waits' ? this.#state.sinceMs : nowMs;
     if (nowMs - sinceMs < this.#options.patienceMs) return this.#move({ kind: 'waits', leader, sinceMs });
     if (this.#hasDeposed) return this.#move({ kind: 'alone' });
     this.#hasDeposed = true;
-    this.#avoid.set(leader, { untilMs: nowMs + this.#options.avoidMs, isGone: true });
+    this.#peers.avoid(leader, this.#options.avoidMs, true);
     this.#move({ kind: 'waits', leader, sinceMs: nowMs });
     this.#again = true;
   }
@@ -228,60 +265,27 @@ export class BlobShare implements FillShare {
   }
 
   #follow(holder: Holder): void {
-    const peer = this.#peers.get(holder.node) ?? this.#meet(holder);
-    peer.holder = holder;
-    peer.isParent = true;
-    if (peer.gone.signal.aborted) peer.gone = new AbortController();
+    const source = this.#peers.follow(holder);
     this.#state = { kind: 'follows' };
+    this.#trouble = undefined;
     if (!this.#hasFollowed) this.#say('follows');
     this.#hasFollowed = true;
-    this.#host?.offer(peer.source);
+    this.#host?.offer(source);
   }
 
-  #meet(holder: Holder): Peer {
-    const inner = this.#deps.peer(holder, this.#digest);
-    const source: Source = {
-      name: inner.name,
-      origin: inner.origin,
-      isPeer: true,
-      standing: () => inner.standing(),
-      open: (request, signal) => openUntil(inner, request, signal, peer.gone.signal),
-      discredit: (error) => {
-        inner.discredit(error);
-        this.#lose(peer, error, Number.POSITIVE_INFINITY);
-      },
-      failed: (error) => {
-        inner.failed?.(error);
-        this.#lose(peer, error, this.#options.avoidMs);
-      },
-    };
-    const peer: Peer = { holder, source, isParent: false, gone: new AbortController() };
-    this.#peers.set(holder.node, peer);
-    return peer;
-  }
-
-  /** The parent did not work out. */
-  #lose(peer: Peer, error: AppError, avoidMs: number): void {
+  #lost({ node, isComplete }: Holder, { code }: AppError, wasParent: boolean): void {
     if (this.#state.kind === 'over') return;
-    const { node, isComplete } = peer.holder;
-    const isGone = error.code === 'UPSTREAM_UNREACHABLE';
-    const untilMs = Math.max(this.#deps.clock.monotonic() + avoidMs, this.#avoid.get(node)?.untilMs ?? 0);
-    this.#avoid.set(node, { untilMs, isGone });
-    if (isComplete && (isGone || error.code === 'BLOB_UNKNOWN'))
-      this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
-    if (!peer.isParent) return;
-    peer.isParent = false;
-    peer.gone.abort(error);
-    if (this.#state.kind !== 'follows' || this.#parents.length > 0) return;
+    const isWithout = code === 'UPSTREAM_UNREACHABLE' || code === 'BLOB_UNKNOWN';
+    if (isComplete && isWithout) this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
+    if (!wasParent) return;
+    this.#wasStuck = code === 'UPSTREAM_STALLED';
+    if (this.#state.kind !== 'follows' || this.parents.length > 0) return;
     this.#state = { kind: 'asking' };
     this.#visit();
   }
 
-  /** Parents that nobody hears of any more are not waited for. */
   #look(): void {
-    for (const { holder, gone } of this.#parents) {
-      if (this.#deps.isThere(holder.node) === false) gone.abort(goneError(holder));
-    }
+    this.#peers.doubt();
     this.#visit();
   }
 
@@ -298,30 +302,7 @@ export class BlobShare implements FillShare {
   }
 }
 
-function goneError({ node }: Holder): AppError {
-  return new AppError('UPSTREAM_UNREACHABLE', `${node} was not heard of for a while`);
-}
-
-/** The source's answer and its body, until `gone` aborts: then they fail with its reason. */
-async function openUntil(
-  source: Source,
-  request: SourceRequest,
-  signal: AbortSignal,
-  gone: AbortSignal,
-): Promise<SourceBody> {
-  const either = AbortSignal.any([signal, gone]);
-  try {
-    const body = await source.open(request, either);
-    return { ...body, chunks: chunksUntil(body.chunks, gone) };
-  } catch (error) {
-    throw gone.aborted ? gone.reason : error;
-  }
-}
-
-async function* chunksUntil(chunks: AsyncIterable<Uint8Array>, gone: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    yield* chunks;
-  } catch (error) {
-    throw gone.aborted ? gone.reason : error;
-  }
+/** Whether it says that upstream cannot be got at from here: elsewhere it may be otherwise. */
+function isTrouble({ code }: AppError): boolean {
+  return code === 'UPSTREAM_UNREACHABLE' || code === 'UPSTREAM_TIMEOUT' || code === 'UPSTREAM_STALLED';
 }

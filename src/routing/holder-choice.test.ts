@@ -27,6 +27,14 @@ describe('whom to read a blob from', () => {
     assert.equal(chosen(holders, { prefixBytes: 10 }), 'ahead');
   });
 
+  it('only who has more, where only that is of use', () => {
+    const holders = [holder('one', { prefixBytes: 10 }), holder('two', { prefixBytes: 11 })];
+    assert.equal(chosen(holders, { prefixBytes: 10 }), 'one');
+    assert.equal(chosen(holders, { prefixBytes: 10, onlyAhead: true }), 'two');
+    assert.equal(chosen(holders, { prefixBytes: 11, onlyAhead: true }), undefined);
+    assert.equal(chosen([holder('all', { isComplete: true })], { prefixBytes: 11, onlyAhead: true }), 'all');
+  });
+
   it('chains grow before anybody has a second child, up to a length', () => {
     const holders = [holder('n000')];
     for (let count = 1; count < 80; count++) {

@@ -12,6 +12,8 @@ export interface HolderAsk {
   readonly node: string;
   readonly zone: string | undefined;
   readonly prefixBytes: number;
+  /** Only who has more. */
+  readonly onlyAhead?: boolean;
   readonly avoid: readonly string[];
   /** Of those who have all of it only these count; undefined: all. */
   readonly among?: readonly string[] | undefined;
@@ -49,6 +51,7 @@ export function chooseHolder<T extends HolderFacts>(ask: HolderAsk, holders: rea
   for (const holder of holders) {
     const { node } = holder;
     if (below.has(node) || ask.avoid.includes(node)) continue;
+    if (ask.onlyAhead === true && !isAhead(holder, ask)) continue;
     if (holder.isComplete && ask.among?.includes(node) === false) continue;
     const has = readers.get(node)?.length ?? 0;
     const depth = depths.get(node);
@@ -65,6 +68,10 @@ export function chooseHolder<T extends HolderFacts>(ask: HolderAsk, holders: rea
 /** It has less than this node: what is wanted of it is still to come to it. */
 export function isBehind(holder: HolderFacts, ask: Pick<HolderAsk, 'prefixBytes'>): boolean {
   return !holder.isComplete && holder.prefixBytes < ask.prefixBytes;
+}
+
+function isAhead(holder: HolderFacts, ask: Pick<HolderAsk, 'prefixBytes'>): boolean {
+  return holder.isComplete || holder.prefixBytes > ask.prefixBytes;
 }
 
 /** Who reads from each. Where `asking` reads from does not count: that is what it is about to change. */

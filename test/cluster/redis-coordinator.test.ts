@@ -99,6 +99,8 @@ it('the scripts choose as the memory adapter does, in random histories', { skip 
         sizeBytes: random.chance(0.5) ? 1000 : undefined,
         parents: node.parents,
         seeks: random.chance(0.7),
+        onlyAhead: random.chance(0.2),
+        yields: random.chance(0.1),
         avoid: some(),
         gone: random.chance(0.1) ? some() : [],
         among: random.chance(0.2) ? some() : undefined,

@@ -90,7 +90,11 @@ export class MemoryEngine {
     const { maxChildren, staleMs } = this.#options;
     const entries = this.#holdersOf(digest);
     const held = this.#lease(digest);
-    const lease = held !== undefined && visit.gone.includes(held.node) ? undefined : held;
+    const { yields = false } = visit;
+    const onlyAhead = yields || visit.onlyAhead === true;
+    if (yields && held?.node === id) this.#leases.delete(digest);
+    const isVoid = held !== undefined && (visit.gone.includes(held.node) || (yields && held.node === id));
+    const lease = isVoid ? undefined : held;
     const note = (named: readonly NodeId[]) => {
       const parents = [...new Set(named)];
       const untilMs = this.#nowMs + staleMs;
@@ -108,7 +112,7 @@ export class MemoryEngine {
     };
     // Its own lease it may have got by an answer that never came.
     const token = lease?.node === id ? lease.token : lease === undefined ? visit.token : undefined;
-    if (token !== undefined && (visit.seeks || visit.token === token)) {
+    if (token !== undefined && !yields && (visit.seeks || visit.token === token)) {
       note(visit.parents);
       this.#lend(digest, id, token);
       return { kind: 'leads', token };
@@ -117,15 +121,22 @@ export class MemoryEngine {
       note(visit.parents);
       return { kind: 'noted' };
     }
-    const ask = { node: id, zone, prefixBytes, avoid: visit.avoid, among: visit.among, maxChildren };
+    const { avoid, among } = visit;
+    const ask = { node: id, zone, prefixBytes, onlyAhead, avoid, among, maxChildren };
     const holder = chooseHolder(ask, [...entries.values()]);
     if (holder !== undefined && (lease !== undefined || !isBehind(holder, ask))) {
       note([...visit.parents, holder.node]);
       const { node: name, parents: _, untilMs: __, ...facts } = holder;
       return { kind: 'follows', holder: { node: name, ...facts } };
     }
-    note(visit.parents);
-    if (lease !== undefined) return { kind: 'waits', leader: lease.node };
+    if (yields) entries.delete(id);
+    else note(visit.parents);
+    if (lease !== undefined) {
+      const leader = entries.get(lease.node);
+      const isAhead = leader === undefined || leader.isComplete || leader.prefixBytes > prefixBytes;
+      return { kind: 'waits', leader: lease.node, isAhead };
+    }
+    if (yields) return { kind: 'noted' };
     const fresh = this.#token(id);
     this.#lend(digest, id, fresh);
     return { kind: 'leads', token: fresh };

@@ -89,7 +89,18 @@ export class RedisCoordinator implements Coordinator {
 
   async visit(digest: Digest, visit: Visit): Promise<Standing> {
     const { leaseMs, staleMs, maxChildren } = this.#options;
-    const { prefixBytes, sizeBytes, parents, token, seeks, avoid, gone, among } = visit;
+    const {
+      prefixBytes,
+      sizeBytes,
+      parents,
+      token,
+      seeks,
+      onlyAhead = false,
+      yields = false,
+      avoid,
+      gone,
+      among,
+    } = visit;
     const reply = await this.#engine.run(visitScript, this.#keysOf(digest), [
       ...this.#self,
       ...[
@@ -102,6 +113,7 @@ export class RedisCoordinator implements Coordinator {
       ...[avoid.join(' '), gone.join(' '), this.#freshToken()],
       ...[leaseMs, staleMs, maxChildren].map(String),
       among === undefined ? '' : ['', ...among].join(' ') || ' ',
+      yields ? 'yields' : onlyAhead ? 'ahead' : '',
     ]);
     return standing(texts(reply));
   }
@@ -191,7 +203,7 @@ const partScript: Script = { name: 'part', lua: "return redis.call('HDEL', KEYS[
 function standing([kind, ...rest]: readonly string[]): Standing {
   const [first = '', zone = '', address = '', protocol, prefix, size = '', isComplete] = rest;
   if (kind === 'leads') return { kind, token: first };
-  if (kind === 'waits') return { kind, leader: first };
+  if (kind === 'waits') return { kind, leader: first, isAhead: zone === '1' };
   if (kind === 'noted') return { kind };
   if (kind !== 'follows') throw unexpected(visitScript);
   return {

@@ -70,7 +70,7 @@ return 1
 
 /**
  * KEYS lease, holders. ARGV id, zone, address, protocol, prefixBytes, sizeBytes, parents, token, seeks, avoid, gone, a fresh
- * token, leaseMs, staleMs, maxChildren, among (with a space before each; empty: all). What chooses the holder says the same as
+ * token, leaseMs, staleMs, maxChildren, among (with a space before each; empty: all), how it seeks ('ahead', 'yields' or nothing). What chooses the holder says the same as
  * `chooseHolder` (routing/holder-choice.ts), of which the reasons stand there. Only who seeks has all holders looked at: that a
  * node says how far it is costs the same however many nodes there are.
  */
@@ -80,10 +80,15 @@ export const visitScript: Script = {
 local id, zone, prefix, parents, token = ARGV[1], ARGV[2], tonumber(ARGV[5]), ARGV[7], ARGV[8]
 local seeks, avoid, gone, most = ARGV[9] == '1', set(ARGV[10]), set(ARGV[11]), tonumber(ARGV[15])
 local among = ARGV[16] ~= '' and set(ARGV[16])
+local ahead, yields = ARGV[17] ~= '', ARGV[17] == 'yields'
 
 local lease = redis.call('GET', KEYS[1])
 local leader = lease and string.match(lease, '%S+')
 if leader and gone[leader] then lease, leader = false, false end
+if yields and leader == id then
+  redis.call('DEL', KEYS[1])
+  lease, leader = false, false
+end
 
 local function note()
   local entry = { z = zone, a = ARGV[3], v = ARGV[4], p = prefix, s = ARGV[6], c = 0, f = parents, u = now + tonumber(ARGV[14]) }
@@ -96,7 +101,7 @@ local function lead(with)
 end
 
 local own = ''
-if leader == id then own = lease elseif not lease then own = token end
+if yields then own = '' elseif leader == id then own = lease elseif not lease then own = token end
 if own ~= '' and (seeks or token == own) then
   note()
   return lead(own)
@@ -146,6 +151,7 @@ local best, cost, behind
 for node, holder in pairs(holders) do
   local has, depth = readers[node] and #readers[node] or 0, depths[node]
   local is_out = below[node] or avoid[node] or has >= most or (holder.c == 1 and among and not among[node])
+  if ahead and holder.c == 0 and holder.p <= prefix then is_out = true end
   if not is_out and (depth or holder.p > prefix) then
     local is_behind = holder.c == 0 and holder.p < prefix
     local costs = (holder.z == zone and 0 or 1000000) + (is_behind and 100000 or 0) + has * 32 + (depth or 1000)
@@ -158,8 +164,12 @@ if best and (lease or not behind) then
   local holder = holders[best]
   return { 'follows', best, holder.z, holder.a, holder.v, tostring(holder.p), holder.s, tostring(holder.c) }
 end
-note()
-if lease then return { 'waits', leader } end
+if yields then redis.call('HDEL', KEYS[2], id) else note() end
+if lease then
+  local it = holders[leader]
+  return { 'waits', leader, (not it or it.c == 1 or it.p > prefix) and '1' or '0' }
+end
+if yields then return { 'noted' } end
 return lead(ARGV[12])
 `,
 };

@@ -152,7 +152,8 @@ export function coordinatorSuite(
       async (under) => {
         const { a, ofA, ofB, ofC } = three(under);
         await ofA.visit(digest, fresh);
-        assert.deepEqual(await ofB.visit(digest, { ...fresh, avoid: [a.id] }), { kind: 'waits', leader: a.id });
+        const waits = await ofB.visit(digest, { ...fresh, avoid: [a.id] });
+        assert.deepEqual(waits, { kind: 'waits', leader: a.id, isAhead: false });
         tokenOf(await ofC.visit(digest, { ...fresh, avoid: [a.id, 'b#1'], gone: [a.id] }));
       },
     );
@@ -168,6 +169,36 @@ export function coordinatorSuite(
         await ofB.leave(digest, { token, isComplete: false });
       },
     );
+
+    behaves('whose parent stood still follows only who is ahead, and waits or leads where nobody is', async (under) => {
+      const { a, ofA, ofB, ofC } = three(under);
+      const token = tokenOf(await ofA.visit(digest, { ...fresh, prefixBytes: 100 }));
+      const asks = { ...fresh, onlyAhead: true, prefixBytes: 100 };
+      assert.deepEqual(await ofB.visit(digest, asks), { kind: 'waits', leader: a.id, isAhead: false });
+      await ofA.visit(digest, { ...fresh, seeks: false, token, prefixBytes: 101 });
+      assert.deepEqual(await ofB.visit(digest, { ...asks, avoid: [a.id] }), {
+        ...{ kind: 'waits', leader: a.id, isAhead: true },
+      });
+      assert.equal(nodeFollowed(await ofB.visit(digest, asks)), a.id);
+      await ofA.leave(digest, { token, isComplete: true });
+      assert.equal(nodeFollowed(await ofC.visit(digest, { ...asks, prefixBytes: 5000 })), a.id);
+      tokenOf(await ofC.visit(digest, { ...asks, prefixBytes: 5000, avoid: [a.id] }));
+    });
+
+    behaves('who yields leads no more and is followed by nobody; it follows whoever gets ahead', async (under) => {
+      const { b, ofA, ofB, ofC } = three(under);
+      tokenOf(await ofA.visit(digest, { ...fresh, prefixBytes: 100 }));
+      const yielding = { ...fresh, prefixBytes: 100, onlyAhead: true, yields: true };
+      for (let time = 0; time < 2; time++) {
+        assert.deepEqual(await ofA.visit(digest, yielding), { kind: 'noted' });
+      }
+      const token = tokenOf(await ofB.visit(digest, { ...fresh, prefixBytes: 50 }));
+      const waits = await ofA.visit(digest, yielding);
+      assert.deepEqual(waits, { kind: 'waits', leader: b.id, isAhead: false });
+      assert.equal(nodeFollowed(await ofC.visit(digest, fresh)), b.id);
+      await ofB.visit(digest, { ...fresh, seeks: false, token, prefixBytes: 200 });
+      assert.equal(nodeFollowed(await ofA.visit(digest, { ...yielding, avoid: ['c#1'] })), b.id);
+    });
 
     behaves('nobody follows who follows it, at whatever remove', async (under) => {
       const { ofA, ofB, ofC } = three(under);

@@ -37,14 +37,19 @@ export class TestNode {
   readonly dead = new AbortController();
   /** Nodes that cannot be reached from here. */
   readonly unreachable = new Set<NodeId>();
+  /** Whether it can get at upstream. */
+  hasUpstream = true;
   /** Bodies that it sends to peers, and the most that there were at once. */
   children = 0;
   mostChildren = 0;
   sentBytes = 0;
+  /** The other nodes hear of it. */
+  isHeard = true;
   /** What it sends is wrong. */
   isLying = false;
   readonly #world: NodeWorld;
   readonly #inner = new MemoryContentStore();
+  #dismissed = new AbortController();
 
   constructor(world: NodeWorld, facts: NodeFacts) {
     this.#world = world;
@@ -62,6 +67,10 @@ export class TestNode {
         peer: (holder: Holder) => this.#peer(holder),
         isThere: (node: NodeId) => (world.hearsOf(this, node) ? undefined : false),
         members: () => world.heardOf(this),
+        dismiss: () => {
+          this.#dismissed.abort(new AppError('UPSTREAM_INTERRUPTED', 'sent away'));
+          this.#dismissed = new AbortController();
+        },
       };
       const made = new BlobShare(deps, blobShareDefaults, digest);
       this.shares.push(made);
@@ -105,12 +114,21 @@ export class TestNode {
       origin: holder.node,
       isPeer: true,
       standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: true }),
-      open: (request, signal) => {
+      open: async (request, signal) => {
         if (this.unreachable.has(holder.node)) return timesOut(this.#world.clock, signal);
-        return node.serve(request, signal);
+        const body = await node.serve(request, signal);
+        return { ...body, chunks: this.#arriving(holder.node, body.chunks, signal) };
       },
       discredit: () => {},
     };
+  }
+
+  /** What a peer sends, as long as the way to it is there. */
+  async *#arriving(from: NodeId, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      if (this.unreachable.has(from)) await hangs(signal);
+      yield chunk;
+    }
   }
 
   /** What a peer is given: of what is here or on its way. */
@@ -132,7 +150,7 @@ export class TestNode {
     }
     const reader = this.table.follow(digest, range);
     if (reader === undefined) throw new AppError('BLOB_UNKNOWN', 'it is not here');
-    const either = AbortSignal.any([signal, this.dead.signal]);
+    const either = AbortSignal.any([signal, this.dead.signal, this.#dismissed.signal]);
     return { ...body, chunks: this.#send(() => chunksOf(reader, range, either), signal) };
   }
 
@@ -182,12 +200,13 @@ export class NodeWorld implements AsyncDisposable {
 
   /** Whether nodes hear of each other: the dead are not heard of after a while, by time alone. */
   hearsOf(from: TestNode, node: NodeId): boolean {
-    return from.coordinator.isCut || !this.node(node).isDead;
+    const { isDead, isHeard } = this.node(node);
+    return from.coordinator.isCut || (!isDead && isHeard);
   }
 
   heardOf(from: TestNode): readonly NodeId[] | undefined {
     if (from.coordinator.isCut) return undefined;
-    return this.nodes.filter(({ isDead }) => !isDead).map(({ facts }) => facts.id);
+    return this.nodes.filter(({ isDead, isHeard }) => !isDead && isHeard).map(({ facts }) => facts.id);
   }
 
   get upstreamBytes(): number {
@@ -207,13 +226,17 @@ export class NodeWorld implements AsyncDisposable {
     }
   }
 
-  /** Upstream answers all that it was asked, and sends so much of each body. */
+  /** Upstream answers all that it was asked by those who reach it, and sends so much of each body. */
   async upstream(bytes: number): Promise<void> {
-    for (const { upstream } of this.nodes) {
-      for (const attempt of upstream.asking) attempt.answer();
+    for (const { upstream, hasUpstream } of this.nodes) {
+      for (const attempt of upstream.asking) {
+        if (hasUpstream) attempt.answer();
+        else attempt.refuse(new AppError('UPSTREAM_UNREACHABLE', 'the way is cut by the test'));
+      }
     }
     await this.settle();
-    for (const { upstream } of this.nodes) {
+    for (const { upstream, hasUpstream } of this.nodes) {
+      if (!hasUpstream) continue;
       for (const attempt of upstream.awaited) attempt.deliver(bytes);
     }
     await this.settle();
@@ -295,5 +318,11 @@ function timesOut(clock: Clock, signal: AbortSignal): Promise<never> {
       timer.clear();
       reject(signal.reason);
     });
+  });
+}
+
+function hangs(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
   });
 }
