@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { AppError } from '../core/errors.ts';
+import { testOptions } from '../flights/testing/flight-world.ts';
 import { Random } from '../flights/testing/random.ts';
 import { sampleBytes } from '../store/testing/sample-content.ts';
 import { NodeWorld, type TestNode } from './testing/node-world.ts';
@@ -20,6 +21,9 @@ class History {
   readonly #random: Random;
   readonly #world: NodeWorld;
   readonly #log: string[] = [];
+  /** So long upstream has not been told to send, and the longest time of that kind. */
+  #stillMs = 0;
+  #longestStillMs = 0;
   /** What may happen; a calm one has no excuse for a byte that comes twice. */
   readonly #weather: {
     readonly kills: boolean;
@@ -69,9 +73,13 @@ class History {
       say('pulls');
       await node.pull();
     } else if (chance < 0.6) {
+      this.#stillMs = 0;
       await this.#world.upstream(random.below(4000));
     } else if (chance < 0.75) {
-      await this.#world.pass(random.pick([100, 500, 1500, 6000]) ?? 100);
+      const ms = random.pick([100, 500, 1500, 6000]) ?? 100;
+      this.#stillMs += ms;
+      this.#longestStillMs = Math.max(this.#longestStillMs, this.#stillMs);
+      await this.#world.pass(ms);
     } else if (chance < 0.8 && kills && this.#living.length > 1) {
       say('dies');
       await node.kill();
@@ -101,7 +109,8 @@ class History {
     await world.finish();
     world.assertAllHave();
     const { kills, engine, ways } = this.#weather;
-    if (!kills && !engine && !ways) {
+    // One who is silent for long is taken for stuck, and so is who waits for it.
+    if (!kills && !engine && !ways && this.#longestStillMs < testOptions.stallTimeoutMs) {
       assert.ok(
         world.sent.every((times) => times <= 1),
         `upstream sent ${world.upstreamBytes} of ${world.content.length}`,
