@@ -1,6 +1,9 @@
 import { type Configuration, OnepullProcess, type OnepullProcessOptions } from '../onepull-process.ts';
 import type { LabHost } from './lab-host.ts';
 
+/** For what changes something: without one a node lets itself be administered from its own host alone. */
+export const adminToken = 'a-token-of-tests-only';
+
 /** Sections besides, and what is added to `cluster`. */
 export type LabNodeConfiguration = Configuration & { readonly cluster?: Readonly<Record<string, unknown>> };
 
@@ -16,7 +19,7 @@ export function startNode(
   const clustered = cluster && {
     cluster: { nodeId: host.name, ...cluster, peer: { listen: `${host.address}:5002`, ...asSection(cluster.peer) } },
   };
-  const listen = { listen: `${host.controlAddress}:5000`, admin: `${host.controlAddress}:5001` };
+  const listen = { listen: `${host.controlAddress}:5000`, admin: `${host.controlAddress}:5001`, adminToken };
   const wrapper = [...host.wrapper, ...(options.wrapper ?? [])];
   return OnepullProcess.start({ ...listen, ...sections, ...clustered }, { ...options, wrapper });
 }
