@@ -61,7 +61,7 @@ export class LabCluster implements AsyncDisposable {
     const hosts = await lab.hosts(lines.map((line, index) => ({ ...line, name: `node-${index}` })));
     const starting = hosts.map(async (host) => {
       const configuration = {
-        upstreams: { 'demo.example': { url: registry.url, default: true } },
+        upstreams: { 'demo.example': { url: registry.url, default: true, connectTimeout: '2s' } },
         // Whoever brings nothing is to be doubted soon: here nobody waits for the fun of it.
         pull: { stallTimeout: '1s' },
         cluster: { engine: redis.url, timeout: '2s', ...cluster, peer: { secret } },
