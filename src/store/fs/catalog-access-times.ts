@@ -6,8 +6,8 @@ import type { UseClock } from './use-clock.ts';
 
 const flushAfterMs = 5000;
 const maxPending = 4096;
-/** What is written in one turn of the event loop: in a large catalog each use is on a page of its own. */
-const usesAtOnce = 128;
+/** What is written in one turn of the event loop: in a large catalog each use, and the image that it is of, is on a page of its own. */
+const usesAtOnce = 80;
 
 export interface AccessTimesDeps {
   readonly clock: Clock;

@@ -1,50 +1,62 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
+import { AppError } from '../../core/errors.ts';
 import type { ImagePage, ImageQuery, ImageRecord } from '../images.ts';
 import type { ImagePlace, ImageRow, ImageTable } from './image-table.ts';
 
 export interface ImageListDeps {
-  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
   readonly table: ImageTable;
 }
 
 /** What is looked at between two looks at the clock, and how long that may go on in one turn of the event loop. */
-const [rowsAtOnce, namesAtOnce] = [100, 1000];
+const [rowsAtOnce, namesAtOnce] = [50, 1000];
 const turnMs = 3;
+/** So long a page waits for sizes that nobody has counted yet; then it is ordered by what is known. */
+const countPatienceMs = 5000;
 
 /**
  * Pages of the list of images, in turns of a few milliseconds each, however many there are.
  *
- * A page costs what it shows. A search goes through all names, for the page and for the count; an order by size first counts
- * what nobody has counted yet. What changes between two turns may be missing, or be there twice, on this page only.
+ * A page costs what it shows. A search goes through all names, for the page and for the count. Sizes are counted when an order
+ * by size is asked for and some are not known: once for all who ask, and to the end, whether or not they wait for it; the
+ * catalog keeps them. What changes between two turns may be missing, or be there twice, on this page only.
  */
-export class ImageList {
+export class ImageList implements AsyncDisposable {
   readonly #deps: ImageListDeps;
+  readonly #closing = new AbortController();
+  #counting: Promise<void> | undefined;
 
   constructor(deps: ImageListDeps) {
     this.#deps = deps;
   }
 
   async page({ order, search = '', limit, after }: ImageQuery, place: ImagePlace | undefined, signal: AbortSignal) {
-    const turn = new Turn(this.#deps.clock, signal);
+    const { table } = this.#deps;
+    const turn = new Turn(this.#deps.clock, AbortSignal.any([signal, this.#closing.signal]));
     const lower = search.toLowerCase();
-    if (order === 'size') await this.#countSizes(turn);
+    if (order === 'size') await this.#whenSized();
     const found = await this.#find({ order, search: lower, limit: limit + 1, after }, place, turn);
     const images: ImageRecord[] = [];
     for (const { id } of found.slice(0, limit)) {
-      const row = this.#deps.table.row(id);
+      const row = table.row(id);
       if (row !== undefined) images.push(this.#record(row));
       await turn.next();
     }
-    const total = lower === '' ? this.#deps.table.count() : await this.#count(lower, turn);
+    const total = lower === '' ? table.count() : await this.#count(lower, turn);
     const last = found.length > limit ? found[limit - 1] : undefined;
     return { images, total, last } satisfies Omit<ImagePage, 'next'> & { last: ImagePlace | undefined };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new AppError('SHUTTING_DOWN', 'the store is closed'));
+    await this.#counting;
   }
 
   async #find({ order, search = '', limit }: ImageQuery, place: ImagePlace | undefined, turn: Turn) {
     const found: ImagePlace[] = [];
     for (let after = place; ; await turn.next()) {
-      const size = search === '' ? limit : rowsAtOnce;
+      const size = search === '' ? limit : namesAtOnce;
       const slots = this.#deps.table.slice(order, search, after, size);
       for (const slot of slots) {
         if (slot.fits) found.push(slot.place);
@@ -65,18 +77,35 @@ export class ImageList {
     }
   }
 
-  async #countSizes(turn: Turn): Promise<void> {
-    for (;;) {
-      const unsized = this.#deps.table.unsized(rowsAtOnce);
-      if (unsized.length === 0) return;
-      const sizes: { id: number; sizeBytes: number }[] = [];
-      for (const { id, scopeId, manifest } of unsized) {
-        sizes.push({ id, sizeBytes: this.#deps.table.measure(scopeId, manifest).sizeBytes });
-        await turn.next();
-      }
-      // A catalog that takes no changes now is ordered by what it knows.
-      if (!this.#deps.table.setSizes(sizes)) return;
+  async #whenSized(): Promise<void> {
+    this.#counting ??= this.#countSizes().finally(() => {
+      this.#counting = undefined;
+    });
+    const patience = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.after(countPatienceMs, patience.resolve);
+    await Promise.race([this.#counting, patience.promise]).finally(() => timer.clear());
+  }
+
+  /** Never rejects. */
+  async #countSizes(): Promise<void> {
+    const turn = new Turn(this.#deps.clock, this.#closing.signal);
+    try {
+      while (await this.#countSome(turn)) await turn.next();
+    } catch {
+      // The store closes, or the catalog is in trouble, which is told elsewhere: the order is by what is known.
     }
+  }
+
+  /** Whether there may be more. */
+  async #countSome(turn: Turn): Promise<boolean> {
+    const unsized = this.#deps.table.unsized(rowsAtOnce);
+    const sizes: { id: number; sizeBytes: number }[] = [];
+    for (const { id, scopeId, manifest } of unsized) {
+      sizes.push({ id, sizeBytes: this.#deps.table.measure(scopeId, manifest).sizeBytes });
+      await turn.next();
+    }
+    // A catalog that takes no changes now is ordered by what it knows.
+    return unsized.length > 0 && this.#deps.table.setSizes(sizes);
   }
 
   #record(row: ImageRow): ImageRecord {

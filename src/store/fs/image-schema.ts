@@ -91,8 +91,6 @@ export const imageMigration: string = `
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX pin_digest ON pin (digest);
   ALTER TABLE totals ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
-  CREATE TRIGGER image_added AFTER INSERT ON image BEGIN UPDATE totals SET images = images + 1; END;
-  CREATE TRIGGER image_removed AFTER DELETE ON image BEGIN UPDATE totals SET images = images - 1; END;
 
   INSERT INTO image (scope, tag, digest, name, used, cached)
     SELECT DISTINCT tag.scope, tag.tag, tag.digest, scope.name || ':' || tag.tag, ${usedAt('tag.digest')},
@@ -100,9 +98,12 @@ export const imageMigration: string = `
     FROM tag JOIN scope ON scope.id = tag.scope JOIN manifest ON manifest.digest = tag.digest;
   INSERT INTO image (scope, tag, digest, name, used, cached)
     SELECT scope.id, '', link.digest, scope.name || '@' || link.digest, ${usedAt('link.digest')}, link.linked
-    FROM manifest JOIN link ON link.digest = manifest.digest JOIN scope ON scope.id = link.scope
+    FROM manifest CROSS JOIN link ON link.digest = manifest.digest JOIN scope ON scope.id = link.scope
     WHERE NOT EXISTS (SELECT 1 FROM reference WHERE reference.child = link.digest)
       AND NOT EXISTS (SELECT 1 FROM tag WHERE tag.digest = link.digest AND tag.scope = link.scope);
+  UPDATE totals SET images = (SELECT count(*) FROM image);
+  CREATE TRIGGER image_added AFTER INSERT ON image BEGIN UPDATE totals SET images = images + 1; END;
+  CREATE TRIGGER image_removed AFTER DELETE ON image BEGIN UPDATE totals SET images = images - 1; END;
   CREATE INDEX image_digest ON image (digest);
   CREATE INDEX image_name ON image (name);
   CREATE INDEX image_used ON image (used);
@@ -147,7 +148,7 @@ export const imageMigration: string = `
   CREATE TRIGGER image_stored AFTER INSERT ON blob BEGIN
     UPDATE image SET used = max(used, new.accessed) WHERE digest = new.digest;
   END;
-  CREATE TRIGGER image_used AFTER UPDATE OF accessed ON blob WHEN new.accessed != old.accessed BEGIN
+  CREATE TRIGGER image_touched AFTER UPDATE OF accessed ON blob WHEN new.accessed != old.accessed BEGIN
     UPDATE image SET used = new.accessed WHERE digest = new.digest;
   END;
 

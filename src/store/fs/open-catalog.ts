@@ -84,7 +84,7 @@ export async function openCatalog(
     pinned,
     imageTable,
     imageNames,
-    imageList: new ImageList({ clock, table: imageTable }),
+    imageList: opening.use(new ImageList({ clock, table: imageTable })),
     indexChanged: changed,
     /** For what is to happen at once or fail: nothing of it waits in the backlog. */
     now: { removal, transaction: <T>(work: () => T) => database.transaction(work) },
