@@ -9,6 +9,7 @@ import { productVersion } from './config/version.ts';
 import { ChangeCount } from './core/change-count.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { divideMemory, type MemoryBudget, processMemoryBytes, usualMemoryBytes } from './core/memory-budget.ts';
+import type { Tracing } from './core/tracing.ts';
 import { FlightTable, type FlightTableOptions } from './flights/flight-table.ts';
 import { PassingTable, type PassingTableOptions } from './flights/passing/passing-table.ts';
 import { SmallBlobMemory } from './flights/small-blob-memory.ts';
@@ -38,6 +39,7 @@ import type { MemoryFigures } from './telemetry/memory-gauges.ts';
 import { RequestCounts } from './telemetry/request-tally.ts';
 import { ThreadReports } from './telemetry/thread-reports.ts';
 import { readTls } from './tls-files.ts';
+import { openTracing } from './tracing.ts';
 import { CredentialHelper } from './upstream/credential-helper.ts';
 import { type CredentialProvider, FixedCredentials, PasswordFileCredentials } from './upstream/credentials.ts';
 import { DockerConfigCredentials } from './upstream/docker-config.ts';
@@ -97,6 +99,9 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   await using opening = new AsyncDisposableStack();
 
   const { maxSizeBytes } = config.storage;
+  const version = productVersion();
+  const traces = opening.use(await openTracing(config, { clock, channels, version }));
+  const tracing = traces?.tracing;
   const changes = new ChangeCount();
   const maxIdleFiles = idleFilesThatFit(deps.descriptorLimit);
   const hasher = opening.use(openHasher(channels));
@@ -106,13 +111,22 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     await openFsStore({ clock, channels, changes, hasher }, { ...config.storage, maxIdleFiles }),
   );
   const registries: RegistryClient[] = [];
-  const cluster = opening.use(await openCluster(config, registries, channels));
-  registries.push(...(await openRegistries(config, { clock, channels, env: deps.env }, opening)));
+  const cluster = opening.use(await openCluster(config, registries, { channels, tracing }));
+  registries.push(...(await openRegistries(config, { clock, channels, tracing, env: deps.env }, opening)));
   const upstreams = upstreamsOf(config, registries, cluster);
   const retry = retryPolicy(retryDefaults, Math.random);
   const flights = opening.use(
     new FlightTable(
-      { store: store.content, hasher, memory: smallBlobs, clock, channels, retry, sharing: cluster },
+      {
+        store: store.content,
+        hasher,
+        memory: smallBlobs,
+        clock,
+        channels,
+        retry,
+        sharing: cluster,
+        spans: traces?.flights,
+      },
       flightOptions(config),
     ),
   );
@@ -121,7 +135,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const board = new PullBoard({ clock, flights: fetches, store: store.content });
   const { content, catalog } = store;
   const depot = new PullDepot(
-    { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry, cluster },
+    { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry, cluster, tracing },
     {
       headerTimeoutMs: config.pull.headerTimeoutMs,
       maxKeptBytes: maxSizeBytes,
@@ -202,7 +216,8 @@ function openGateway(
   const fallback = config.upstreams.find(({ isDefault }) => isDefault)?.name;
   const shown = { certificate: certificate?.current };
   const bounds = { ...connectionBounds(config, gateways, deps), maxQueuedBytes: budget.queuedBytes };
-  const options: GatewayOptions = { ...gatewayOptions(config), ...bounds, ...shown, memory };
+  const traceOneIn = config.tracing.endpoint === undefined ? undefined : config.tracing.sampleOneIn;
+  const options: GatewayOptions = { ...gatewayOptions(config), ...bounds, ...shown, memory, traceOneIn };
   if (gateways === 0) {
     const names = registryNames(config);
     const hits = opening.use(
@@ -347,6 +362,7 @@ function connectionBounds(config: Config, threads: number, { channels, descripto
 interface UpstreamDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly tracing: Tracing | undefined;
   readonly env: Environment;
 }
 
@@ -354,7 +370,7 @@ interface UpstreamDeps {
 async function openCluster(
   { cluster }: Config,
   registries: readonly RegistryClient[],
-  channels: Channels,
+  parts: { readonly channels: Channels; readonly tracing: Tracing | undefined },
 ): Promise<Clustering | undefined> {
   if (cluster === undefined) return undefined;
   // A node that is alone does without the memory that its code takes.
@@ -365,7 +381,7 @@ async function openCluster(
       if (isPauseKind(what)) registry?.rests(endpoint, what, status, leftMs);
     }
   };
-  return Clustering.open(cluster, { clock: systemClock, channels, version: productVersion(), onPauses });
+  return Clustering.open(cluster, { clock: systemClock, ...parts, version: productVersion(), onPauses });
 }
 
 function isPauseKind(text: string): text is 'manifests' | 'blobs' | 'everything' {
@@ -394,7 +410,13 @@ async function openRegistries(config: Config, deps: UpstreamDeps, opening: Async
     const { name, endpoints, authRealms, connections, connectTimeoutMs, headersTimeoutMs } = upstream;
     const registry = opening.use(
       new RegistryClient(
-        { clock: deps.clock, channels: deps.channels, random: Math.random, credentials: credentialsOf(upstream, deps) },
+        {
+          clock: deps.clock,
+          channels: deps.channels,
+          tracing: deps.tracing,
+          random: Math.random,
+          credentials: credentialsOf(upstream, deps),
+        },
         {
           name,
           endpoints,

@@ -12,6 +12,7 @@ import type { Clock } from './core/clock.ts';
 import type { Digest } from './core/digest.ts';
 import { AppError } from './core/errors.ts';
 import { outwardAddresses } from './core/outward-addresses.ts';
+import type { Tracing } from './core/tracing.ts';
 import type { FillShare } from './flights/fill-share.ts';
 import type { FlightTable } from './flights/flight-table.ts';
 import { PeerClient, peerClientDefaults } from './peers/peer-client.ts';
@@ -35,6 +36,7 @@ export interface ClusteringDeps {
   readonly channels: Channels;
   /** onepull's own. */
   readonly version: string;
+  readonly tracing?: Tracing | undefined;
   /** Rests that endpoints asked other nodes for. */
   readonly onPauses: (pauses: readonly SharedPause[]) => void;
 }
@@ -71,7 +73,7 @@ export class Clustering implements AsyncDisposable {
   static async open(config: ClusterConfig, deps: ClusteringDeps): Promise<Clustering> {
     await using opening = new AsyncDisposableStack();
     const { peer } = config;
-    const { clock, channels } = deps;
+    const { clock, channels, tracing } = deps;
     const secret = peer.secret ?? (await textOf(peer.secretFile));
     const isTls = peer.tls.caFile !== undefined || peer.tls.certFile !== undefined;
     const peerTls = opening.use(await TlsWatch.open(deps, peer.tls, 'cluster.peer.tls'));
@@ -86,7 +88,7 @@ export class Clustering implements AsyncDisposable {
     const verifier = secret === undefined ? undefined : new PeerVerifier(clock, secret, () => address);
     const listener = opening.use(
       new PeerListener(
-        { clock, channels, shelf, verifier },
+        { clock, channels, shelf, verifier, tracing },
         { ...peerListenerDefaults, ...peer.listen, tls, maxChildren: peer.maxChildren },
       ),
     );
@@ -105,7 +107,7 @@ export class Clustering implements AsyncDisposable {
     const engine = opening.use(await openEngine(config, deps, engineTls.current));
     engineTls.subscribe((texts) => engine.useTls(texts));
     const client = opening.use(
-      new PeerClient({ clock, channels }, { ...peerClientDefaults, node: node.id, secret, tls }),
+      new PeerClient({ clock, channels, tracing }, { ...peerClientDefaults, node: node.id, secret, tls }),
     );
     peerTls.subscribe((texts) => {
       listener.useTls(texts);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Address, addressesCollide } from './address.ts';
 import { checkAdminAccess } from './admin-access.ts';
 import { cluster, toCluster } from './cluster-schema.ts';
-import { address, choice, duration, file, flag, integer, secret, size, text } from './setting.ts';
+import { address, choice, duration, file, flag, integer, secret, size, text, url } from './setting.ts';
 import { checkTls, defaultUpstreams, type UpstreamInput, upstreams } from './upstream-schema.ts';
 
 /**
@@ -141,6 +141,18 @@ const input = z
       })
       .prefault({}),
     cluster,
+    tracing: z
+      .strictObject({
+        endpoint: url()
+          .optional()
+          .describe(
+            'An OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Left out: nothing is traced.',
+          ),
+        sampleOneIn: integer(1, 1_000_000)
+          .prefault(100)
+          .describe('One of so many requests is traced, besides those whose client traces them (`traceparent`).'),
+      })
+      .prefault({}),
     log: z
       .strictObject({
         level: choice('debug', 'info', 'warn', 'error').prefault('info').describe('The least level that is written.'),
@@ -173,7 +185,8 @@ type DeepReadonly<T> = T extends readonly (infer Item)[]
 
 /** The same with units in the names, and with what was left out decided. */
 function toConfig(section: z.output<typeof input>) {
-  const { listen, admin, adminToken, adminTokenFile, storage, upstreams, pull, server, cluster, log } = section;
+  const { listen, admin, adminToken, adminTokenFile, storage, upstreams, pull, server, cluster, tracing, log } =
+    section;
   const names = Object.keys(upstreams);
   return {
     listen,
@@ -214,6 +227,7 @@ function toConfig(section: z.output<typeof input>) {
       shutdownTimeoutMs: server.shutdownTimeout,
     },
     cluster: toCluster(cluster),
+    tracing,
     log,
   };
 }

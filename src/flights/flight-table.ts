@@ -7,6 +7,11 @@ import type { FlightReader } from './flight-reader.ts';
 import type { FlightSnapshot } from './flight-snapshot.ts';
 import type { Source } from './source.ts';
 
+export interface FlightTableDeps extends FlightDeps {
+  /** Told of each beginning and joining of a flight, which it does. */
+  readonly spans?: { entering<T>(digest: Digest, isNew: boolean, enter: () => T): T } | undefined;
+}
+
 export interface FlightTableOptions extends FlightOptions {
   /** Flights at once, at most. */
   readonly maxFlights: number;
@@ -41,13 +46,13 @@ const endedShown = 100;
  * waits and then starts the next one (which finds the content in the store if the last one brought it).
  */
 export class FlightTable implements AsyncDisposable {
-  readonly #deps: FlightDeps;
+  readonly #deps: FlightTableDeps;
   readonly #options: FlightTableOptions;
   readonly #flights = new Map<Digest, Flight>();
   readonly #ended: FlightSnapshot[] = [];
   #closed = false;
 
-  constructor(deps: FlightDeps, options: FlightTableOptions) {
+  constructor(deps: FlightTableDeps, options: FlightTableOptions) {
     this.#deps = deps;
     this.#options = options;
   }
@@ -65,9 +70,13 @@ export class FlightTable implements AsyncDisposable {
         continue;
       }
       if (known !== undefined) this.#deps.channels.coalesced.publish({ kind: 'blob' });
-      const flight = known ?? this.#start(request);
-      const reader = flight.join(request.sources, request.range);
-      return { reader, led: known === undefined, failed: flight.failed };
+      const enter = (): Joined => {
+        const flight = known ?? this.#start(request);
+        const reader = flight.join(request.sources, request.range);
+        return { reader, led: known === undefined, failed: flight.failed };
+      };
+      const { spans } = this.#deps;
+      return spans === undefined ? enter() : spans.entering(request.digest, known === undefined, enter);
     }
   }
 

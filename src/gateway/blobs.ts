@@ -57,19 +57,19 @@ async function serveOfDepot(
   unchanged: boolean,
   deps: BlobDeps,
 ): Promise<void> {
-  const { client, head } = exchange;
+  const { client, head, trace } = exchange;
   const { headers } = exchange.request;
   const content: Content = { digest, mediaType: 'application/octet-stream', namedBy: 'digest' };
   // The digest alone would do to say 304; but only who may read the repository is told that it has the blob (P9).
   if (head || unchanged) {
-    const answer = await ask(exchange, deps.depot, { scope, digest, method: 'HEAD', range: undefined, client });
+    const answer = await ask(exchange, deps.depot, { scope, digest, method: 'HEAD', range: undefined, client, trace });
     if (answer.kind === 'body') answer.body.close();
     exchange.served = answer.kind === 'unsatisfiable' ? undefined : answer.served;
     if (unchanged) return exchange.send(304, validatorHeaders(content));
     return exchange.send(200, contentHeaders(content, answer.sizeBytes, undefined));
   }
   const range = applicableRange(headers, digest);
-  const request: BlobRequest = { scope, digest, method: 'GET', range, client };
+  const request: BlobRequest = { scope, digest, method: 'GET', range, client, trace };
   const answer = deps.hits?.leasedBlob(request) ?? (await ask(exchange, deps.depot, request));
   if (answer.kind === 'head') throw new AppError('INTERNAL', 'a blob was asked with GET and came without a body');
   if (answer.kind === 'unsatisfiable') {

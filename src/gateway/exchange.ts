@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
+import { newSpanId, newTraceId, parseTraceparent, type RequestTrace } from '../core/tracing.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
 import type { ClientPace } from './client-pace.ts';
@@ -16,6 +17,7 @@ export interface ExchangeDeps {
   readonly clock: Clock;
   readonly channels: Channels;
   readonly tally: RequestTally;
+  readonly random: () => number;
   readonly queued: QueuedBytes;
   /** Whether connections are to be closed after the response. */
   closing(): boolean;
@@ -34,6 +36,8 @@ export interface ExchangeParts {
 export interface ExchangeOptions {
   readonly headerTimeoutMs: number;
   readonly clientTimeoutMs: number;
+  /** One of so many requests is traced, besides those whose client traces them. Undefined: none are. */
+  readonly traceOneIn?: number | undefined;
 }
 
 /** What a response of known bytes is handed to the socket in: what the client's patience is measured by. */
@@ -65,6 +69,8 @@ export class Exchange {
   readonly head: boolean;
   /** It goes through a socket that encrypts, and so copies, what it is handed. */
   readonly isSecure: boolean;
+  /** Where a trace tells of it. */
+  readonly trace: RequestTrace | undefined;
 
   /** What the handlers find out, for the event. */
   route: RequestEvent['route'] = 'other';
@@ -116,6 +122,7 @@ export class Exchange {
     this.isSecure = 'encrypted' in parts.request.socket;
     this.#closed = () => parts.closed();
     this.#arrivedMs = deps.clock.monotonic();
+    this.trace = options.traceOneIn === undefined ? undefined : this.#beginTrace(options.traceOneIn);
     this.response.on('finish', () => this.#finished());
     this.response.on('close', () => this.close());
     // A write to a response whose client is gone says so here as well; the close tells us all.
@@ -297,6 +304,16 @@ export class Exchange {
     return this.#deps.clock.monotonic() - this.#arrivedMs;
   }
 
+  /** As whoever asks has decided; where nobody has, by chance. */
+  #beginTrace(oneIn: number): RequestTrace | undefined {
+    const { clock, random } = this.#deps;
+    const { traceparent } = this.request.headers;
+    const parent = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined);
+    if (!(parent?.isSampled ?? random() * oneIn < 1)) return undefined;
+    const [traceId, startMs] = [parent?.traceId ?? newTraceId(), clock.now()];
+    return { traceId, spanId: newSpanId(), parentSpanId: parent?.spanId, startMs };
+  }
+
   #publish(): void {
     const { channels, tally } = this.#deps;
     const { route, served } = this;
@@ -306,8 +323,9 @@ export class Exchange {
     const [firstByteMs, complete, errorCode] = [this.#firstByteMs, this.#complete, this.#errorCode];
     tally.cell({ route, method, status, served }).add({ firstByteMs, durationMs, complete, errorCode });
     this.#countServed();
-    if (!channels.request.isHeard) return;
-    channels.request.publish({
+    const { trace } = this;
+    if (!channels.request.isHeard && trace === undefined) return;
+    const event: RequestEvent = {
       id: this.id,
       client: this.client,
       method,
@@ -324,6 +342,9 @@ export class Exchange {
       complete,
       firstByteMs,
       durationMs,
-    });
+      ...(trace && { traceId: trace.traceId }),
+    };
+    channels.request.publish(event);
+    if (trace !== undefined) channels.tracedRequest.publish({ event, trace });
   }
 }

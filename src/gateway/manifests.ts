@@ -29,8 +29,8 @@ export function serveManifest(
     send(exchange, ask, known);
     return undefined;
   }
-  const { client, signal } = exchange;
-  const asked = abandonable(depot.manifest({ scope, reference, accept, method, client }, signal), signal);
+  const { client, signal, trace } = exchange;
+  const asked = abandonable(depot.manifest({ scope, reference, accept, method, client, trace }, signal), signal);
   return asked.then((answer) => send(exchange, ask, answer));
 }
 

@@ -52,6 +52,8 @@ export interface GatewayOptions {
   readonly port: number;
   /** Other gateways of this process listen there as well. */
   readonly reusePort?: boolean | undefined;
+  /** One of so many requests is traced, besides those whose client traces them. Left out: none are. */
+  readonly traceOneIn?: number | undefined;
   /** How long a request waits for its response headers (P2). */
   readonly headerTimeoutMs: number;
   /** How long a client may take to accept a block of up to 1 MiB; one that is known to be slow gets 32 KiB. */
@@ -146,6 +148,7 @@ export class GatewayServer implements Gateway {
       clock: deps.clock,
       channels: deps.channels,
       tally: deps.tally,
+      random: deps.random,
       queued: this.#queued,
       closing: () => this.#drained !== undefined,
     };

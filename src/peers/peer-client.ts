@@ -6,6 +6,7 @@ import { parseContentRange } from '../core/byte-range.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
+import type { Tracing } from '../core/tracing.ts';
 import type { Source, SourceBody, SourceRequest } from '../flights/source.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { exchange, type HttpResponse } from '../upstream/exchange.ts';
@@ -16,6 +17,7 @@ import { PeerSigner } from './peer-signature.ts';
 export interface PeerClientDeps {
   readonly clock: Clock;
   readonly channels: Pick<Channels, 'notice' | 'peerReceived' | 'peerRefused'>;
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface PeerClientOptions {
@@ -185,11 +187,11 @@ export class PeerClient implements AsyncDisposable {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
-    const { clock } = this.#deps;
+    const { clock, tracing } = this.#deps;
     const { headersTimeoutMs, stallTimeoutMs } = this.#options;
     const url = new URL(path, address);
     const context = { upstream: 'peer', host: url.host, kind: 'blob' } as const;
-    const limits = { acquireTimeoutMs: headersTimeoutMs, headersTimeoutMs, stallTimeoutMs, clock, context };
+    const limits = { acquireTimeoutMs: headersTimeoutMs, headersTimeoutMs, stallTimeoutMs, clock, context, tracing };
     return exchange(pool, { method: 'GET', url, headers }, limits, signal).catch(async (thrown: unknown) => {
       const error = this.#distrusted(address, asAppError(thrown));
       // A connection that was closed, or a way that is broken, says nothing of the node: its lease still counts.

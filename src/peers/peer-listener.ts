@@ -7,6 +7,7 @@ import { type Digest, parseDigest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { listenFailure } from '../core/listen-failure.ts';
 import { createServer } from '../core/node-http.ts';
+import { parseTraceparent, type Tracing, traced } from '../core/tracing.ts';
 import { BodyWriter } from '../gateway/body-writer.ts';
 import { BufferPool, bufferPoolOptions } from '../gateway/buffer-pool.ts';
 import { ClientPace } from '../gateway/client-pace.ts';
@@ -24,6 +25,7 @@ export interface PeerListenerDeps {
   readonly shelf: () => Pick<PeerShelf, 'blob' | 'manifest'>;
   /** Undefined: who connects is known by its certificate, or the listener is on loopback. */
   readonly verifier: PeerVerifier | undefined;
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface PeerListenerOptions {
@@ -150,7 +152,11 @@ export class PeerListener implements AsyncDisposable {
     const abort = new AbortController();
     response.once('close', () => abort.abort(new AppError('CANCELLED', 'the peer left')));
     try {
-      await this.#answer(request, response, abort);
+      const { tracing } = this.#deps;
+      const { traceparent } = request.headers;
+      const trace = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined);
+      const answer = () => this.#answer(request, response, abort);
+      await (trace?.isSampled ? traced(tracing, trace, { name: 'peer', kind: 'server' }, answer) : answer());
     } catch (thrown) {
       const error = asAppError(thrown);
       if (error.code === 'INTERNAL') this.#warn('a request of a peer failed', error);

@@ -4,6 +4,7 @@ import type { AppError } from '../core/errors.ts';
 import type { FillMark } from '../core/fill-mark.ts';
 import type { Reference } from '../core/reference.ts';
 import type { Scope } from '../core/scope.ts';
+import type { TraceContext } from '../core/tracing.ts';
 
 /**
  * Where the gateway and the depot meet. What crosses is plain data, a file descriptor or shared memory, and a mark of
@@ -54,6 +55,7 @@ export interface ManifestRequest {
   readonly method: 'GET' | 'HEAD';
   /** Who asks, for the view of pulls by image. */
   readonly client: string;
+  readonly trace?: TraceContext | undefined;
 }
 
 /**
@@ -93,6 +95,7 @@ export interface BlobRequest {
    * that very file, whatever the store has by now: it is to be told what was `unreadable`, and goes on from there.
    */
   readonly leased?: number | undefined;
+  readonly trace?: TraceContext | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@ import type { ChangeCount } from '../core/change-count.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
+import { type TraceContext, type Tracing, traced } from '../core/tracing.ts';
 import type { FlightTable } from '../flights/flight-table.ts';
 import type { PassingTable } from '../flights/passing/passing-table.ts';
 import type { RetryPolicy } from '../flights/source.ts';
@@ -44,6 +45,7 @@ export interface PullDepotDeps {
   readonly retry: RetryPolicy;
   /** Other nodes, which hear of what is used here. Left out: there are none. */
   readonly cluster?: { used(digest: Digest, sizeBytes: number): void } | undefined;
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface PullDepotOptions {
@@ -81,13 +83,15 @@ export class PullDepot implements Depot, HitLog {
   }
 
   async manifest(request: ManifestRequest, signal: AbortSignal): Promise<ManifestAnswer> {
-    const answer = await this.#bounded(signal, (bounded) => this.#manifests.answer(request, bounded));
+    const answer = await this.#traced('manifest', request, () =>
+      this.#bounded(signal, (bounded) => this.#manifests.answer(request, bounded)),
+    );
     this.#deps.board.served(request.scope, request.reference, answer, request.method);
     return answer;
   }
 
   blob(request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
-    return this.#blobs.answer(request, signal);
+    return this.#traced('blob', request, () => this.#blobs.answer(request, signal));
   }
 
   /** The gateway's thread is over, whatever it was reading. Before another one has its number. */
@@ -120,6 +124,20 @@ export class PullDepot implements Depot, HitLog {
   async repositories(after: string | undefined, limit: number): Promise<{ names: readonly string[]; more: boolean }> {
     const names = this.#deps.catalog.repositories(after, limit + 1);
     return { names: names.slice(0, limit), more: names.length > limit };
+  }
+
+  /** Until there is an answer. What it sets off is part of it, and may last longer. */
+  #traced<T extends ManifestAnswer | BlobAnswer>(
+    name: string,
+    { trace }: { readonly trace?: TraceContext | undefined },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    if (trace === undefined) return work();
+    return traced(this.#deps.tracing, trace, { name, kind: 'internal' }, async (span) => {
+      const answer = await work();
+      if ('served' in answer) span?.set({ 'onepull.served': answer.served });
+      return answer;
+    });
   }
 
   #bounded<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import type { Digest } from '../core/digest.ts';
 import type { ErrorCode } from '../core/errors.ts';
+import type { RequestTrace } from '../core/tracing.ts';
 
 /**
  * What happens inside, said once by the part that knows it. Metrics and logs subscribe; the parts that publish know
@@ -154,6 +155,14 @@ export interface RequestEvent {
   readonly complete: boolean;
   readonly firstByteMs: number | undefined;
   readonly durationMs: number;
+  /** Where a trace tells of it. */
+  readonly traceId?: string | undefined;
+}
+
+/** A request that a trace tells of is over. */
+export interface TracedRequest {
+  readonly event: RequestEvent;
+  readonly trace: RequestTrace;
 }
 
 /**
@@ -245,6 +254,7 @@ export class Channels {
   readonly passThrough: Channel<PassThroughEvent> = new Channel();
   readonly passedBytes: Channel<PassedBytesEvent> = new Channel();
   readonly request: Channel<RequestEvent> = new Channel();
+  readonly tracedRequest: Channel<TracedRequest> = new Channel();
   readonly servedBytes: Channel<ServedBytesEvent> = new Channel();
   readonly coalesced: Channel<CoalescedEvent> = new Channel();
   readonly flight: Channel<FlightEvent> = new Channel();

@@ -29,7 +29,8 @@ export class RequestLines {
     const known = this.#kept.get(event.path);
     const { middle, end } = known !== undefined && isAlike(known.event, event) ? known : this.#make(event);
     const first = event.firstByteMs === undefined ? '' : `,"firstByteMs":${tenths(event.firstByteMs)}`;
-    const head = `{"level":"info","time":"${time}","event":"request","id":${quoted(event.id)},"client":${quoted(event.client)}`;
+    const trace = event.traceId === undefined ? '' : `,"trace":"${event.traceId}"`;
+    const head = `{"level":"info","time":"${time}","event":"request","id":${quoted(event.id)},"client":${quoted(event.client)}${trace}`;
     return `${head}${middle}${first},"durationMs":${tenths(event.durationMs)}${end}`;
   }
 

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { type Span, type Tracing, traceparentOf } from '../core/tracing.ts';
 import type { BodyLine } from './body-line.ts';
 import type { LinedOptions } from './line-client.ts';
 import { ResponseBody } from './response-body.ts';
@@ -29,6 +30,13 @@ export interface HttpResponse {
   readonly latencyMs: number;
 }
 
+export interface ExchangeDeps {
+  readonly clock: Clock;
+  readonly context: ErrorContext;
+  /** Told of it, from here to the end of its body; whoever is asked hears of that trace. */
+  readonly tracing?: Tracing | undefined;
+}
+
 export interface ExchangeLimits {
   readonly acquireTimeoutMs: number;
   readonly headersTimeoutMs: number;
@@ -43,18 +51,19 @@ export interface ExchangeLimits {
 export function exchange(
   dispatcher: Dispatcher,
   request: HttpRequest,
-  limits: ExchangeLimits & { readonly clock: Clock; readonly context: ErrorContext },
+  limits: ExchangeLimits & ExchangeDeps,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
   const handler = new ExchangeHandler(request, limits, signal);
   if (signal.aborted) return Promise.reject(cancelled(signal));
   handler.start();
+  const span = beginSpan(request, limits, handler.answer);
   const options: LinedOptions = {
     lined: (line) => handler.travelsOn(line),
     origin: request.url.origin,
     path: `${request.url.pathname}${request.url.search}`,
     method: request.method,
-    headers: { ...request.headers },
+    headers: span === undefined ? { ...request.headers } : { ...request.headers, traceparent: traceparentOf(span) },
     body: request.body ?? null,
     // A connection survives a HEAD, as it does everywhere else.
     ...(request.method === 'HEAD' ? { reset: false } : {}),
@@ -69,13 +78,43 @@ export function exchange(
   return handler.answer;
 }
 
+/** In the words of OpenTelemetry's semantic conventions for HTTP, where they have some. */
+function beginSpan(
+  { method, url }: HttpRequest,
+  { tracing, context }: ExchangeDeps,
+  answer: Promise<HttpResponse>,
+): Span | undefined {
+  const span = tracing?.begin({
+    name: `${method} ${context.kind}`,
+    kind: 'client',
+    attributes: {
+      'http.request.method': method,
+      'server.address': url.hostname,
+      'url.path': url.pathname,
+      'onepull.upstream': context.upstream,
+    },
+  });
+  if (span === undefined) return undefined;
+  answer.then(
+    ({ status, body }) => {
+      span.set({ 'http.response.status_code': status });
+      body.onClosed((end) => {
+        span.set({ 'http.response.body.size': body.receivedBytes });
+        span.end(end.kind === 'failed' ? end.error : undefined);
+      });
+    },
+    (error) => span.end(error),
+  );
+  return span;
+}
+
 const highWaterBytes = 256 * 1024;
 /** What has less of a body is not worth the connection that taking it costs. */
 const takenFromBytes = 16 * 1024 * 1024;
 
 class ExchangeHandler implements Dispatcher.DispatchHandler {
   readonly #request: HttpRequest;
-  readonly #limits: ExchangeLimits & { readonly clock: Clock; readonly context: ErrorContext };
+  readonly #limits: ExchangeLimits & ExchangeDeps;
   readonly #signal: AbortSignal;
   readonly #answer = Promise.withResolvers<HttpResponse>();
   readonly #onAbort = () => this.#abort(cancelled(this.#signal));
@@ -89,11 +128,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   #over: AppError | undefined;
   #sentAtMs = 0;
 
-  constructor(
-    request: HttpRequest,
-    limits: ExchangeLimits & { clock: Clock; context: ErrorContext },
-    signal: AbortSignal,
-  ) {
+  constructor(request: HttpRequest, limits: ExchangeLimits & ExchangeDeps, signal: AbortSignal) {
     this.#request = request;
     this.#limits = limits;
     this.#signal = signal;

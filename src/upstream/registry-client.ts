@@ -4,6 +4,7 @@ import type { Digest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { ociIndex } from '../core/media-types.ts';
 import type { RepositoryName } from '../core/repository-name.ts';
+import type { Tracing } from '../core/tracing.ts';
 import type { Source } from '../flights/source.ts';
 import { earnHedge, fullBudget, hedgeDelayMs, spendHedge } from '../routing/hedge-policy.ts';
 import type { Channels, RetryEvent } from '../telemetry/channels.ts';
@@ -37,6 +38,7 @@ import type { UpstreamSnapshot } from './upstream-snapshot.ts';
 export interface RegistryClientDeps {
   readonly clock: Clock;
   readonly channels: Channels;
+  readonly tracing?: Tracing | undefined;
   readonly credentials: CredentialProvider;
   readonly random: () => number;
   /** How names become addresses; default: the system's resolver. */
@@ -66,14 +68,17 @@ export class RegistryClient implements AsyncDisposable {
   #hedgeBudget = fullBudget();
 
   constructor(deps: RegistryClientDeps, options: UpstreamOptions) {
-    const { clock, channels } = deps;
+    const { clock, channels, tracing } = deps;
     this.name = options.name;
     this.#clock = clock;
     this.#channels = channels;
     this.#options = withDefaults(options);
     const endpoints = new Endpoints(options.name, options.endpoints);
     this.#connections = new Connections({ endpoints, lookup: deps.lookup }, this.#options);
-    const transport = new Transport({ clock, channels, connections: this.#connections, endpoints }, this.#options);
+    const transport = new Transport(
+      { clock, channels, tracing, connections: this.#connections, endpoints },
+      this.#options,
+    );
     this.#tokens = new TokenSource({ clock, channels, transport }, this.#options);
     this.#reader = new AnswerReader(deps, this.#options);
     const clients = this.#openClients(deps, endpoints, transport);

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
+import type { Tracing } from '../core/tracing.ts';
 import type { Channels, UpstreamRequestKind } from '../telemetry/channels.ts';
 import type { Connections, Lane } from './connections.ts';
 import type { Endpoint, Endpoints } from './endpoint.ts';
@@ -31,6 +32,7 @@ interface TransportDeps {
   readonly channels: Channels;
   readonly connections: Connections;
   readonly endpoints: Endpoints;
+  readonly tracing?: Tracing | undefined;
 }
 
 const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
@@ -84,13 +86,13 @@ export class Transport {
   }
 
   async #exchange(request: TransportRequest, context: ErrorContext, signal: AbortSignal): Promise<HttpResponse> {
-    const { clock, connections } = this.#deps;
+    const { clock, connections, tracing } = this.#deps;
     const headers = { ...request.headers, 'user-agent': this.#options.userAgent, 'accept-encoding': 'identity' };
     const startedMs = clock.monotonic();
     try {
       const dispatcher = connections.dispatcherFor(request.url, request.lane, request.allowed ?? false);
       const headersTimeoutMs = request.headersTimeoutMs ?? this.#options.headersTimeoutMs;
-      const limits = { ...this.#options, headersTimeoutMs, clock, context };
+      const limits = { ...this.#options, headersTimeoutMs, clock, context, tracing };
       const response = await exchange(dispatcher, { ...request, headers }, limits, signal);
       this.#publish(request, response.status, startedMs);
       return response;

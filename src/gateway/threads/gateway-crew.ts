@@ -12,7 +12,7 @@ import type { Breakage, ThreadData } from './thread-messages.ts';
 
 export interface GatewayCrewDeps extends GatewayWorkerDeps {
   readonly clock: Clock;
-  readonly channels: Pick<Channels, 'request' | 'notice'>;
+  readonly channels: Pick<Channels, 'request' | 'tracedRequest' | 'notice'>;
   /** A gateway is gone: what it held in shared memory is to be written off. */
   forget(gateway: number): void;
 }

@@ -26,6 +26,7 @@ function runGateway(data: ThreadData, say: (message: FromThread) => void): (mess
   const clock = systemClock;
   const telemetry = new ThreadTelemetry({ clock, post: (report) => say({ kind: 'report', report }) }, data.log);
   const { channels, tally } = telemetry;
+  channels.tracedRequest.subscribe((request) => say({ kind: 'traced', request }));
   if (data.saysEvents) {
     channels.request.subscribe((event) => say({ kind: 'request', event }));
     channels.notice.subscribe(({ error, ...event }) =>

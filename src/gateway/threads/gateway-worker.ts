@@ -11,7 +11,7 @@ import type { Breakage, FromThread, ThreadData, ToThread } from './thread-messag
 export interface GatewayWorkerDeps extends DepotHostDeps {
   readonly reports: ThreadReports;
   /** What the thread says when it has been told to say events. */
-  readonly channels: Pick<Channels, 'request' | 'notice'>;
+  readonly channels: Pick<Channels, 'request' | 'tracedRequest' | 'notice'>;
 }
 
 /** How a thread ended. */
@@ -35,7 +35,7 @@ export class GatewayWorker {
   readonly #worker: Worker;
   readonly #host: DepotHost;
   readonly #inbox: ThreadInbox;
-  readonly #channels: Pick<Channels, 'request' | 'notice'>;
+  readonly #channels: Pick<Channels, 'request' | 'tracedRequest' | 'notice'>;
   readonly #listening = Promise.withResolvers<{ host: string; port: number }>();
   #drained = false;
   #error: AppError | undefined;
@@ -108,6 +108,8 @@ export class GatewayWorker {
         return this.#inbox.receive(message.report);
       case 'request':
         return this.#channels.request.publish(message.event);
+      case 'traced':
+        return this.#channels.tracedRequest.publish(message.request);
       case 'notice': {
         const { event, error } = message;
         return this.#channels.notice.publish(error === undefined ? event : { ...event, error: errorOf(error) });

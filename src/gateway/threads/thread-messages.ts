@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { NoticeEvent, RequestEvent } from '../../telemetry/channels.ts';
+import type { NoticeEvent, RequestEvent, TracedRequest } from '../../telemetry/channels.ts';
 import type { ThreadQuestion, ThreadReport, ThreadTelemetryOptions } from '../../telemetry/thread-telemetry.ts';
 import type { GatewayOptions } from '../server.ts';
 import type { ServerCertificate } from '../tls/tls-front.ts';
@@ -39,4 +39,5 @@ export type FromThread =
   | { readonly kind: 'drained' }
   | { readonly kind: 'report'; readonly report: ThreadReport }
   | { readonly kind: 'request'; readonly event: RequestEvent }
+  | { readonly kind: 'traced'; readonly request: TracedRequest }
   | { readonly kind: 'notice'; readonly event: Omit<NoticeEvent, 'error'>; readonly error: PlainError | undefined };

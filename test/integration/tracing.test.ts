@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildImage, type Content } from '../../src/cli/demo/image.ts';
+import { newSpanId, newTraceId, parseTraceparent } from '../../src/core/tracing.ts';
+import { PullClient } from '../support/client.ts';
+import type { LogLine } from '../support/onepull-process.ts';
+import { attributeOf, type CollectedSpan, TraceCollector } from '../support/trace-collector.ts';
+import { inScene, type Scene } from './scene.ts';
+
+const image = buildImage({ seed: 'tracing', layerSizes: [2_000_000] });
+const [layer] = image.layers as [Content];
+/** No request is traced that nobody asks to trace: one of so many would hardly be among these. */
+const sampleOneIn = 1_000_000;
+
+/** What was traced can be seen once onepull has stopped: it sends what waits. */
+async function collected(configuration: object, body: (scene: Scene) => Promise<void>): Promise<TraceCollector> {
+  await using collector = await TraceCollector.start();
+  await inScene({ configuration: { tracing: { endpoint: collector.url, sampleOneIn, ...configuration } } }, body);
+  return collector;
+}
+
+test('a traced pull is told from the request to the source, and upstream hears of the trace', async () => {
+  const [traceId, spanId] = [newTraceId(), newSpanId()];
+  const headers = { traceparent: `00-${traceId}-${spanId}-01` };
+  let lines: readonly LogLine[] = [];
+  const collector = await collected({}, async ({ registry, onepull }) => {
+    registry.content.add('org/app', image, 'v1');
+    await using client = new PullClient(onepull.url, { headers });
+    assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+    assert.equal((await client.blob('org/app', layer.digest)).outcome, 'complete');
+    const [asked] = registry.tally.requests({ kind: 'blob' });
+    assert.equal(parseTraceparent(String(asked?.headers.traceparent))?.traceId, traceId);
+    lines = onepull.log;
+  });
+  const line = lines.find((each) => each.event === 'request' && each.reference === layer.digest);
+  assert.equal(line?.trace, traceId);
+  assert.ok(collector.spans.every((span) => span.traceId === traceId));
+  const [request] = collector.named('GET blob').filter(({ kind }) => kind === 2);
+  const [blob] = collector.named('blob');
+  const [flight] = collector.named('flight');
+  const [source] = collector.named('GET blob').filter(({ kind }) => kind === 3);
+  assert.ok(request && blob && flight && source);
+  assert.equal(request.parentSpanId, spanId);
+  assert.deepEqual(
+    [blob, flight, source].map(({ parentSpanId }) => parentSpanId),
+    [request.spanId, blob.spanId, flight.spanId],
+  );
+  assert.equal(attributeOf(blob, 'onepull.served'), 'led');
+  assert.equal(attributeOf(flight, 'onepull.flight.end'), 'done');
+  assert.equal(Number(attributeOf(source, 'http.response.body.size')), layer.bytes.length);
+  for (const span of collector.spans) assert.ok(BigInt(span.startTimeUnixNano) <= BigInt(span.endTimeUnixNano));
+  assert.equal(collector.named('GET manifest').length, 2, 'ours and the one to upstream');
+});
+
+test('a flight is linked with the requests that share it', async () => {
+  const traces = Array.from({ length: 3 }, newTraceId);
+  const collector = await collected({}, async ({ registry, onepull, client }) => {
+    registry.content.add('org/app', image, 'v1');
+    await client.manifest('org/app', 'v1');
+    const hold = registry.hold(layer.digest, 1_000_000);
+    const clients = traces.map(
+      (traceId) => new PullClient(onepull.url, { headers: { traceparent: `00-${traceId}-${newSpanId()}-01` } }),
+    );
+    const blobs: Promise<unknown>[] = [];
+    for (const [index, each] of clients.entries()) {
+      blobs.push(each.blob('org/app', layer.digest));
+      if (index === 0) await hold.reached;
+    }
+    await onepull.admin.until(
+      () => onepull.admin.flights(),
+      ([flight]) => flight?.waiters === clients.length,
+    );
+    hold.release();
+    await Promise.all(blobs);
+    for (const each of clients) await each[Symbol.asyncDispose]();
+  });
+  const [flight, ...others] = collector.named('flight');
+  assert.ok(flight);
+  assert.deepEqual(others, []);
+  const [leader, ...joined] = traces;
+  assert.equal(flight.traceId, leader);
+  assert.deepEqual(new Set(flight.links?.map(({ traceId }) => traceId)), new Set(joined));
+  const served = collector
+    .named('blob')
+    .map((span): [string, unknown] => [span.traceId, attributeOf(span, 'onepull.served')]);
+  assert.deepEqual(new Map(served), new Map(traces.map((traceId, index) => [traceId, index === 0 ? 'led' : 'joined'])));
+});
+
+test('what fails says of what', async () => {
+  const collector = await collected({ sampleOneIn: 1 }, async ({ client }) => {
+    assert.equal((await client.manifest('org/none', 'v1')).status, 404);
+  });
+  const request = collector.named('GET manifest').find(({ kind }) => kind === 2) as CollectedSpan;
+  assert.equal(request.parentSpanId ?? '', '', 'the trace begins here');
+  assert.equal(attributeOf(request, 'error.type'), 'NAME_UNKNOWN');
+  const [manifest] = collector.named('manifest');
+  assert.equal(manifest?.status.code, 2);
+});
+
+test('what its client does not record is not recorded, and upstream hears nothing', async () => {
+  const collector = await collected({ sampleOneIn: 1 }, async ({ registry, onepull }) => {
+    registry.content.add('org/app', image, 'v1');
+    const headers = { traceparent: `00-${newTraceId()}-${newSpanId()}-00` };
+    await using client = new PullClient(onepull.url, { headers });
+    assert.equal((await client.blob('org/app', layer.digest)).outcome, 'complete');
+    assert.ok(registry.tally.requests().every((request) => request.headers.traceparent === undefined));
+  });
+  assert.deepEqual(collector.spans, []);
+});
+
+test('a collector that is away costs no pull, and is said', async () => {
+  const collector = await TraceCollector.start();
+  const { url } = collector;
+  await collector[Symbol.asyncDispose]();
+  let lines: readonly LogLine[] = [];
+  await inScene(
+    { configuration: { tracing: { endpoint: url, sampleOneIn: 1 } } },
+    async ({ registry, onepull, client }) => {
+      registry.content.add('org/app', image, 'v1');
+      assert.equal((await client.blob('org/app', layer.digest)).outcome, 'complete');
+      lines = onepull.log;
+    },
+  );
+  const said = lines.filter(({ event }) => event === 'traces-lost');
+  assert.equal(said.length, 1);
+  assert.ok(String(said[0]?.msg ?? said[0]?.message).includes(url));
+});
