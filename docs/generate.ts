@@ -6,6 +6,7 @@ import { isTree, type Tree, valueAt } from '../src/config/tree.ts';
 import { defaultUpstreams } from '../src/config/upstream-schema.ts';
 import { type ErrorCode, errorTable } from '../src/core/errors.ts';
 import { openApiText, withTables } from './api-reference.ts';
+import { commandsPage } from './commands-page.ts';
 import { banner, table } from './markdown.ts';
 import { metricsPage } from './metrics-page.ts';
 
@@ -152,6 +153,7 @@ function readPage(url: URL): string {
 }
 
 const pages: Readonly<Record<string, (had: string) => string>> = {
+  'COMMANDS.md': commandsPage,
   'CONFIGURATION.md': configurationPage,
   'METRICS.md': metricsPage,
   'ERRORS.md': errorsPage,
