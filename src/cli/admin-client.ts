@@ -150,30 +150,35 @@ export class AdminClient {
             hint: 'it is not the one that the instance was started with',
           });
     }
-    const isMissingHere = (status === 404 || status === 405) && (code === undefined || code === 'UNSUPPORTED');
-    if (isMissingHere) return this.#otherVersion(signal);
+    const isPathUnknown = (status === 404 || status === 405) && (code === undefined || code === 'UNSUPPORTED');
+    if (isPathUnknown && (message === undefined || (await this.#version(signal)) !== productVersion())) {
+      return this.#otherVersion(signal);
+    }
     return new CommandFailure(message ?? `the admin API at ${this.address} answered ${status}`, { kind: 'refused' });
   }
 
   /** It answers, but not as this version expects: another version, or no onepull at all. */
   async #otherVersion(signal?: AbortSignal): Promise<CommandFailure> {
-    const { status, text } = await this.#ask('GET', '/api/v1/version', undefined, signal);
-    const answer = parsedJson(text);
-    const version = typeof answer === 'object' && answer !== null && 'version' in answer ? answer.version : undefined;
-    if (status !== 200 || typeof version !== 'string') {
+    const [version, own] = [await this.#version(signal), productVersion()];
+    if (version === undefined) {
       return new CommandFailure(`what answers at ${this.address} is not onepull's admin API`, {
         hint: '--admin, --config or ONEPULL_ADMIN say where that listens',
       });
     }
-    const own = productVersion();
-    return version === own
-      ? new CommandFailure(`onepull ${version} at ${this.address} answers in a way that this command cannot read`)
-      : new CommandFailure(
-          `the instance at ${this.address} is onepull ${version}, and does not know this command of ${own}`,
-          {
-            hint: `use the command of onepull ${version}, or bring the instance to ${own}`,
-          },
-        );
+    if (version === own) {
+      return new CommandFailure(`onepull ${own} at ${this.address} answers in a way that this command cannot read`);
+    }
+    const message = `the instance at ${this.address} is onepull ${version}, and does not know this command of ${own}`;
+    return new CommandFailure(message, {
+      hint: `use the command of onepull ${version}, or bring the instance to ${own}`,
+    });
+  }
+
+  async #version(signal?: AbortSignal): Promise<string | undefined> {
+    const { status, text } = await this.#ask('GET', '/api/v1/version', undefined, signal);
+    const answer = parsedJson(text);
+    const version = typeof answer === 'object' && answer !== null && 'version' in answer ? answer.version : undefined;
+    return status === 200 && typeof version === 'string' ? version : undefined;
   }
 }
 

@@ -105,6 +105,14 @@ describe('onepull preheat', { concurrency: 2 }, () => {
     assert.deepEqual(await child.exited, { code: 0, signal: null }, child.tail);
   });
 
+  test('an instance that was restarted has forgotten it, and says so', async () => {
+    await using admin = await startWith(begun);
+    const message = 'there is no such preheat: it ended long ago, or before the last restart';
+    admin.refuses('GET /api/v1/preheats/p%201', 404, 'UNSUPPORTED', message);
+    const { code, stderr } = await command(['preheat', first, '--admin', admin.host]);
+    assert.deepEqual([code, stderr], [1, `onepull: ${message}`]);
+  });
+
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],

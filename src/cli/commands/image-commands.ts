@@ -14,7 +14,8 @@ Examples:
 ${adminHelp}`;
 
 const imagesHelp = `
-SIZE is what a client pulls; STORED is what the cache keeps of it, what it shares with other images included.
+SIZE is all that its manifest names, STORED what of that is here (layers that images share count for each of them). A
+platform of an index counts once somebody has asked for it.
 
 Examples:
   onepull images
@@ -38,7 +39,7 @@ Examples:
 ${adminHelp}`;
 
 export function imagesCommand(onepull: Command, run: Run): void {
-  const order = new Option('--sort <order>', 'what comes first: used last, largest, cached last, or by name');
+  const order = new Option('--sort <order>', 'what comes first: used last, largest, here for longest, or by name');
   const command = onepull
     .command('images')
     .description('List the images that the cache holds.')
@@ -58,7 +59,7 @@ export function preheatCommand(onepull: Command, run: Run): void {
   const command = onepull
     .command('preheat')
     .description('Pull images before anybody asks for them.')
-    .argument('<image...>', 'registry/repository:tag or registry/repository@digest')
+    .argument('<image...>', 'as clients name them: nginx:1.29, ghcr.io/org/app@sha256:...')
     .addOption(platform.argParser(platformsOf))
     .option('--no-wait', 'print its id and do not wait for it');
   withAdminOptions(command)
@@ -72,7 +73,7 @@ export function purgeCommand(onepull: Command, run: Run): void {
   const command = onepull
     .command('purge')
     .description('Take images out of the cache.')
-    .argument('<image...>', 'as onepull images names them')
+    .argument('<image...>', 'as onepull images lists them, or as clients name them')
     .option('--yes', 'do not ask');
   withAdminOptions(command)
     .addHelpText('after', purgeHelp)
@@ -88,7 +89,7 @@ export function pinCommands(onepull: Command, run: Run): void {
   ] as const) {
     withAdminOptions(onepull.command(name))
       .description(description)
-      .argument('<image...>', 'as onepull images names them')
+      .argument('<image...>', 'as onepull images lists them, or as clients name them')
       .addHelpText('after', pinHelp(name))
       .action((images: string[], options: AdminOptions) =>
         run(async () => (await import('../change-images.ts')).pin(images, options, name === 'pin')),
