@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAdmin } from './admin/command.ts';
 import { addAgainst, asAgainst } from './against/command.ts';
 import { addCluster } from './cluster/command.ts';
 import { addColdBurst } from './cold-burst/command.ts';
@@ -34,6 +35,7 @@ addGrowth(bench, commandLine);
 addMemory(bench, commandLine);
 addCluster(bench, commandLine);
 addWaysToWrite(bench, commandLine);
+addAdmin(bench, commandLine);
 addAgainst(bench, commandLine);
 addProfileTable(bench);
 await bench.parseAsync(asAgainst(args), { from: 'user' });

@@ -132,7 +132,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   );
   const passing = opening.use(new PassingTable({ clock, channels, retry }, passingOptions(config)));
   const fetches = new Fetches(flights, passing);
-  const board = new PullBoard({ clock, flights: fetches, store: store.content });
+  const board = new PullBoard({ clock, channels, changes, flights: fetches, store: store.content });
   const { content, catalog } = store;
   const depot = new PullDepot(
     { changes, clock, channels, store: content, catalog, upstreams, flights, passing, board, retry, cluster, tracing },

@@ -17,7 +17,7 @@ export interface Status {
     readonly sizeBytes: number;
     readonly maxBytes: number;
     readonly diskFreeBytes: number | undefined;
-    readonly images: number | undefined;
+    readonly images: number;
     readonly blobs: number;
   };
   readonly effect: {

@@ -83,13 +83,48 @@ describe('the board of pulls', () => {
     assert.deepEqual([pull.state, pull.layers[1]?.error, pull.waiters], ['failed', 'not for you', 0]);
   });
 
-  it('forgets the oldest of many', async () => {
+  it('forgets the oldest of many, but none that is on its way', async () => {
+    await world.soon(world.manifest('latest'));
+    const gate = Promise.withResolvers<void>();
+    world.hub.before = (call) => (call.startsWith('GET blob') ? gate.promise : undefined);
+    const asked = world.blob(image.layer.digest);
     for (let seed = 10; seed < 215; seed++) {
       world.hub.push('library/app', `v${seed}`, testImage(seed, 10));
-      await world.manifest(`v${seed}`);
+      await world.soon(world.manifest(`v${seed}`));
     }
     const pulls = await world.board.snapshots();
-    assert.equal(pulls.length, 200);
+    assert.equal(pulls.length, 201);
     assert.equal(pulls[0]?.image, 'docker.io/library/app:v214');
+    assert.deepEqual([pulls.at(-1)?.image, pulls.at(-1)?.waiters], ['docker.io/library/app:latest', 1]);
+    gate.resolve();
+    await world.bytesOf(await world.soon(asked));
+  });
+
+  it('shows an image that is here as the same object, until it is asked for, is read, or content leaves', async () => {
+    await world.soon(world.manifest('latest'));
+    for (const { digest } of [image.config, image.layer]) await world.bytesOf(await world.soon(world.blob(digest)));
+    await world.quiet();
+    let shown = await only();
+    assert.equal(shown.state, 'done');
+    const isSame = async () => {
+      const before = shown;
+      shown = await only();
+      return shown === before;
+    };
+    assert.equal(await isSame(), true);
+    await world.soon(world.manifest('latest'));
+    assert.deepEqual([await isSame(), shown.pulls], [false, 2]);
+    const answer = await world.soon(world.blob(image.layer.digest));
+    assert.deepEqual([await isSame(), shown.waiters], [false, 1]);
+    await world.bytesOf(answer);
+    assert.deepEqual([await isSame(), shown.waiters], [false, 0]);
+    assert.equal(await isSame(), true);
+    const damaged = (await world.memory.open(image.layer.digest)) ?? assert.fail();
+    await world.memory.condemn(image.layer.digest, damaged.fd);
+    damaged.close();
+    assert.deepEqual([await isSame(), shown.state, shown.layers[1]?.state], [false, 'waiting', 'missing']);
+    await world.bytesOf(await world.soon(world.blob(image.layer.digest)));
+    await world.quiet();
+    assert.deepEqual([await isSame(), shown.state], [false, 'done'], 'what came is seen at once');
   });
 });

@@ -6,7 +6,9 @@ import { manifestReferences } from '../core/manifest-references.ts';
 import { type Reference, referenceText } from '../core/reference.ts';
 import { type Scope, scopeKey, scopeName } from '../core/scope.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
+import type { Channels } from '../telemetry/channels.ts';
 import type { HitNote, ManifestAnswer } from './depot.ts';
+import { StoredMemory, type StoredMemoryDeps } from './stored-memory.ts';
 
 /** One image that was asked for lately, as operators see it (P12). */
 export interface PullSnapshot {
@@ -43,17 +45,18 @@ export interface LayerSnapshot {
   readonly error: string | undefined;
 }
 
-export interface PullBoardDeps {
+export interface PullBoardDeps extends StoredMemoryDeps {
   readonly clock: Clock;
+  readonly channels: Pick<Channels, 'flight'>;
   /** Flights in progress and those that ended lately. */
   readonly flights: {
-    snapshot(digest: Digest): FlightSnapshot | undefined;
+    snapshots(): readonly FlightSnapshot[];
     ended(): readonly FlightSnapshot[];
     wasPassed(digest: Digest): boolean;
   };
-  readonly store: { sizeOf(digest: Digest): Promise<number | undefined> };
 }
 
+type FlightsByDigest = ReadonlyMap<Digest, FlightSnapshot>;
 type ServedAgain = Pick<HitNote, 'digest' | 'method' | 'count'>;
 
 interface Image {
@@ -65,9 +68,13 @@ interface Image {
   readonly firstAskedAtMs: number;
   lastAskedAtMs: number;
   pulls: number;
+  /** As it was shown when all of it was here and nobody read of it; undefined: it is to be made anew. */
+  kept: { readonly snapshot: PullSnapshot; readonly changes: number } | undefined;
 }
 
-const imagesShown = 200;
+/** As many as may be pulled at once, usually (`pull.maxFlights`); of those that nobody waits for fewer are shown. */
+const imagesKnown = 1000;
+const quietImagesShown = 200;
 /** No image that runs has more than 127; a manifest may list tens of thousands. */
 const layersShown = 200;
 const clientsNamed = 20;
@@ -75,17 +82,25 @@ const clientsNamed = 20;
 /**
  * Which images are being pulled, by whom, and how far each layer is (P12). Only remembers what it is told; nothing depends
  * on it. Bounded: the images asked for last.
+ *
+ * Invariants: a snapshot is made in one go from what is so at that moment, after the store was asked for what is not known of
+ * it. An image that is here, with nobody reading of it, is the same object each time: to look at many costs what goes on.
  */
 export class PullBoard {
   readonly #deps: PullBoardDeps;
-  readonly #images = new LRUCache<string, Image>({ max: imagesShown });
+  readonly #images = new LRUCache<string, Image>({ max: imagesKnown });
   /** The name by which a manifest, or the index that lists it, was asked for. */
   readonly #names = new LRUCache<string, string>({ max: 2000 });
   readonly #readers = new Map<Digest, Map<string, number>>();
+  readonly #stored: StoredMemory;
   #lastId = 0;
 
   constructor(deps: PullBoardDeps) {
     this.#deps = deps;
+    this.#stored = new StoredMemory(deps);
+    deps.channels.flight.subscribe(({ event, digest }) => {
+      if (event === 'done') this.#stored.forget(digest);
+    });
   }
 
   /** A manifest was served, or told of (HEAD): containerd asks where a tag points, then for the manifest by its digest. */
@@ -107,6 +122,7 @@ export class PullBoard {
     image.name = this.#nameOf(scope, reference);
     image.lastAskedAtMs = this.#deps.clock.now();
     image.pulls += count;
+    image.kept = undefined;
   }
 
   #pulled(scope: Scope, reference: Reference, bytes: Uint8Array, { digest, mediaType }: ManifestAnswer): void {
@@ -126,6 +142,7 @@ export class PullBoard {
       firstAskedAtMs: nowMs,
       lastAskedAtMs: nowMs,
       pulls: 1,
+      kept: undefined,
     });
   }
 
@@ -134,6 +151,7 @@ export class PullBoard {
     const clients = this.#readers.get(digest) ?? new Map<string, number>();
     this.#readers.set(digest, clients);
     clients.set(client, (clients.get(client) ?? 0) + 1);
+    if (this.#stored.isStored(digest) === false) this.#stored.forget(digest);
     return () => {
       const left = (clients.get(client) ?? 1) - 1;
       if (left > 0) clients.set(client, left);
@@ -149,11 +167,32 @@ export class PullBoard {
     return pulls;
   }
 
-  /** The images asked for lately, the last one first. */
+  /** The images that are on their way, and those asked for lately: the last one first. */
   async snapshots(): Promise<PullSnapshot[]> {
+    const images = [...this.#images.values()];
+    const unknown = new Set(images.flatMap((image) => this.#unknownOf(image)));
+    await Promise.all([...unknown].map((digest) => this.#stored.look(digest)));
+    const { flights } = this.#deps;
     const ended = new Map<Digest, FlightSnapshot>();
-    for (const flight of this.#deps.flights.ended()) if (!ended.has(flight.digest)) ended.set(flight.digest, flight);
-    return Promise.all([...this.#images.values()].map((image) => this.#snapshot(image, ended)));
+    for (const flight of flights.ended()) if (!ended.has(flight.digest)) ended.set(flight.digest, flight);
+    // Where two have the same digest, a fill has failed and its readers are passed the rest: the later one counts.
+    const active = new Map(flights.snapshots().map((flight) => [flight.digest, flight]));
+    let quiet = 0;
+    return images
+      .map((image) => this.#keptOf(image) ?? this.#snapshot(image, active, ended))
+      .filter((snapshot) => isOnItsWay(snapshot) || quiet++ < quietImagesShown);
+  }
+
+  /** Layers of which only the store knows whether they are here. */
+  #unknownOf(image: Image): Digest[] {
+    if (this.#keptOf(image) !== undefined) return [];
+    return image.layers.map(({ digest }) => digest).filter((digest) => this.#stored.isStored(digest) === undefined);
+  }
+
+  #keptOf({ kept, layers }: Image): PullSnapshot | undefined {
+    if (kept === undefined || kept.changes !== this.#deps.changes.value) return undefined;
+    if (this.#readers.size > 0 && layers.some(({ digest }) => this.#readers.has(digest))) return undefined;
+    return kept.snapshot;
   }
 
   #nameOf(scope: Scope, reference: Reference): string {
@@ -162,11 +201,16 @@ export class PullBoard {
     return known ?? `${scopeName(scope)}@${referenceText(reference)}`;
   }
 
-  async #snapshot(image: Image, ended: ReadonlyMap<Digest, FlightSnapshot>): Promise<PullSnapshot> {
-    const layers = await Promise.all(image.layers.map((layer) => this.#layer(layer, ended)));
+  #snapshot(image: Image, active: FlightsByDigest, ended: FlightsByDigest): PullSnapshot {
+    const { changes } = this.#deps;
+    const shown = image.layers.map((layer) => {
+      const current = active.get(layer.digest);
+      const flight = current ?? ended.get(layer.digest);
+      return { layer: this.#layer(layer, current, flight), flight, isActive: current !== undefined };
+    });
+    const layers = shown.map(({ layer }) => layer);
     const clients = new Set(image.layers.flatMap(({ digest }) => [...(this.#readers.get(digest)?.keys() ?? [])]));
-    const flights = image.layers.map(({ digest }) => this.#deps.flights.snapshot(digest) ?? ended.get(digest));
-    return {
+    const snapshot: PullSnapshot = {
       id: image.id,
       image: image.name,
       manifest: image.manifest,
@@ -176,23 +220,22 @@ export class PullBoard {
       waiters: sum(layers, (layer) => layer.waiters),
       clients: [...clients].slice(0, clientsNamed),
       pulls: image.pulls,
-      upstreamRequests: sum(flights, (flight) => flight?.attempts ?? 0),
-      upstreamBytes: sum(flights, (flight) => flight?.receivedBytes ?? 0),
+      upstreamRequests: sum(shown, ({ flight }) => flight?.attempts ?? 0),
+      upstreamBytes: sum(shown, ({ flight }) => flight?.receivedBytes ?? 0),
       firstAskedAtMs: image.firstAskedAtMs,
       lastAskedAtMs: image.lastAskedAtMs,
       layers,
     };
+    const isQuiet = snapshot.waiters === 0 && !shown.some(({ isActive }) => isActive);
+    const isHere = isQuiet && image.layers.every(({ digest }) => this.#stored.isStored(digest) === true);
+    image.kept = isHere ? { snapshot, changes: changes.value } : undefined;
+    return snapshot;
   }
 
-  async #isStored(digest: Digest): Promise<boolean> {
-    return (await this.#deps.store.sizeOf(digest).catch(() => undefined)) !== undefined;
-  }
-
-  async #layer(layer: Descriptor, ended: ReadonlyMap<Digest, FlightSnapshot>): Promise<LayerSnapshot> {
+  /** `flight`: the active one, or else one that ended lately. */
+  #layer(layer: Descriptor, active: FlightSnapshot | undefined, flight: FlightSnapshot | undefined): LayerSnapshot {
     const { digest, mediaType, sizeBytes } = layer;
-    const active = this.#deps.flights.snapshot(digest);
-    const flight = active ?? ended.get(digest);
-    const isStored = active === undefined && (await this.#isStored(digest));
+    const isStored = active === undefined && this.#stored.isStored(digest) === true;
     const state =
       active?.state ??
       (isStored || this.#deps.flights.wasPassed(digest) ? 'done' : flight?.state === 'failed' ? 'failed' : 'missing');
@@ -203,7 +246,7 @@ export class PullBoard {
       state,
       waitingFor: active?.waitingFor,
       filledBytes: isStored ? sizeBytes : (flight?.filledBytes ?? 0),
-      waiters: sum([...(this.#readers.get(digest)?.values() ?? [])], (count) => count),
+      waiters: readersOf(this.#readers.get(digest)),
       upstreamBytes: flight?.receivedBytes ?? 0,
       error: state === 'failed' ? flight?.error : undefined,
     };
@@ -217,6 +260,17 @@ function stateOf(layers: readonly LayerSnapshot[]): PullSnapshot['state'] {
   if (has('pulling')) return 'pulling';
   if (has('waiting') || has('missing')) return 'waiting';
   return has('verifying') ? 'verifying' : 'done';
+}
+
+/** Somebody reads of it, or something of it is being fetched. */
+function isOnItsWay({ waiters, layers }: PullSnapshot): boolean {
+  return waiters > 0 || layers.some(({ state }) => state === 'waiting' || state === 'pulling' || state === 'verifying');
+}
+
+function readersOf(clients: ReadonlyMap<string, number> | undefined): number {
+  let readers = 0;
+  for (const count of clients?.values() ?? []) readers += count;
+  return readers;
 }
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {

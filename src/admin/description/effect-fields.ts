@@ -61,7 +61,7 @@ export const status: z.ZodObject = z
         sizeBytes: bytes('What the cache holds.'),
         maxBytes: bytes('What it may hold.'),
         diskFreeBytes: bytes('What is free on its disk.').optional(),
-        images: count('Images that it has, as `/api/v1/images` lists them.').optional(),
+        images: count('Images that it has, as `/api/v1/images` lists them.'),
         blobs: count('Blobs that it holds.'),
       })
       .describe('What is here.'),

@@ -70,8 +70,9 @@ export class PullWorld implements AsyncDisposable {
       { clock, channels, retry },
       { ...passingOptions, totalBytes: 160_000, windowBytes: 16_000, ...options },
     );
-    this.board = new PullBoard({ clock, flights: new Fetches(this.flights, this.passing), store });
-    const { changes, flights, passing, board } = this;
+    const { changes } = this;
+    this.board = new PullBoard({ clock, channels, changes, flights: new Fetches(this.flights, this.passing), store });
+    const { flights, passing, board } = this;
     const deps = { changes, clock, channels, store, catalog, upstreams, flights, passing, board, retry };
     this.depot = new PullDepot(deps, { headerTimeoutMs, staleAfterMs, maxKeptBytes });
   }
