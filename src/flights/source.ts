@@ -7,7 +7,7 @@ import type { AppError } from '../core/errors.ts';
 export interface Source {
   /** For people: logs, the API, the dashboard. Sources of equal name are one and the same. */
   readonly name: string;
-  /** Whose bytes these are, for accounting: the upstream's or the peer's name. */
+  /** Whose bytes these are, for accounting and for clients to read: the upstream's name, or that it is a peer. */
   readonly origin: string;
   /** How good a choice it is at this moment, as whoever watches it judges. Looked at whenever there is a choice. */
   standing(): SourceStanding;

@@ -87,7 +87,8 @@ export class PeerClient implements AsyncDisposable {
   source({ node, address }: Pick<Holder, 'node' | 'address'>, digest: Digest): Source {
     return {
       name: `peer ${node}`,
-      origin: node,
+      // Which one it was is not for clients to read, nor a label of metrics: there is another one after each start.
+      origin: 'peer',
       isPeer: true,
       standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: this.#hasRoom(address) }),
       open: (request, signal) => this.#open(node, address, digest, request, signal),

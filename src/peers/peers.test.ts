@@ -127,6 +127,12 @@ describe('what a peer has', () => {
     assert.ok((await bytesOf(rest)).equals(content.subarray(9_990)));
   });
 
+  it('says to nobody but operators which node it is', async () => {
+    await using setup = await Setup.start();
+    const source = setup.from(setup.client());
+    assert.deepEqual([source.name, source.origin], ['peer holder#1', 'peer']);
+  });
+
   it('is told to be missing where it is', async () => {
     await using setup = await Setup.start();
     await assert.rejects(setup.from(setup.client()).open(ask(), signal), { code: 'BLOB_UNKNOWN' });

@@ -111,7 +111,7 @@ export class TestNode {
     const node = this.#world.node(holder.node);
     return {
       name: `peer ${holder.node}`,
-      origin: holder.node,
+      origin: 'peer',
       isPeer: true,
       standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: true }),
       open: async (request, signal) => {
