@@ -7,13 +7,14 @@ import { sampleBytes } from '../store/testing/sample-content.ts';
 import { NodeWorld, type TestNode } from './testing/node-world.ts';
 
 /**
- * Random histories of nodes that share an engine: pulls that come at any time, nodes that die, that cannot reach the engine or
- * each other, an engine that forgets, an upstream that breaks off. At the end all is made well: then everybody who lives has
- * every byte, and nothing is left.
+ * Random histories of nodes that share an engine: pulls that come and clients that leave at any time, nodes that die, stop, stand
+ * still, lie, lose what they had, that cannot reach the engine or each other, an engine that forgets, an upstream that breaks off
+ * or refuses one of them. At the end all is made well: then everybody who lives has every byte, and nothing is left. In time: what
+ * nodes do to each other costs waits that have bounds.
  *
  *   HISTORIES=5000 SEED=1 node --test src/pull/blob-share-histories.test.ts
  */
-const histories = Number(process.env.HISTORIES ?? 60);
+const histories = Number(process.env.HISTORIES ?? 40);
 const firstSeed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const steps = 25;
 
@@ -30,17 +31,33 @@ class History {
     readonly engine: boolean;
     readonly ways: boolean;
     readonly cuts: boolean;
+    readonly freezes: boolean;
+    readonly lies: boolean;
+    readonly leaves: boolean;
+    readonly evicts: boolean;
+    readonly refuses: boolean;
   };
 
   constructor(seed: number) {
     const random = new Random(seed);
     this.#random = random;
-    this.#world = new NodeWorld(sampleBytes(seed, random.below(15_000)));
+    this.#world = new NodeWorld(sampleBytes(seed, random.chance(0.03) ? 0 : random.below(15_000)));
     const isRough = random.chance(0.75);
     const may = () => isRough && random.chance(0.5);
-    this.#weather = { kills: may(), engine: may(), ways: may(), cuts: may() };
+    const rarely = () => isRough && random.chance(0.25);
+    this.#weather = {
+      ...{ kills: may(), engine: may(), ways: may(), cuts: may(), freezes: rarely() },
+      ...{ lies: rarely(), leaves: rarely(), evicts: rarely(), refuses: rarely() },
+    };
     const nodes = 2 + random.below(5);
-    for (let index = 0; index < nodes; index++) this.#world.add(`n${index}`, random.pick([undefined, 'east', 'west']));
+    for (let index = 0; index < nodes; index++) this.#add();
+  }
+
+  #add(): void {
+    const random = this.#random;
+    const abandon = this.#weather.leaves ? random.pick(['finish', 'keep', 'discard'] as const) : 'finish';
+    const name = `n${this.#world.nodes.length}`;
+    this.#world.add(name, random.pick([undefined, 'east', 'west']), abandon && { abandon });
   }
 
   async run(): Promise<void> {
@@ -69,6 +86,7 @@ class History {
     if (node === undefined) return;
     const chance = random.next();
     const say = (what: string) => this.#log.push(`${node.facts.id} ${what}`);
+    if (random.chance(0.2)) return this.#misbehave(node, say);
     if (chance < 0.3) {
       say('pulls');
       await node.pull();
@@ -81,8 +99,10 @@ class History {
       this.#longestStillMs = Math.max(this.#longestStillMs, this.#stillMs);
       await this.#world.pass(ms);
     } else if (chance < 0.8 && kills && this.#living.length > 1) {
-      say('dies');
-      await node.kill();
+      const isStop = random.chance(0.4);
+      say(isStop ? 'stops' : 'dies');
+      await (isStop ? node.stop() : node.kill());
+      if (random.chance(0.5)) this.#add();
     } else if (chance < 0.87 && engine) {
       if (random.chance(0.3)) this.#world.engine.forgetAll();
       else node.coordinator.isCut = !node.coordinator.isCut;
@@ -100,17 +120,38 @@ class History {
     }
   }
 
+  async #misbehave(node: TestNode, say: (what: string) => void): Promise<void> {
+    const { freezes, lies, leaves, evicts, refuses } = this.#weather;
+    const random = this.#random;
+    const ways = [freezes && 'freeze', lies && 'lie', leaves && 'leave', evicts && 'evict', refuses && 'refuse'];
+    const way = random.pick(ways.filter((one) => one !== false));
+    if (way !== undefined) say(way);
+    if (way === 'freeze') random.chance(0.6) ? node.freeze() : node.thaw();
+    else if (way === 'lie') {
+      node.isLying = random.chance(0.5);
+      node.isLyingOfSize = random.chance(0.3);
+    } else if (way === 'leave') random.pick(node.readers.filter(({ isFollowing }) => isFollowing))?.leave();
+    else if (way === 'evict') await node.evict();
+    else if (way === 'refuse') node.isRefused = random.chance(0.6);
+  }
+
   async #comeRight(): Promise<void> {
     const world = this.#world;
     for (const node of this.#living) {
+      node.thaw();
       node.coordinator.isCut = false;
       node.unreachable.clear();
+      node.isLying = false;
+      node.isLyingOfSize = false;
+      node.isRefused = false;
     }
     await world.finish();
+    const { kills, engine, ways, freezes, lies, leaves, evicts, refuses } = this.#weather;
+    if (lies || leaves || refuses || freezes) await this.#pullAgain();
     world.assertAllHave();
-    const { kills, engine, ways } = this.#weather;
     // One who is silent for long is taken for stuck, and so is who waits for it.
-    if (!kills && !engine && !ways && this.#longestStillMs < testOptions.stallTimeoutMs) {
+    const isCalm = !kills && !engine && !ways && !freezes && !lies && !leaves && !evicts && !refuses;
+    if (isCalm && this.#longestStillMs < testOptions.stallTimeoutMs) {
       assert.ok(
         world.sent.every((times) => times <= 1),
         `upstream sent ${world.upstreamBytes} of ${world.content.length}`,
@@ -120,6 +161,30 @@ class History {
       await world.pass(0);
       assert.equal(node.table.size, 0, 'a flight is left');
     }
+  }
+
+  /**
+   * Who left, was cut for what a liar sent, or was refused, comes again, and gets it: perhaps the time after, since what is left
+   * of a fill may be a liar's.
+   */
+  async #pullAgain(): Promise<void> {
+    for (let time = 0; time < 3; time++) {
+      for (const node of this.#living) {
+        for (const { outcome } of node.readers) {
+          const code = String(Object(outcome).code);
+          assert.ok(outcome === 'complete' || outcome === 'left' || this.#excuses.has(code), code);
+        }
+        const isMissing = node.readers.some(({ outcome }) => outcome !== 'complete');
+        node.readers.length = 0;
+        if (isMissing) await node.pull();
+      }
+      await this.#world.finish();
+    }
+  }
+
+  get #excuses(): ReadonlySet<string> {
+    const { lies, refuses } = this.#weather;
+    return new Set([...(lies ? ['CONTENT_MISMATCH'] : []), ...(refuses ? ['UPSTREAM_DENIED'] : [])]);
   }
 }
 

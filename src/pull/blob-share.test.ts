@@ -110,6 +110,28 @@ describe('a blob that several nodes want', () => {
     world.assertAllHave();
   });
 
+  behaves('is not waited for for ever where the leader stands still by itself', async (world) => {
+    const [leader, ...others] = await pullOnAll(world, ['a', 'b', 'c']);
+    await world.upstream(5000);
+    assert.ok(leader);
+    const { promise: never, resolve } = Promise.withResolvers<void>();
+    // As a disk does that does not answer any more: the leader lives, and keeps its lease.
+    leader.store.beforeWrite = () => never;
+    try {
+      await world.upstream(5000);
+      await world.pass(70_000);
+      const asking = others.filter(({ upstream }) => upstream.attempts.length > 0);
+      assert.equal(asking.length, 1, world.shown());
+      for (let round = 0; round < 10; round++) await world.upstream(size);
+      for (const { readers } of others) assert.equal(readers[0]?.outcome, 'complete', world.shown());
+    } finally {
+      leader.store.beforeWrite = undefined;
+      resolve();
+    }
+    await world.finish();
+    world.assertAllHave();
+  });
+
   behaves('is pulled by one more for all who cannot reach the leader', async (world) => {
     const leader = world.add('a');
     await leader.pull();

@@ -7,9 +7,10 @@ import { testNode } from '../../cluster/testing/coordinator-suite.ts';
 import type { Clock } from '../../core/clock.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
+import { abandonable } from '../../core/shared-calls.ts';
 import { VirtualClock } from '../../core/testing/virtual-clock.ts';
 import type { FlightReader } from '../../flights/flight-reader.ts';
-import { FlightTable } from '../../flights/flight-table.ts';
+import { FlightTable, type FlightTableOptions } from '../../flights/flight-table.ts';
 import type { Source, SourceBody, SourceRequest } from '../../flights/source.ts';
 import { testOptions } from '../../flights/testing/flight-world.ts';
 import { FollowingReader } from '../../flights/testing/following-reader.ts';
@@ -45,13 +46,19 @@ export class TestNode {
   sentBytes = 0;
   /** The other nodes hear of it. */
   isHeard = true;
-  /** What it sends is wrong. */
+  /** What it sends is wrong: its bytes, or what it says of the size. */
   isLying = false;
+  isLyingOfSize = false;
+  /** Upstream does not let it have the blob. */
+  isRefused = false;
+  /** Until it goes on: peers get nothing of it, and the engine hears nothing. */
+  #frozen: PromiseWithResolvers<void> | undefined;
+  #frozenAtMs = 0;
   readonly #world: NodeWorld;
   readonly #inner = new MemoryContentStore();
   #dismissed = new AbortController();
 
-  constructor(world: NodeWorld, facts: NodeFacts) {
+  constructor(world: NodeWorld, facts: NodeFacts, options: Partial<FlightTableOptions> = {}) {
     this.#world = world;
     this.facts = facts;
     this.coordinator = new MemoryCoordinator(world.engine, facts);
@@ -77,7 +84,7 @@ export class TestNode {
       return made;
     };
     const deps = { store: this.store, hasher: new InlineHasher(), clock, channels: new Channels(), retry };
-    this.table = new FlightTable({ ...deps, sharing: { share } }, { ...testOptions, holdBackBytes: 50 });
+    this.table = new FlightTable({ ...deps, sharing: { share } }, { ...testOptions, holdBackBytes: 50, ...options });
   }
 
   async pull(): Promise<FollowingReader> {
@@ -102,7 +109,43 @@ export class TestNode {
     await this.table[Symbol.asyncDispose]();
   }
 
+  /** As SIGTERM does: fills are left for a later start, others are told, and nobody listens any more. */
+  async stop(): Promise<void> {
+    await this.table[Symbol.asyncDispose]();
+    this.dead.abort(new AppError('UPSTREAM_INTERRUPTED', 'the node stopped'));
+    await this.table[Symbol.asyncDispose]();
+  }
+
+  freeze(): void {
+    this.#frozen ??= Promise.withResolvers();
+    this.#frozenAtMs = this.#world.clock.monotonic();
+    this.coordinator.isCut = true;
+  }
+
+  thaw(): void {
+    if (this.#frozen === undefined) return;
+    this.#frozen.resolve();
+    this.#frozen = undefined;
+    this.coordinator.isCut = false;
+  }
+
+  /** Whether others have not heard of it for so long that it counts as gone. */
+  get isSilent(): boolean {
+    const silentMs = this.#frozen === undefined ? 0 : this.#world.clock.monotonic() - this.#frozenAtMs;
+    return this.isDead || silentMs > coordinatorDefaults.staleMs;
+  }
+
+  /** The content leaves its store, and nobody is told. */
+  async evict(): Promise<void> {
+    const stored = await this.store.open(this.#world.digest);
+    if (stored === undefined) return;
+    const { view } = stored;
+    if (view.kind === 'file') await this.store.condemn(this.#world.digest, view.fd, 'evicted by the test');
+    stored.close();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.thaw();
     if (!this.isDead) await this.table[Symbol.asyncDispose]();
     await this.#inner[Symbol.asyncDispose]();
   }
@@ -136,7 +179,8 @@ export class TestNode {
     if (this.isDead) throw new AppError('UPSTREAM_UNREACHABLE', 'nobody listens');
     const { digest, content } = this.#world;
     const range = { start, end: end ?? content.length };
-    const body = { start, blobSizeBytes: content.length };
+    if (this.#frozen !== undefined) return timesOut(this.#world.clock, signal);
+    const body = { start, blobSizeBytes: content.length + (this.isLyingOfSize ? 1 : 0) };
     const stored = await this.store.open(digest);
     if (stored !== undefined) {
       const chunk = content.slice(range.start, range.end);
@@ -158,6 +202,7 @@ export class TestNode {
     this.mostChildren = Math.max(this.mostChildren, ++this.children);
     try {
       for await (const chunk of chunks()) {
+        if (this.#frozen !== undefined) await abandonable(this.#frozen.promise, signal);
         if (this.isDead) throw this.dead.signal.reason;
         if (this.isLying) chunk[0] = (chunk[0] ?? 0) ^ 1;
         this.sentBytes += chunk.length;
@@ -186,8 +231,8 @@ export class NodeWorld implements AsyncDisposable {
     this.sent = new Uint16Array(content.length);
   }
 
-  add(name: string, zone?: string): TestNode {
-    const node = new TestNode(this, testNode(name, zone));
+  add(name: string, zone?: string, options?: Partial<FlightTableOptions>): TestNode {
+    const node = new TestNode(this, testNode(name, zone), options);
     this.nodes.push(node);
     return node;
   }
@@ -200,13 +245,13 @@ export class NodeWorld implements AsyncDisposable {
 
   /** Whether nodes hear of each other: the dead are not heard of after a while, by time alone. */
   hearsOf(from: TestNode, node: NodeId): boolean {
-    const { isDead, isHeard } = this.node(node);
-    return from.coordinator.isCut || (!isDead && isHeard);
+    const { isSilent, isHeard } = this.node(node);
+    return from.coordinator.isCut || (!isSilent && isHeard);
   }
 
   heardOf(from: TestNode): readonly NodeId[] | undefined {
     if (from.coordinator.isCut) return undefined;
-    return this.nodes.filter(({ isDead, isHeard }) => !isDead && isHeard).map(({ facts }) => facts.id);
+    return this.nodes.filter(({ isSilent, isHeard }) => !isSilent && isHeard).map(({ facts }) => facts.id);
   }
 
   get upstreamBytes(): number {
@@ -228,10 +273,11 @@ export class NodeWorld implements AsyncDisposable {
 
   /** Upstream answers all that it was asked by those who reach it, and sends so much of each body. */
   async upstream(bytes: number): Promise<void> {
-    for (const { upstream, hasUpstream } of this.nodes) {
+    for (const { upstream, hasUpstream, isRefused } of this.nodes) {
       for (const attempt of upstream.asking) {
-        if (hasUpstream) attempt.answer();
-        else attempt.refuse(new AppError('UPSTREAM_UNREACHABLE', 'the way is cut by the test'));
+        if (!hasUpstream) attempt.refuse(new AppError('UPSTREAM_UNREACHABLE', 'the way is cut by the test'));
+        else if (isRefused) attempt.refuse(new AppError('UPSTREAM_DENIED', 'not for this node'));
+        else attempt.answer();
       }
     }
     await this.settle();
@@ -252,7 +298,9 @@ export class NodeWorld implements AsyncDisposable {
   /** Everybody who still reads comes to the end, as upstream goes on and time passes. */
   async finish(): Promise<void> {
     for (let round = 0; round < 400; round++) {
-      const isOver = this.nodes.every(({ readers }) => readers.every(({ isFollowing }) => !isFollowing));
+      const isOver = this.nodes.every(
+        ({ readers, table }) => table.size === 0 && readers.every(({ isFollowing }) => !isFollowing),
+      );
       if (isOver) return;
       await this.upstream(3000);
       await this.pass(100);
