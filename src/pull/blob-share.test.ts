@@ -119,10 +119,11 @@ describe('a blob that several nodes want', () => {
     leader.store.beforeWrite = () => never;
     try {
       await world.upstream(5000);
-      await world.pass(70_000);
+      await world.pass(55_000);
       const asking = others.filter(({ upstream }) => upstream.attempts.length > 0);
       assert.equal(asking.length, 1, world.shown());
       for (let round = 0; round < 10; round++) await world.upstream(size);
+      await world.pass(3000);
       for (const { readers } of others) assert.equal(readers[0]?.outcome, 'complete', world.shown());
     } finally {
       leader.store.beforeWrite = undefined;

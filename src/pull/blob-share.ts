@@ -24,6 +24,8 @@ export interface BlobShareOptions {
   readonly reportMs: number;
   /** So long a leader is waited for of whom nothing can be had, before another one takes its place; then so long for that one. */
   readonly patienceMs: number;
+  /** So long a leader is waited for that stands still as this node does: longer than it takes one to yield that knows why. */
+  readonly stuckPatienceMs: number;
   /** So often it is asked meanwhile who may be read from. */
   readonly askAgainMs: number;
   /** So long a node that was of no use is left alone. */
@@ -35,6 +37,7 @@ export interface BlobShareOptions {
 export const blobShareDefaults: BlobShareOptions = {
   reportMs: 1000,
   patienceMs: 2000,
+  stuckPatienceMs: 30_000,
   askAgainMs: 200,
   avoidMs: 10_000,
   troubleMs: 5000,
@@ -66,20 +69,22 @@ type State =
  * - Upstream may be asked while it leads or is alone, a node while it is a parent; `#move` alone changes the one, `SharePeers`
  *   the other, and the flight is told. Who may ask upstream goes on until it has the blob (P11), or yields and follows.
  * - At most one visit is under way. What happens meanwhile is looked at when it ends (`#again`).
- * - It always decides: a visit ends within the engine's bound, waiting within twice `patienceMs`; a parent that fails, or that
- *   nodes have not heard of, is a parent no longer, and without any it asks anew.
+ * - It always decides: a visit ends within the engine's bound, waiting within twice `patienceMs`, or `stuckPatienceMs` where the
+ *   leader stands still as well; a parent that fails, or that nodes have not heard of, is a parent no longer, and without any it
+ *   asks anew.
  * - A leader who was waited for in vain is deposed: of all who waited one leads then, and the others follow. Only where nothing
  *   can be had of that one either this node is alone.
  * - After `end` nothing is told to the flight, and nothing of this is left but the farewell under way.
  *
  * Who may die: the engine (then it is alone), a parent (its source fails, or it is not heard of any more), the leader, whom
  * this node may then follow in office. What the engine says may be old or wrong: a parent that has nothing is avoided for a
- * while, and reported where it was said to have all. Content outlives its nodes in the directory by a day: who is not heard of is not
- * dialled for it, or a fill would try every node that there ever was, one after the other.
+ * while, and reported where it was said to have all. Content outlives its nodes in the directory by a day: who is not heard of
+ * is not dialled for it, or a fill would try every node that there ever was, one after the other.
  *
  * Ways may be cut for some and not for others. After a parent that stood still only who has more than this node is followed:
- * those who stand behind the same gap would wait for each other. A leader that has no more either is left in office. Who may ask upstream and cannot get at it yields: it gives up
- * its lease, sends away who reads from it, and follows whoever gets ahead; until somebody does it goes on trying.
+ * those who stand behind the same gap would wait for each other. A leader that has no more either is left in office for a good
+ * while. Who may ask upstream and cannot get at it yields: it gives up its lease, sends away who reads from it, and follows whoever
+ * gets ahead; until somebody does it goes on trying.
  */
 export class BlobShare implements FillShare {
   readonly #deps: BlobShareDeps;
@@ -241,13 +246,18 @@ export class BlobShare implements FillShare {
 
   #wait(leader: NodeId, isAhead: boolean): void {
     const nowMs = this.#deps.clock.monotonic();
-    // It is stuck as well: then it is upstream that is waited for, and the leader knows best what to do about that.
-    if (this.#wasStuck && !isAhead) return this.#move({ kind: 'waits', leader, sinceMs: nowMs, isForUpstream: true });
-    const sinceMs = this.#state.kind === 'waits' ? this.#state.sinceMs : nowMs;
-    if (nowMs - sinceMs < this.#options.patienceMs) return this.#move({ kind: 'waits', leader, sinceMs });
+    const { patienceMs, stuckPatienceMs, avoidMs } = this.#options;
+    // It is stuck as well: then it is upstream that is waited for, and the leader knows best what to do about that. If not for
+    // ever: what stands still may be the leader itself, with a disk that does not answer.
+    const isForUpstream = this.#wasStuck && !isAhead;
+    const before = this.#state.kind === 'waits' ? this.#state : undefined;
+    const sinceMs = before !== undefined && (before.isForUpstream === true) === isForUpstream ? before.sinceMs : nowMs;
+    if (nowMs - sinceMs < (isForUpstream ? stuckPatienceMs : patienceMs)) {
+      return this.#move({ kind: 'waits', leader, sinceMs, ...(isForUpstream && { isForUpstream }) });
+    }
     if (this.#hasDeposed) return this.#move({ kind: 'alone' });
     this.#hasDeposed = true;
-    this.#peers.avoid(leader, this.#options.avoidMs, true);
+    this.#peers.avoid(leader, avoidMs, true);
     this.#move({ kind: 'waits', leader, sinceMs: nowMs });
     this.#again = true;
   }
