@@ -114,3 +114,22 @@ test(
       }
     }),
 );
+
+test('a leader that freezes holds up nobody but its own clients, and them only until it goes on', { skip }, () =>
+  withProcesses(3, async (processes) => {
+    const { registry, nodes } = processes;
+    const [leader] = nodes;
+    const pid = leader?.pid;
+    assert.ok(pid);
+    const downloads = await inMidLayer(processes, async () => {
+      process.kill(pid, 'SIGSTOP');
+      // Without it the others are not waited for: they have to come to the end before it goes on.
+      await registry.tally.until(
+        () => registry.tally.count({ kind: 'blob', method: 'GET', reference: layer.digest }) > 1,
+      );
+      process.kill(pid, 'SIGCONT');
+    });
+    for (const { digest } of downloads) assert.equal(digest, layer.digest);
+    assert.ok(registry.tally.bytesSent(layer.digest) <= 2 * layer.bytes.length);
+  }),
+);

@@ -13,7 +13,7 @@ const layerBytes = 6_000_000;
 /** The same nodes through all partitions: none is ever restarted. */
 let cluster: LabCluster;
 before(async () => {
-  if (skip === false) cluster = await LabCluster.start({ lines: fourAlike });
+  if (skip === false) cluster = await LabCluster.start({ lines: fourAlike, stallTimeout: '2s' });
 });
 after(() => cluster?.[Symbol.asyncDispose]());
 
