@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import type { Coordinator, CoordinatorOptions, NodeFacts, Standing, Visit } from '../../src/cluster/coordinator.ts';
 import { MemoryCoordinator } from '../../src/cluster/memory/memory-coordinator.ts';
 import { MemoryEngine } from '../../src/cluster/memory/memory-engine.ts';
@@ -8,7 +9,7 @@ import { RedisCoordinator } from '../../src/cluster/redis/redis-coordinator.ts';
 import { RedisEngine } from '../../src/cluster/redis/redis-engine.ts';
 import { coordinatorSuite, suiteOptions, testNode } from '../../src/cluster/testing/coordinator-suite.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { digestOf } from '../../src/core/digest.ts';
+import { digestOf, hexOf } from '../../src/core/digest.ts';
 import { engineAddress } from '../../src/core/engine-address.ts';
 import { VirtualClock } from '../../src/core/testing/virtual-clock.ts';
 import { Random } from '../../src/flights/testing/random.ts';
@@ -51,7 +52,63 @@ class RealNodes implements AsyncDisposable {
   }
 }
 
+/** Somebody who writes into the engine what nobody understands. */
+class StrangeHand implements AsyncDisposable {
+  readonly #redis: Redis;
+
+  constructor(port: number) {
+    this.#redis = new Redis({ port, host: '127.0.0.1' });
+  }
+
+  async write(key: string, field: string, text: string): Promise<void> {
+    await this.#redis.hset(key, field, text);
+  }
+
+  async put(key: string, text: string): Promise<void> {
+    await this.#redis.set(key, text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#redis.disconnect();
+  }
+}
+
 coordinatorSuite('redis coordinator', () => RealNodes.start(suiteOptions), { skip });
+
+it('what somebody else has written there is passed over, and does no harm to anybody', { skip }, async () => {
+  await using real = await RealNodes.start(suiteOptions);
+  await using stranger = new StrangeHand(real.server.port);
+  const digest = digestOf(Buffer.from('a blob'));
+  const told = hexOf(digestOf(Buffer.from('key')));
+  for (const text of [
+    '',
+    'x',
+    '5',
+    'null',
+    '[]',
+    '{}',
+    '{"u":"x","t":"y","n":5,"v":6}',
+    '{"t":99999999999999,"n":"{"}',
+  ]) {
+    await stranger.write('test:{nodes}:members', 'x#1', text);
+    await stranger.write('test:{nodes}:pauses', 'u e blobs', text);
+    await stranger.write(`test:{${digest}}:holders`, 'x#1', text);
+    await stranger.write(`test:{${digest}}:holders`, 'a#1', text);
+    await stranger.put(`test:{${told}}:told`, text);
+    const node = real.join(testNode('a'));
+    const { members, pauses } = await node.beat({ children: 0, fills: [] });
+    assert.deepEqual([members.map((member) => member.node.name), pauses], [['a'], []], text);
+    await node.pause({ upstream: 'u', endpoint: 'e', what: 'blobs', status: 429, leftMs: 10 });
+    const visit = { prefixBytes: 0, sizeBytes: 5, parents: [], token: undefined, seeks: true, avoid: [], gone: [] };
+    const standing = await node.visit(digest, visit);
+    assert.equal(standing.kind, 'leads');
+    await stranger.write(`test:{${digest}}:holders`, 'a#1', text);
+    await node.leave(digest, { token: standing.kind === 'leads' ? standing.token : undefined, isComplete: false });
+    const claim = await node.claim('key', 10_000);
+    assert.ok(claim.kind === 'mine');
+    await node.drop('key', claim.token);
+  }
+});
 
 it('the scripts choose as the memory adapter does, in random histories', { skip }, async (context) => {
   const seed = Number(process.env.ONEPULL_TEST_SEED ?? Math.floor(Math.random() * 1e6));

@@ -17,6 +17,21 @@ local function set(text)
 end
 `;
 
+/** What was written, if it has these fields: a node of another release, or somebody by hand, may have written something else. */
+const record = `
+local function record(text, fields)
+  local ok, found = pcall(cjson.decode, text or '')
+  if not ok or type(found) ~= 'table' then return nil end
+  for field, kind in pairs(fields) do
+    if type(found[field]) ~= kind then return nil end
+  end
+  return found
+end
+local as_holder = {
+  z = 'string', a = 'string', v = 'string', p = 'number', s = 'string', c = 'number', f = 'string', u = 'number',
+}
+`;
+
 /** Lets a key live as long as any of what is in it counts. */
 const outlive = `
 local function outlive(key, ms)
@@ -27,14 +42,14 @@ end
 /** KEYS members, pauses. ARGV id, its facts and load as JSON, staleMs. Replies with members as JSON and silence in turns, then pauses. */
 export const beatScript: Script = {
   name: 'beat',
-  lua: `${time}
+  lua: `${time}${record}
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ n = ARGV[2], t = now }))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 local members, pauses = {}, {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local member = cjson.decode(all[i + 1])
-  if now - member.t > tonumber(ARGV[3]) then
+  local member = record(all[i + 1], { n = 'string', t = 'number' })
+  if not member or now - member.t > tonumber(ARGV[3]) then
     redis.call('HDEL', KEYS[1], all[i])
   else
     members[#members + 1] = member.n
@@ -43,8 +58,8 @@ for i = 1, #all, 2 do
 end
 all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
-  local pause = cjson.decode(all[i + 1])
-  if pause.u > now then
+  local pause = record(all[i + 1], { n = 'string', u = 'number' })
+  if pause and pause.u > now then
     pauses[#pauses + 1] = pause.n
     pauses[#pauses + 1] = tostring(pause.u - now)
   else
@@ -58,10 +73,10 @@ return { members, pauses }
 /** KEYS pauses. ARGV field, the pause as JSON, leftMs. */
 export const pauseScript: Script = {
   name: 'pause',
-  lua: `${time}${outlive}
-local known = redis.call('HGET', KEYS[1], ARGV[1])
+  lua: `${time}${record}${outlive}
+local known = record(redis.call('HGET', KEYS[1], ARGV[1]), { u = 'number' })
 local untilMs = now + tonumber(ARGV[3])
-if known and cjson.decode(known).u >= untilMs then return 0 end
+if known and known.u >= untilMs then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ n = ARGV[2], u = untilMs }))
 outlive(KEYS[1], ARGV[3])
 return 1
@@ -76,7 +91,7 @@ return 1
  */
 export const visitScript: Script = {
   name: 'visit',
-  lua: `${time}${words}${outlive}
+  lua: `${time}${words}${record}${outlive}
 local id, zone, prefix, parents, token = ARGV[1], ARGV[2], tonumber(ARGV[5]), ARGV[7], ARGV[8]
 local seeks, avoid, gone, most = ARGV[9] == '1', set(ARGV[10]), set(ARGV[11]), tonumber(ARGV[15])
 local among = ARGV[16] ~= '' and set(ARGV[16])
@@ -114,8 +129,8 @@ end
 local holders, readers, beginnings = {}, {}, {}
 local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
-  local node, holder = all[i], cjson.decode(all[i + 1])
-  if holder.u <= now then
+  local node, holder = all[i], record(all[i + 1], as_holder)
+  if not holder or holder.u <= now then
     redis.call('HDEL', KEYS[2], node)
   else
     holders[node] = holder
@@ -177,10 +192,9 @@ return lead(ARGV[12])
 /** KEYS lease, holders. ARGV id, token, isComplete, zone, address, protocol, holderMs. */
 export const leaveScript: Script = {
   name: 'leave',
-  lua: `${time}${outlive}
+  lua: `${time}${record}${outlive}
 if ARGV[2] ~= '' and redis.call('GET', KEYS[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end
-local known = redis.call('HGET', KEYS[2], ARGV[1])
-local entry = known and cjson.decode(known)
+local entry = record(redis.call('HGET', KEYS[2], ARGV[1]), as_holder)
 if ARGV[3] == '1' then
   local size = entry and entry.s or ''
   local full = { z = ARGV[4], a = ARGV[5], v = ARGV[6], p = tonumber(size) or 0, s = size, c = 1, f = '', u = now + tonumber(ARGV[7]) }
@@ -207,12 +221,9 @@ return 0
 /** KEYS told, lock. ARGV maxAgeMs, a fresh token, leaseMs. */
 export const claimScript: Script = {
   name: 'claim',
-  lua: `${time}
-local told = redis.call('GET', KEYS[1])
-if told then
-  local record = cjson.decode(told)
-  if now - record.t <= tonumber(ARGV[1]) then return { 'known', record.v, tostring(now - record.t) } end
-end
+  lua: `${time}${record}
+local told = record(redis.call('GET', KEYS[1]), { v = 'string', t = 'number' })
+if told and now - told.t <= tonumber(ARGV[1]) then return { 'known', told.v, tostring(now - told.t) } end
 if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return { 'mine', ARGV[2] } end
 return { 'theirs', tostring(redis.call('PTTL', KEYS[2])) }
 `,
