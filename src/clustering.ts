@@ -66,6 +66,7 @@ export class Clustering implements AsyncDisposable {
   readonly #listener: PeerListener;
   readonly #content: { current: Content | undefined };
   readonly #watches: readonly TlsWatch[];
+  readonly #prefix: string;
   readonly #shares = new Map<Digest, BlobShare>();
   readonly #farewells = new Set<Promise<void>>();
 
@@ -118,7 +119,7 @@ export class Clustering implements AsyncDisposable {
     return new Clustering(
       node,
       deps,
-      { engine, coordinator, client, listener, content, watches: [peerTls, engineTls] },
+      { engine, coordinator, client, listener, content, watches: [peerTls, engineTls], prefix: config.prefix },
       opening.move(),
     );
   }
@@ -133,6 +134,7 @@ export class Clustering implements AsyncDisposable {
       listener: PeerListener;
       content: { current: Content | undefined };
       watches: readonly TlsWatch[];
+      prefix: string;
     },
     opened: AsyncDisposableStack,
   ) {
@@ -144,6 +146,7 @@ export class Clustering implements AsyncDisposable {
     this.#listener = parts.listener;
     this.#content = parts.content;
     this.#watches = parts.watches;
+    this.#prefix = parts.prefix;
     this.#opened = opened;
     const { clock, onPauses, channels } = deps;
     const load = () => ({ children: this.#listener.children, fills: this.#fills(this.#mostTold) });
@@ -226,7 +229,7 @@ export class Clustering implements AsyncDisposable {
     const { isUp, sinceMs, error } = this.#engine.health;
     return {
       node: this.node.id,
-      engine: { isUp, sinceMs, error },
+      engine: { address: this.#engine.name, prefix: this.#prefix, isUp, sinceMs, error },
       children: this.#listener.children,
       shares: this.#fills(Number.POSITIVE_INFINITY),
       members: this.#membership.members,
@@ -251,7 +254,9 @@ export class Clustering implements AsyncDisposable {
     const fills: FillLoad[] = [];
     for (const { digest, sizeBytes, filledBytes } of this.#content.current?.flights.snapshots() ?? []) {
       const share = this.#shares.get(digest);
-      const told = { leads: share?.state === 'leads', parents: share?.parents ?? [] };
+      const state = share?.state;
+      const place = state === undefined || state === 'over' ? {} : { place: state };
+      const told = { leads: state === 'leads', ...place, parents: share?.parents ?? [] };
       fills.push({ digest, sizeBytes, filledBytes, ...told });
       if (fills.length >= most) break;
     }

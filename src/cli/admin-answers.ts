@@ -58,12 +58,19 @@ const fill = z.looseObject({
   sizeBytes: z.number().optional(),
   filledBytes: z.number(),
   leads: z.boolean(),
+  place: z.string().optional(),
   parents: z.array(z.string()),
 });
 
 const cluster = z.looseObject({
   node: z.string(),
-  engine: z.looseObject({ isUp: z.boolean(), sinceMs: z.number().optional(), error: z.string().optional() }),
+  engine: z.looseObject({
+    address: z.string().optional(),
+    prefix: z.string().optional(),
+    isUp: z.boolean(),
+    sinceMs: z.number().optional(),
+    error: z.string().optional(),
+  }),
   children: z.number(),
   shares: z.array(fill),
   members: z.array(

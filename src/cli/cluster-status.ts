@@ -22,6 +22,7 @@ const alone: readonly Line[] = [[piece('This node is alone: no cluster.engine is
 export function statusLines({ node, engine, members, children, shares }: ClusterAnswer): Line[] {
   const since = engine.sinceMs === undefined ? '' : ` since ${new Date(engine.sinceMs).toISOString()}`;
   const state = engine.isUp ? `up${since}` : `down${since}: ${engine.error ?? ''}`;
+  const where = engine.address === undefined ? '' : ` at ${engine.address}, keys ${engine.prefix ?? ''}:`;
   const rows = members.map(({ node: { id, zone, address, version }, load, silentMs }) => [
     `${id}${id === node ? ' (this one)' : ''}`,
     zone ?? '-',
@@ -37,7 +38,7 @@ export function statusLines({ node, engine, members, children, shares }: Cluster
   const fills = all.length > 0 ? all : shares.map((fill) => ({ id: node, ...fill }));
   const digests = [...new Set(fills.map(({ digest }) => digest))];
   return [
-    [piece('engine   '), piece(state, engine.isUp ? 'green' : 'red')],
+    [piece('engine   '), piece(state, engine.isUp ? 'green' : 'red'), piece(where, 'dim')],
     [piece(`sends    ${children} bodies to other nodes`)],
     [],
     ...tableLines([head.map((text) => piece(text, 'dim')), ...rows.map((row) => row.map((cell) => piece(cell)))]),
@@ -47,12 +48,18 @@ export function statusLines({ node, engine, members, children, shares }: Cluster
 
 type Fill = ClusterAnswer['shares'][number] & { readonly id: string };
 
+function placeText({ leads, place, parents }: Pick<Fill, 'leads' | 'place' | 'parents'>): string {
+  if (leads) return 'leads';
+  if (parents.length > 0) return `from ${parents.join(', ')}`;
+  return place ?? '-';
+}
+
 /** Who has how much of one blob, and from where. */
 function fillLines(fills: readonly Fill[]): Line[] {
   const most = Math.max(...fills.map(({ filledBytes }) => filledBytes));
-  const rows = fills.map(({ id, leads, parents, filledBytes, sizeBytes }) => [
+  const rows = fills.map(({ id, filledBytes, sizeBytes, ...fill }) => [
     piece(id),
-    piece(leads ? 'leads' : parents.length > 0 ? `from ${parents.join(', ')}` : 'alone'),
+    piece(placeText(fill)),
     piece(`${formatSize(filledBytes)}${sizeBytes === undefined ? '' : ` of ${formatSize(sizeBytes)}`}`),
     piece(most > filledBytes ? `${formatSize(most - filledBytes)} behind` : ''),
   ]);

@@ -25,12 +25,18 @@ export interface NodeLoad {
   readonly fills: readonly FillLoad[];
 }
 
+/** What a fill is at among the nodes: see `BlobShare`. */
+export const fillPlaces = ['asking', 'leads', 'follows', 'waits', 'alone'] as const;
+export type FillPlace = (typeof fillPlaces)[number];
+
 export interface FillLoad {
   readonly digest: Digest;
   readonly sizeBytes: number | undefined;
   readonly filledBytes: number;
   /** It has the lease. */
   readonly leads: boolean;
+  /** Undefined: its bytes are here and being put away, or a node of an earlier version says nothing of it. */
+  readonly place?: FillPlace;
   readonly parents: readonly NodeId[];
 }
 

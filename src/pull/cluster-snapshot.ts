@@ -4,6 +4,10 @@ import type { FillLoad, Member, NodeId } from '../cluster/coordinator.ts';
 export interface ClusterSnapshot {
   readonly node: NodeId;
   readonly engine: {
+    /** For people. */
+    readonly address: string;
+    /** What its keys begin with: nodes with another one do not share. */
+    readonly prefix: string;
     readonly isUp: boolean;
     /** In ms since the epoch; undefined: it was not asked yet. */
     readonly sinceMs: number | undefined;

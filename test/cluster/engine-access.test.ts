@@ -161,11 +161,11 @@ test('a user that may do what docs/CLUSTER.md says, and nothing else, is enough 
   skip,
 }, async () => {
   const { rule } = documentedUser();
-  await using redis = await RedisServer.start({ lines: [`user onepull on >right ${rule}`] });
-  const node = { engine: `redis://onepull:right@${redis.host}` };
+  await using redis = await RedisServer.start({ lines: [`user onepull on >right ${rule} +select`] });
+  const node = { engine: `redis://onepull:right@${redis.host}/2` };
   await withSettings([node, node], assertShared);
   assert.equal(await redis.ask('acl', 'log'), '');
-  const keys = (await redis.ask('--scan')).split('\n').filter((key) => key !== '');
+  const keys = (await redis.ask('-n', '2', '--scan')).split('\n').filter((key) => key !== '');
   assert.ok(keys.length > 0 && keys.every((key) => key.startsWith('onepull:{')), keys.join());
 });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { buildImage } from '../../src/cli/demo/image.ts';
 import type { Coordinator, NodeFacts } from '../../src/cluster/coordinator.ts';
@@ -19,9 +20,19 @@ let shared: RedisClusterServers | undefined;
 let runs = 0;
 
 before(async () => {
-  if (skip === false) shared = await RedisClusterServers.start({ lines: ['cluster-require-full-coverage no'] });
+  const lines = ['cluster-require-full-coverage no', `user onepull on >right ${documentedRule()}`];
+  if (skip === false) shared = await RedisClusterServers.start({ lines });
 });
 after(() => shared?.[Symbol.asyncDispose]());
+
+/** What docs/CLUSTER.md says that a user of a Redis Cluster needs. */
+function documentedRule(): string {
+  const page = readFileSync(new URL('../../docs/CLUSTER.md', import.meta.url), 'utf8');
+  const [, rule] = /^ {4}user onepull on >PASSWORD (~onepull:\S+ .*)$/m.exec(page) ?? [];
+  const [, more] = /in a Redis Cluster `([^`]+)`/.exec(page) ?? [];
+  assert.ok(rule && more);
+  return `${rule} ${more}`;
+}
 
 /** Nodes on the one Redis Cluster, with keys that no other test uses. */
 class Nodes implements AsyncDisposable {
@@ -47,15 +58,19 @@ class Nodes implements AsyncDisposable {
 
 coordinatorSuite('coordinator in Redis Cluster', async () => new Nodes(), { skip });
 
-test('nodes share a Redis Cluster; what is known of one blob is on one server', { skip }, () => {
+test('nodes share a Redis Cluster with as few rights as can be; what is known of one blob is on one server', {
+  skip,
+}, () => {
+  const engine = shared?.url.replace('://', '://onepull:right@');
   const image = buildImage({ seed: 'redis-cluster', layerSizes });
   return inCluster(
-    { nodes: 2, late: true, configuration: () => ({ cluster: { engine: shared?.url } }) },
+    { nodes: 2, late: true, configuration: () => ({ cluster: { engine } }) },
     async ({ registry, nodes }) => {
       await untilAllAreHeard(nodes);
       registry.content.add('org/app', image, 'v1');
       await Promise.all(nodes.map(({ url }) => pull(url, 'org/app', 'v1')));
       assert.equal(registry.tally.bytesSent(), image.totalBytes);
+      for (const server of shared?.servers ?? []) assert.equal(await server.ask('acl', 'log'), '');
       const keysOf = async (server: RedisClusterServers['servers'][number]) =>
         (await server.ask('--scan', '--pattern', 'onepull:*')).split('\n').filter((key) => key !== '');
       const keys = await Promise.all((shared?.servers ?? []).map(keysOf));

@@ -200,7 +200,13 @@ export function cluster(): ClusterSnapshot {
   }));
   return {
     node: 'edge-1',
-    engine: { isUp: true, sinceMs: Date.now() - 3_600_000, error: undefined },
+    engine: {
+      address: '10.0.0.5:6379',
+      prefix: 'onepull',
+      isUp: true,
+      sinceMs: Date.now() - 3_600_000,
+      error: undefined,
+    },
     children: 2,
     shares: fills.slice(0, 1),
     members: names.map((name, n) => ({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, count, digest, durationMs, epochMs, flag, list, text } from './field.ts';
+import { bytes, choice, count, digest, durationMs, epochMs, flag, list, text } from './field.ts';
 
 const fill = z
   .strictObject({
@@ -7,7 +7,11 @@ const fill = z
     sizeBytes: bytes('Its size, once it is known.').optional(),
     filledBytes: bytes('How much of it is there.'),
     leads: flag('Whether the node asks upstream for all.'),
-    parents: list(z.string(), 'The ids of the nodes that it reads from. None, and `leads` is false: it is alone.'),
+    place: choice(
+      ['asking', 'leads', 'follows', 'waits', 'alone'],
+      '`asking` the engine whom to ask; `leads`: asks upstream for all; `follows`: reads from other nodes; `waits` for a leader that it cannot read from; `alone`: asks upstream without the word of the others. None while what it has is put away.',
+    ).optional(),
+    parents: list(z.string(), 'The ids of the nodes that it reads from.'),
   })
   .meta({ id: 'Fill' });
 
@@ -39,6 +43,8 @@ export const cluster: z.ZodObject = z
     node: text("This node's id: its name, and what tells this run from earlier ones."),
     engine: z
       .strictObject({
+        address: text('Where it is, without credentials.'),
+        prefix: text('What its keys begin with (`cluster.prefix`): nodes with another one do not share.'),
         isUp: flag('Whether the last call was answered.'),
         sinceMs: epochMs('Since when that is so.').optional(),
         error: text('Why not, in words.').optional(),

@@ -1,5 +1,5 @@
 import { parseDigest } from '../../core/digest.ts';
-import type { FillLoad, Member, NodeFacts, SharedPause } from '../coordinator.ts';
+import { type FillLoad, fillPlaces, type Member, type NodeFacts, type SharedPause } from '../coordinator.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -34,20 +34,22 @@ function parseNode(json: Json | undefined): NodeFacts | undefined {
     name: typeof name === 'string' ? name : id,
     zone: typeof zone === 'string' ? zone : undefined,
     address,
-    protocol: typeof protocol === 'number' ? protocol : 0,
+    protocol: typeof protocol === 'number' ? protocol : 1,
     version: typeof version === 'string' ? version : '',
   };
 }
 
 function parseFill(json: Json | undefined): FillLoad | undefined {
-  const { digest, sizeBytes, filledBytes, leads, parents } = json ?? {};
+  const { digest, sizeBytes, filledBytes, leads, parents, place } = json ?? {};
   const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
   if (parsed === undefined) return undefined;
+  const known = fillPlaces.find((one) => one === place);
   return {
     digest: parsed,
     sizeBytes: typeof sizeBytes === 'number' ? sizeBytes : undefined,
     filledBytes: typeof filledBytes === 'number' ? filledBytes : 0,
     leads: leads === true,
+    ...(known === undefined ? {} : { place: known }),
     parents: Array.isArray(parents) ? parents.filter((parent) => typeof parent === 'string') : [],
   };
 }

@@ -90,6 +90,11 @@ export class RedisEngine implements ScriptEngine {
     });
   }
 
+  /** For people: where it is, without a password. */
+  get name(): string {
+    return engineName(this.#options.address);
+  }
+
   get health(): EngineHealth {
     return this.#health;
   }
@@ -174,7 +179,7 @@ export class RedisEngine implements ScriptEngine {
   }
 
   #say(level: 'info' | 'warn', message: string, event: string, error: string | undefined): void {
-    const engine = engineName(this.#options.address);
+    const engine = this.name;
     this.#channels.notice.publish({
       level,
       message,

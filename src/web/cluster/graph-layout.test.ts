@@ -20,7 +20,7 @@ function withParents(parents: Readonly<Record<string, readonly string[]>>): Clus
   const ids = ['a', 'b', 'c'];
   return {
     node: 'a',
-    engine: { isUp: true, sinceMs: 0, error: undefined },
+    engine: { address: '10.0.0.5:6379', prefix: 'onepull', isUp: true, sinceMs: 0, error: undefined },
     children: 0,
     shares: 'a' in parents ? [fill('a')] : [],
     members: ids.map(member),
