@@ -343,7 +343,10 @@ describe('a pin', () => {
     fixture.store.images.setPinned(alpine, at('one'), true);
     fixture.store.images.setPinned(busybox, at(child.digest), true);
     const holds = async () => {
-      await fixture.store.content.makeRoom(75_000);
+      const other = await pull(fixture, alpine, 'other', [sampleBlob(3, 30_000)]);
+      assert.equal(await fixture.store.content.makeRoom(75_000), 'enough');
+      assert.equal(await isStored(fixture, other), false);
+      assert.notEqual(fixture.store.catalog.linked(busybox, child.digest), undefined);
       for (const digest of [tagged.digest, child.digest, sampleBlob(1, 10_000).digest]) {
         assert.equal(await isStored(fixture, { digest }), true);
       }

@@ -43,7 +43,7 @@ const removeTagged = `
 
 /** What the images that list a manifest, themselves or by an index, amount to is to be counted anew. */
 const forgetSizes = (digest: string) => `
-  UPDATE image SET size = NULL WHERE size IS NOT NULL AND digest IN (
+  UPDATE image SET size = -1 WHERE size >= 0 AND digest IN (
     SELECT manifest FROM reference WHERE child = ${digest}
     UNION SELECT upper.manifest FROM reference AS lower JOIN reference AS upper ON upper.child = lower.manifest
       WHERE lower.child = ${digest});`;
@@ -63,7 +63,7 @@ const countPinsOf = (row: 'new' | 'old') => `
  *
  *     image      one for each tag of a scope and each manifest that it points to (clients that accept other types may get
  *                another); and, with an empty tag, for each manifest that a scope has by its digest alone. `used`: when its
- *                manifest was, as in `blob`; `cached`: since when the scope has that; `size`: what it amounts to, null
+ *                manifest was, as in `blob`; `cached`: since when the scope has that; `size`: what it amounts to, -1
  *                until somebody counts it
  *     pin        what is to stay: a tag (then the digest is empty), whatever it points to, or a manifest by its digest (then the
  *                tag is). A pinned tag that goes leaves a pin of what it pointed to
@@ -80,7 +80,7 @@ export const imageMigration: string = `
     name TEXT NOT NULL,
     used INTEGER NOT NULL,
     cached INTEGER NOT NULL,
-    size INTEGER,
+    size INTEGER NOT NULL DEFAULT -1,
     UNIQUE (scope, tag, digest)
   ) STRICT;
   CREATE TABLE pin (

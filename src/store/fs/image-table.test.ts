@@ -173,7 +173,7 @@ describe('the table of images', () => {
       () => {},
     );
     const images = database.prepare('SELECT name, used, cached, size FROM image ORDER BY name').all();
-    const times = { used: 1000, cached: 500, size: null };
+    const times = { used: 1000, cached: 500, size: -1 };
     assert.deepEqual(
       images.map((row) => ({ ...row })),
       [

@@ -27,7 +27,8 @@ export interface ImageRow {
   readonly mediaType: string;
   readonly usedAtMs: number;
   readonly cachedAtMs: number;
-  readonly sizeBytes: number | undefined;
+  /** As it was counted last; -1: nobody has. */
+  readonly sizeBytes: number;
   readonly isPinned: boolean;
 }
 
@@ -92,7 +93,7 @@ export class ImageTable {
        FROM (SELECT id, name FROM image WHERE id > ?2 ORDER BY id LIMIT ?3)`,
     );
     this.#total = database.prepare('SELECT images FROM totals');
-    this.#unsized = database.prepare('SELECT id, scope, digest FROM image WHERE size IS NULL LIMIT ?');
+    this.#unsized = database.prepare('SELECT id, scope, digest FROM image WHERE size < 0 LIMIT ?');
     this.#measure = database.prepare(
       `WITH RECURSIVE part (digest) AS (
          SELECT ?2 UNION SELECT reference.child FROM part JOIN reference ON reference.manifest = part.digest
@@ -184,7 +185,7 @@ function imageRow(row: Row): ImageRow {
     mediaType: textOf(row, 'media_type'),
     usedAtMs: integerOf(row, 'used'),
     cachedAtMs: integerOf(row, 'cached'),
-    sizeBytes: optionalIntegerOf(row, 'size'),
+    sizeBytes: integerOf(row, 'size'),
     isPinned: integerOf(row, 'pinned') !== 0,
   };
 }

@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
 import type { Digest } from '../../core/digest.ts';
-import { isCatalogTrouble } from './catalog-database.ts';
 
 export interface PinnedContentDeps {
   readonly clock: Pick<Clock, 'monotonic'>;
@@ -59,8 +58,8 @@ export class PinnedContent implements AsyncDisposable {
       await setImmediate();
       const bytes = await this.#sum();
       if (bytes !== undefined) this.#known = { roots, rootBytes, bytes, atMs: this.#deps.clock.monotonic() };
-    } catch (error) {
-      if (!isCatalogTrouble(error)) throw error;
+    } catch {
+      // The catalog is in trouble, which is told elsewhere: what was known counts on.
     } finally {
       this.#counting = undefined;
     }

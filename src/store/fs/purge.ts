@@ -83,10 +83,11 @@ export class Purge implements Disposable {
     const { leaves } = planUnit(manifest, references, mayLeave);
     const taken: PurgedBlob[] = [];
     for (const digest of leaves) {
-      const sizeBytes = blobs.find(digest)?.sizeBytes ?? ingest.bytesOf(digest);
+      const stored = blobs.find(digest);
+      const sizeBytes = stored?.sizeBytes ?? ingest.bytesOf(digest);
       const isInUse = files.isOpen(digest) || ingest.isInUse(digest);
       if (ingest.isInUse(digest)) this.#departing.add(digest);
-      if (sizeBytes > 0 || isInUse) taken.push({ digest, sizeBytes, isInUse });
+      if (stored !== undefined || sizeBytes > 0 || isInUse) taken.push({ digest, sizeBytes, isInUse });
     }
     removal.remove(leaves);
     if (this.#departing.size > 0) this.#lookLater();
