@@ -18,6 +18,7 @@ export interface UpkeepSample {
   readonly blobs: number;
   readonly readyAfterKillMs: number;
   readonly walk: Work;
+  readonly list: { readonly page: Work; readonly search: Work; readonly sizes: Work };
   readonly eviction: Work & { readonly blobs: number };
 }
 
@@ -33,9 +34,10 @@ export async function measureUpkeep(cache: Cache, leavingImages: number): Promis
   const readyAfterKillMs = await measureStartAfterKill(cache);
   await using store = new RemoteProgram<StoreMethods>(program);
   const walk = await store.call('walk', cache);
+  const list = await store.call('listImages', cache);
   const leaving = Math.min(leavingImages, Math.max(1, Math.floor(cache.images / 12)));
   const eviction = await store.call('evict', { ...cache, leaving });
-  return { blobs: cache.blobs, readyAfterKillMs, walk, eviction };
+  return { blobs: cache.blobs, readyAfterKillMs, walk, list, eviction };
 }
 
 export async function buildCache(path: string, blobs: number): Promise<Cache> {

@@ -46,7 +46,8 @@ point, how large is this blob; a page of 100 names of \`_catalog\`; \`index.json
 ${markdownTable(storeColumns, sizes)}
 
 Once for each cache: ready after a kill -9, the walk over all files that follows it (beside it clients are served, so it
-takes a fifth of the time), and a full cache that lets images leave.
+takes a fifth of the time), the list of images (a page of 50, a search that goes through all names, and the order by
+size when none is known, for which a page waits 5 s at most), and a full cache that lets images leave.
 
 ${markdownTable(upkeepColumns, upkeep)}
 
@@ -115,10 +116,18 @@ const upkeepColumns: readonly Column<UpkeepSample>[] = [
   { title: 'Ready after kill -9', align: 'right', cell: ({ readyAfterKillMs }) => `${whole(readyAfterKillMs)} ms` },
   { title: 'Walk', align: 'right', cell: ({ walk }) => `${(walk.ms / 1000).toFixed(1)} s` },
   { title: 'Its longest pause', align: 'right', cell: ({ walk }) => `${whole(walk.longestPauseMs)} ms` },
+  { title: 'Page', align: 'right', cell: ({ list }) => `${list.page.ms.toFixed(1)} ms` },
+  { title: 'Search', align: 'right', cell: ({ list }) => `${whole(list.search.ms)} ms` },
+  { title: 'By size', align: 'right', cell: ({ list }) => `${whole(list.sizes.ms)} ms` },
+  { title: 'Their longest pause', align: 'right', cell: ({ list }) => `${whole(listPauseMs(list))} ms` },
   { title: 'Blobs that left', align: 'right', cell: ({ eviction }) => String(eviction.blobs) },
   { title: 'Each', align: 'right', cell: ({ eviction }) => `${((eviction.ms / eviction.blobs) * 1000).toFixed(0)} us` },
   { title: 'Longest pause', align: 'right', cell: ({ eviction }) => `${whole(eviction.longestPauseMs)} ms` },
 ];
+
+function listPauseMs(list: UpkeepSample['list']): number {
+  return Math.max(...Object.values(list).map(({ longestPauseMs }) => longestPauseMs));
+}
 
 const clientColumns: readonly Column<ClientsRow>[] = [
   { title: 'Connections', align: 'right', cell: ({ connections }) => String(connections) },

@@ -97,6 +97,20 @@ const methods = {
     });
   },
 
+  /** What an operator looks at: a page of images, a search among all names, and an order by sizes that nobody has counted yet. */
+  async listImages({ path, images }: StoreRequest): Promise<{ page: Work; search: Work; sizes: Work }> {
+    const never = new AbortController().signal;
+    const cache = { path, maxSizeBytes: Number.MAX_SAFE_INTEGER, scrubBytesPerSecond: 0 };
+    await using store = await openFsStore({ clock, channels }, cache);
+    const list = async (order: 'used' | 'size', search?: string) => {
+      const { total } = await store.images.list({ order, search, limit: 50, after: undefined }, never);
+      if (search === undefined && total !== images) throw new Error(`${total} of ${images} images are listed`);
+    };
+    const page = await work(() => list('used'));
+    const search = await work(() => list('used', 'no image has this name'));
+    return { page, search, sizes: await work(() => list('size')) };
+  },
+
   /** The search for files that the catalog does not know, as after a crash. */
   async walk({ path }: StoreRequest): Promise<Work> {
     await withCatalog(path, async ({ state }) => state.clear('complete'));

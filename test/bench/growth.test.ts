@@ -124,7 +124,8 @@ test('a start beyond a second, and hits that are slower than those of the smalle
   const verdictsOf = (readyMs: number, perSecond: number, readyAfterKillMs: number) => {
     const servers = [server({}), server({ blobs: 1e6, readyMs }, perSecond)];
     const work = { ms: 1, longestPauseMs: 1 };
-    const upkeep = [{ blobs: 1e6, readyAfterKillMs, walk: work, eviction: { ...work, blobs: 10 } }];
+    const list = { page: work, search: work, sizes: work };
+    const upkeep = [{ blobs: 1e6, readyAfterKillMs, walk: work, list, eviction: { ...work, blobs: 10 } }];
     return judge({ sizes: summariseSizes(servers, [store(100), store(1e6)]), upkeep, clients: [] }).map(
       ({ met }) => met,
     );
