@@ -77,6 +77,7 @@ export class PeerListener implements AsyncDisposable {
   readonly #sending = new Map<Digest, Sent[]>();
   readonly #handling = new Set<Promise<void>>();
   #bodies = 0;
+  #isDraining = false;
 
   constructor(deps: PeerListenerDeps, options: PeerListenerOptions) {
     this.#deps = deps;
@@ -132,8 +133,9 @@ export class PeerListener implements AsyncDisposable {
     for (const { abort } of this.#sending.get(digest) ?? []) abort.abort(error);
   }
 
-  /** Takes no new connections, and lets what is being sent come to its end within the bound. */
+  /** Takes nothing new, on connections that there are neither, and lets what is being sent come to its end within the bound. */
   async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
     if (this.#server.listening) this.#server.close();
     this.#server.closeIdleConnections();
     const { promise: late, resolve } = Promise.withResolvers<void>();
@@ -173,6 +175,10 @@ export class PeerListener implements AsyncDisposable {
     if (verifier !== undefined && node === undefined) {
       response.writeHead(401, { 'www-authenticate': verifier.challenge(), 'content-length': 0 }).end();
       return;
+    }
+    if (this.#isDraining) {
+      response.shouldKeepAlive = false;
+      throw new AppError('SHUTTING_DOWN', 'this node is shutting down', { retryAfterMs: 1000 });
     }
     const route = method === 'GET' ? peerRoute(target) : undefined;
     const digest = route === undefined ? undefined : parseDigest(route.name);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Agent, get } from 'node:http';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { systemClock } from '../core/clock.ts';
@@ -163,6 +164,34 @@ describe('what a peer has', () => {
     await assert.rejects(client.manifest(setup.address, digest, 100, signal), { code: 'MANIFEST_TOO_LARGE' });
     assert.equal(await client.manifest(setup.address, digestOf(Buffer.from('x')), 100, signal), undefined);
   });
+});
+
+/** One more request on the same connection, as long as there is one; what came of it. */
+function statusOn(agent: Agent, url: string): Promise<unknown> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent }, (response) => {
+      response.resume().once('end', () => resolve(response.statusCode));
+    });
+    request.once('error', resolve);
+  });
+}
+
+it('a peer that stops ends what it sends, and begins nothing any more', async () => {
+  await using setup = await Setup.start({ secret: undefined });
+  await setup.fill(1_000);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  try {
+    const url = `${setup.address}/onepull/peer/v1/blobs/${digest}`;
+    const begun = statusOn(agent, url);
+    while (setup.listener.children === 0) await new Promise((resolve) => setImmediate(resolve));
+    const drained = setup.listener.drain(60_000);
+    await setup.bring(9_000);
+    assert.equal(await begun, 200);
+    await drained;
+    assert.notEqual(await statusOn(agent, url), 200);
+  } finally {
+    agent.destroy();
+  }
 });
 
 describe('who asks a peer', () => {
