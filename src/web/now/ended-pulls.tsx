@@ -4,7 +4,7 @@ import { ImageName } from '../parts/image-name.tsx';
 import { More } from '../parts/more.tsx';
 import { StateMark } from '../parts/progress.tsx';
 import { Ago } from '../parts/time.tsx';
-import { costWords, pullWords } from './pull-figures.ts';
+import { fetchedWords, pullState, pullWords } from './pull-figures.ts';
 
 /** What was asked for lately and is not on its way any more. */
 export function EndedPulls({ pulls }: { readonly pulls: readonly PullSnapshot[] }) {
@@ -28,7 +28,7 @@ export function EndedPulls({ pulls }: { readonly pulls: readonly PullSnapshot[] 
                   <th scope="col" class="num">
                     Pulls
                   </th>
-                  <th scope="col">Cost</th>
+                  <th scope="col">Fetched</th>
                   <th scope="col">Asked for</th>
                 </tr>
               </thead>
@@ -53,7 +53,7 @@ function EndedRow({ pull }: { readonly pull: PullSnapshot }) {
         <ImageName image={pull.image} />
       </th>
       <td data-name="State">
-        <StateMark state={pull.state === 'waiting' ? 'missing' : pull.state} words={pullWords(pull)} />
+        <StateMark state={pullState(pull)} words={pullWords(pull)} />
         {failed[0]?.error !== undefined && <p class="failure">{failed[0].error}</p>}
         {failed.length > 1 && <p class="dim">and {counted(failed.length - 1, 'more layer')} failed</p>}
       </td>
@@ -63,7 +63,7 @@ function EndedRow({ pull }: { readonly pull: PullSnapshot }) {
       <td data-name="Pulls" class="num">
         {count(pull.pulls)}
       </td>
-      <td data-name="Cost">{costWords(pull)}</td>
+      <td data-name="Fetched">{fetchedWords(pull)}</td>
       <td data-name="Asked for">
         <Ago atMs={pull.lastAskedAtMs} />
       </td>

@@ -3,7 +3,7 @@ import type { LayerSnapshot } from '../../pull/pull-board.ts';
 import { count, counted, rate, size } from '../format/amounts.ts';
 import { shortDigest } from '../format/names.ts';
 import { Progress, StateMark, shareOf } from '../parts/progress.tsx';
-import { isUnderWay, layerWords } from './pull-figures.ts';
+import { isUnderWay, layerWords, sourceName } from './pull-figures.ts';
 
 interface LayerRowProps {
   readonly layer: LayerSnapshot;
@@ -40,7 +40,7 @@ export function LayerRow({ layer, flight }: LayerRowProps) {
 
 /** Where it comes from, and what did not go as it should. */
 function sourceWords({ state, ranges, attempts }: FlightSnapshot): string {
-  const sources = [...new Set(ranges.map(({ source }) => source))];
+  const sources = [...new Set(ranges.map(({ source }) => sourceName(source)))];
   const parts = [];
   if (sources.length > 0 && state !== 'waiting') parts.push(`from ${sources.join(', ')}`);
   if (ranges.length > 1) parts.push(`over ${counted(ranges.length, 'connection')}`);

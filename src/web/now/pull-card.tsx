@@ -7,7 +7,7 @@ import { More } from '../parts/more.tsx';
 import { StateMark, shareOf } from '../parts/progress.tsx';
 import { Ago } from '../parts/time.tsx';
 import { LayerRow } from './layer-row.tsx';
-import { costWords, crowdWords, type FlightsByDigest, pullSources, pullWords } from './pull-figures.ts';
+import { crowdWords, type FlightsByDigest, fetchedWords, pullSources, pullState, pullWords } from './pull-figures.ts';
 
 interface PullCardProps {
   readonly pull: PullSnapshot;
@@ -18,11 +18,12 @@ interface PullCardProps {
 
 export function PullCard({ pull, flights, opens }: PullCardProps) {
   const [isOpen, setOpen] = useState(opens);
+  const state = pullState(pull);
   const words = pullWords(pull);
   const failure = pull.layers.find(({ state }) => state === 'failed')?.error;
   return (
     <article class="pull" aria-label={pull.image}>
-      <Fan waiters={pull.waiters} state={pull.state} />
+      <Fan waiters={pull.waiters} state={state} />
       <h3 class="pull-title">
         <ImageName image={pull.image} />
       </h3>
@@ -34,7 +35,7 @@ export function PullCard({ pull, flights, opens }: PullCardProps) {
       </p>
       <Strip pull={pull} words={words} />
       <div class="pull-facts">
-        <StateMark state={pull.state} words={words} />
+        <StateMark state={state} words={words} />
         <Facts pull={pull} flights={flights} />
       </div>
       {failure !== undefined && !isOpen && <p class="failure">{failure}</p>}
@@ -108,8 +109,8 @@ function Facts({ pull, flights }: { readonly pull: PullSnapshot; readonly flight
         </dd>
       </div>
       <div>
-        <dt>Cost</dt>
-        <dd>{costWords(pull)}</dd>
+        <dt>Fetched</dt>
+        <dd>{fetchedWords(pull)}</dd>
       </div>
       {sources.length > 0 && (
         <div>

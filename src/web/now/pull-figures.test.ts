@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { flight, layer, pull } from '../../../test/web/states.ts';
-import { crowdWords, flightsByDigest, layerWords, pullSources, pullWords } from './pull-figures.ts';
+import {
+  crowdWords,
+  flightsByDigest,
+  layerWords,
+  pullSources,
+  pullState,
+  pullWords,
+  sourceName,
+} from './pull-figures.ts';
 
 test('a layer says what it waits for, and why it failed', () => {
   assert.equal(
@@ -20,6 +28,8 @@ test('an image that lacks a layer nobody asks for is not said to wait', () => {
   assert.equal(pullWords(partly), '1 of 2 layers here, nobody asks for the rest');
   const waiting = pull('a.example/app:1', 'waiting', [layer('a', 1, 'done'), layer('b', 0, 'waiting')]);
   assert.equal(pullWords(waiting), 'waiting');
+  const verifying = pull('a.example/app:1', 'waiting', [layer('a', 1, 'verifying'), layer('b', 0, 'missing')]);
+  assert.deepEqual([pullState(partly), pullState(waiting), pullState(verifying)], ['missing', 'waiting', 'verifying']);
 });
 
 test('the rate and the sources of a pull are those of its transfers in progress', () => {
@@ -30,6 +40,11 @@ test('the rate and the sources of a pull are those of its transfers in progress'
     flight('c', 'c.example/other', { rateBytesPerSecond: 500 }),
   ]);
   assert.deepEqual(pullSources(shown, flights), { bytesPerSecond: 1000, sources: ['a.example/app'], connections: 1 });
+});
+
+test('a node that feeds another is named as operators know it', () => {
+  assert.equal(sourceName('peer edge-2#5f1c02aa'), 'peer edge-2');
+  assert.equal(sourceName('docker.io/library/nginx'), 'docker.io/library/nginx');
 });
 
 test('the crowd is counted by responses; addresses are named only up to a bound, and that is said', () => {

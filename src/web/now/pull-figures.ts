@@ -1,7 +1,6 @@
 import type { FlightSnapshot } from '../../flights/flight-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../../pull/pull-board.ts';
 import { counted, percent, rate, size } from '../format/amounts.ts';
-import { isOnItsWay } from './pull-order.ts';
 
 export type FlightsByDigest = ReadonlyMap<string, FlightSnapshot>;
 
@@ -16,14 +15,24 @@ export function isUnderWay({ state }: Pick<FlightSnapshot, 'state'>): boolean {
   return state !== 'done' && state !== 'failed';
 }
 
-/** What a pull is about as a whole, in words. The board calls one that lacks a layer nobody asks for `waiting`: clients may have it. */
+/**
+ * The state of a pull as a whole. The board says `waiting` also of one that lacks a layer nobody asks for (clients have it from
+ * elsewhere): that is no waiting.
+ */
+export function pullState({ state, layers }: Pick<PullSnapshot, 'state' | 'layers'>): LayerSnapshot['state'] {
+  if (state !== 'waiting' || layers.some((layer) => layer.state === 'waiting')) return state;
+  return layers.some((layer) => layer.state === 'verifying') ? 'verifying' : 'missing';
+}
+
+/** What a pull is about as a whole, in words. */
 export function pullWords(pull: PullSnapshot): string {
   if (pull.state === 'done') return pull.waiters > 0 ? 'served from the cache' : 'done';
-  if (pull.state === 'waiting' && !isOnItsWay(pull)) {
+  const state = pullState(pull);
+  if (state === 'missing') {
     const here = pull.layers.filter(({ state }) => state === 'done').length;
     return `${here} of ${counted(pull.layers.length, 'layer')} here, nobody asks for the rest`;
   }
-  return pull.state;
+  return state;
 }
 
 export function layerWords(layer: LayerSnapshot): string {
@@ -50,7 +59,7 @@ export function pullSources(
   const own = pull.layers.flatMap(({ digest }) => flights.get(digest) ?? []).filter(isUnderWay);
   return {
     bytesPerSecond: own.reduce((sum, { rateBytesPerSecond }) => sum + rateBytesPerSecond, 0),
-    sources: [...new Set(own.flatMap(({ ranges }) => ranges.map(({ source }) => source)))],
+    sources: [...new Set(own.flatMap(({ ranges }) => ranges.map(({ source }) => sourceName(source))))],
     connections: own.reduce((sum, { ranges }) => sum + ranges.length, 0),
   };
 }
@@ -62,9 +71,15 @@ export function crowdWords({ waiters, clients }: Pick<PullSnapshot, 'waiters' | 
   return `${counted(waiters, 'response')} to ${named}`;
 }
 
-export function costWords({ upstreamRequests, upstreamBytes }: PullSnapshot): string {
-  if (upstreamRequests === 0) return 'nothing from upstream';
-  return `${counted(upstreamRequests, 'request')} upstream, ${size(upstreamBytes)}`;
+/** What it took, from upstream or from other nodes. */
+export function fetchedWords({ upstreamRequests, upstreamBytes }: PullSnapshot): string {
+  if (upstreamRequests === 0) return 'nothing';
+  return `${size(upstreamBytes)} in ${counted(upstreamRequests, 'request')}`;
+}
+
+/** Of `peer edge-2#5f1c02aa`, which run of the node it is says nothing to people. */
+export function sourceName(source: string): string {
+  return source.replace(/^(peer .*)#[0-9a-f]+$/, '$1');
 }
 
 export function flightWords(flight: FlightSnapshot): string {
