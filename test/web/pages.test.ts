@@ -65,9 +65,9 @@ test('an empty cache says what to do next, with the real address', { skip }, () 
     await page.getByText('[host."http://10.0.0.7:5000"]').first().waitFor();
     await assertAccessible(page, 'an empty cache');
     await page.getByText('k3s', { exact: true }).click();
-    await page.getByText('docker.io: { endpoint: ["http://10.0.0.7:5000"] }').waitFor();
+    await page.getByText('"docker.io": { endpoint: ["http://10.0.0.7:5000"] }').waitFor();
     await page.getByLabel('Address of this cache').fill('cache.lan:80');
-    await page.getByText('docker.io: { endpoint: ["http://cache.lan:80"] }').waitFor();
+    await page.getByText('"docker.io": { endpoint: ["http://cache.lan:80"] }').waitFor();
     await page.context().close();
   }),
 );

@@ -1,4 +1,4 @@
-/** What one client needs to pull through this onepull. The README says the same for `cache.example:5000`. */
+/** What one client needs to pull through this onepull: the same as `onepull clients` prints, which a test holds it to. */
 export interface ClientConfiguration {
   readonly name: string;
   readonly files: readonly { readonly path: string; readonly text: string; readonly note?: string }[];
@@ -21,56 +21,57 @@ export function clientConfigurations(target: Target): ClientConfiguration[] {
 }
 
 function containerd({ registries }: Target, origin: string): ClientConfiguration {
-  return {
-    name: 'containerd, Kubernetes',
-    files: [
-      {
-        path: '/etc/containerd/config.toml',
-        text: '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n',
-        note: 'In containerd 2 the plugin is "io.containerd.cri.v1.images". Restart containerd after this one; the others are read at each pull.',
-      },
-      ...registries.map((registry) => ({
-        path: `/etc/containerd/certs.d/${registry}/hosts.toml`,
-        text: `server = "https://${registry === hub ? 'registry-1.docker.io' : registry}"\n\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n`,
-      })),
-    ],
+  const hosts = registries.map((registry) => {
+    const path = `/etc/containerd/certs.d/${registry}/hosts.toml`;
+    const server = registry === hub ? 'registry-1.docker.io' : registry;
+    return {
+      path,
+      text: `# ${path}\nserver = "https://${server}"\n\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n`,
+    };
+  });
+  const main = {
+    path: '/etc/containerd/config.toml',
+    text: '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n',
+    note: 'In containerd 2 the plugin is "io.containerd.cri.v1.images". Restart containerd after this one; the others are read at each pull.',
   };
+  return { name: 'containerd, Kubernetes', files: [main, ...hosts] };
 }
 
 function docker({ address, isTls, registries }: Target, origin: string): ClientConfiguration {
+  const name = 'Docker';
+  if (!registries.includes(hub)) {
+    return { name, files: [], note: 'Docker mirrors Docker Hub only, and this onepull does not serve it.' };
+  }
   const settings = { 'registry-mirrors': [origin], ...(isTls ? {} : { 'insecure-registries': [address] }) };
   return {
-    name: 'Docker',
-    files: registries.includes(hub)
-      ? [{ path: '/etc/docker/daemon.json', text: `${JSON.stringify(settings, undefined, 2)}\n` }]
-      : [],
-    note: registries.includes(hub)
-      ? 'Docker mirrors Docker Hub only. Then: systemctl reload docker.'
-      : 'Docker mirrors Docker Hub only, and this onepull does not serve it.',
+    name,
+    files: [{ path: '/etc/docker/daemon.json', text: `${JSON.stringify(settings, undefined, 2)}\n` }],
+    note: 'Docker mirrors Docker Hub only, which has to be the default upstream here. Then: systemctl reload docker.',
   };
 }
 
 function containers({ address, isTls, registries }: Target): ClientConfiguration {
+  const path = '/etc/containers/registries.conf.d/50-onepull.conf';
+  // A path cannot hold a port.
+  const mirrored = registries.filter((registry) => !registry.includes(':'));
   const one = (registry: string) =>
-    `[[registry]]\nprefix = "${registry}"\nlocation = "${registry}"\n[[registry.mirror]]\nlocation = "${address}/${registry}"\n${isTls ? '' : 'insecure = true\n'}`;
-  return {
-    name: 'Podman, CRI-O, skopeo',
-    files: [{ path: '/etc/containers/registries.conf.d/onepull.conf', text: registries.map(one).join('\n') }],
-  };
+    [
+      '[[registry]]',
+      `prefix = "${registry}"`,
+      `location = "${registry}"`,
+      '[[registry.mirror]]',
+      `location = "${address}/${registry}"`,
+      ...(isTls ? [] : ['insecure = true']),
+      '',
+    ].join('\n');
+  return { name: 'Podman, CRI-O, skopeo', files: [{ path, text: `# ${path}\n${mirrored.map(one).join('\n')}` }] };
 }
 
 function k3s({ registries }: Target, origin: string): ClientConfiguration {
-  const lines = registries.map((registry) => `  ${registry}: { endpoint: ["${origin}"] }\n`);
-  return {
-    name: 'k3s',
-    files: [
-      {
-        path: '/etc/rancher/k3s/registries.yaml',
-        text: `mirrors:\n${lines.join('')}`,
-        note: 'On each node; then restart k3s.',
-      },
-    ],
-  };
+  const path = '/etc/rancher/k3s/registries.yaml';
+  const mirrors = registries.map((registry) => `  ${JSON.stringify(registry)}: { endpoint: ["${origin}"] }`);
+  const text = [`# ${path}`, 'mirrors:', ...mirrors, ''].join('\n');
+  return { name: 'k3s', files: [{ path, text, note: 'On each node; then restart k3s (servers) or k3s-agent.' }] };
 }
 
 /**

@@ -44,7 +44,7 @@ function Ledger({ status }: { readonly status: Status }) {
         <Figure
           name="Hit ratio"
           value={hitRatio === undefined ? '–' : percent(hitRatio, 1)}
-          note={`${count(coalescedRequests)} requests shared a pull`}
+          note={`${count(coalescedRequests)} requests shared upstream work`}
         />
       </dl>
       <p class="dim">Since the start, {span(serverNowMs.value - status.startedAtMs)} ago.</p>

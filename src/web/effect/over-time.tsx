@@ -1,11 +1,12 @@
 import { useSignal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import type { EffectPoint, EffectSnapshot } from '../../telemetry/effect-snapshot.ts';
-import { count, rate, size } from '../format/amounts.ts';
+import { count, counted, rate, size } from '../format/amounts.ts';
 import { Chart } from './chart.tsx';
 import { byteSteps, type ChartSeries, perSecond } from './chart-data.ts';
 
 const minuteMs = 60_000;
+const leastMs = 2 * minuteMs;
 const windows = [5, 15, 60] as const;
 
 const byteSeries: readonly ChartSeries[] = [
@@ -16,7 +17,7 @@ const byteSeries: readonly ChartSeries[] = [
 const requestSeries: readonly ChartSeries[] = [
   { name: 'Requests', colour: '--ink-2', of: ({ requests }) => requests },
   { name: 'Hits', colour: '--done', of: ({ hits }) => hits },
-  { name: 'Shared a pull', colour: '--served', of: ({ coalesced }) => coalesced },
+  { name: 'Shared', colour: '--served', of: ({ coalesced }) => coalesced },
   { name: 'Failed', colour: '--fail', isOptional: true, of: ({ failures }) => failures },
 ];
 
@@ -25,7 +26,7 @@ export function OverTime({ effect }: { readonly effect: EffectSnapshot }) {
   const minutes = useSignal<number>(15);
   const { points, stepMs } = effect;
   const toMs = points.at(-1)?.atMs ?? Date.now();
-  const fromMs = toMs - minutes.value * minuteMs;
+  const fromMs = startOf(points, toMs, minutes.value * minuteMs);
   const [bytes, requests] = useMemo(
     () => [perSecond(points, stepMs, fromMs, byteSeries), perSecond(points, stepMs, fromMs, requestSeries)] as const,
     [points, stepMs, fromMs],
@@ -36,9 +37,12 @@ export function OverTime({ effect }: { readonly effect: EffectSnapshot }) {
   const words = `${last} ${size(total((point) => point.servedBytes))} were served and ${size(
     total((point) => point.upstreamBytes),
   )} came from upstream.`;
-  const requestWords = `${last} there were ${count(total((point) => point.requests))} requests: ${count(
-    total((point) => point.hits),
-  )} hits, ${count(total((point) => point.coalesced))} that shared a pull, ${count(total((point) => point.failures))} that failed.`;
+  const requestWords = `${last} there were ${counted(
+    total((point) => point.requests),
+    'request',
+  )}, ${count(total((point) => point.hits))} of them hits. ${count(
+    total((point) => point.coalesced),
+  )} shared upstream work with others, ${count(total((point) => point.failures))} failed.`;
   return (
     <section aria-labelledby="over-time">
       <div class="heading-row">
@@ -84,4 +88,10 @@ function axisRate(value: number): string {
 
 function perSecondText(value: number): string {
   return `${value >= 10 || Number.isInteger(value) ? count(Math.round(value)) : value.toFixed(1)}/s`;
+}
+
+/** A history that is shorter than what was asked for is not drawn into a corner. */
+function startOf(points: readonly EffectPoint[], toMs: number, windowMs: number): number {
+  const began = points[0]?.atMs ?? toMs;
+  return Math.max(toMs - windowMs, Math.min(began, toMs - leastMs));
 }
