@@ -47,14 +47,10 @@ export class PeerShelf {
     if (flying !== undefined) {
       try {
         const sizeBytes = await flying.whenSized(signal);
-        const decision = sizeBytes === undefined ? ({ kind: 'whole' } as const) : decideRange(range, sizeBytes);
-        if (decision.kind === 'unsatisfiable') {
-          flying.close();
-          return { kind: 'unsatisfiable', sizeBytes: sizeBytes ?? 0 };
-        }
-        const part = decision.kind === 'part' ? decision.range : undefined;
-        if (part !== undefined) flying.setRange(part);
-        return { kind: 'body', sizeBytes, part, body: new ShelfBody(flying) };
+        return answered(sizeBytes, range, flying, (part) => {
+          if (part !== undefined) flying.setRange(part);
+          return flying;
+        });
       } catch (error) {
         flying.close();
         throw error;
@@ -62,15 +58,7 @@ export class PeerShelf {
     }
     const stored = await this.#deps.store.open(digest);
     if (stored === undefined) return undefined;
-    const { sizeBytes } = stored;
-    const decision = decideRange(range, sizeBytes);
-    if (decision.kind === 'unsatisfiable') {
-      stored.close();
-      return { kind: 'unsatisfiable', sizeBytes };
-    }
-    const part = decision.kind === 'part' ? decision.range : undefined;
-    const reader = new StoredReader(stored, part, this.#holdBackBytes);
-    return { kind: 'body', sizeBytes, part, body: new ShelfBody(reader) };
+    return answered(stored.sizeBytes, range, stored, (part) => new StoredReader(stored, part, this.#holdBackBytes));
   }
 
   /** The bytes of a manifest, which the other node hashes. */
@@ -79,6 +67,22 @@ export class PeerShelf {
     if (sizeBytes === undefined || sizeBytes > maxManifestBytes) return undefined;
     return this.#deps.store.read(digest, maxManifestBytes);
   }
+}
+
+/** Decides what a range means; what is not to be read is closed. Of what has no known size nothing but the whole is had. */
+function answered(
+  sizeBytes: number | undefined,
+  range: string | undefined,
+  opened: { close(): void },
+  readerOf: (part: Interval | undefined) => Leg['reader'],
+): ShelfAnswer {
+  const decision = sizeBytes === undefined ? ({ kind: 'whole' } as const) : decideRange(range, sizeBytes);
+  if (decision.kind === 'unsatisfiable') {
+    opened.close();
+    return { kind: 'unsatisfiable', sizeBytes: sizeBytes ?? 0 };
+  }
+  const part = decision.kind === 'part' ? decision.range : undefined;
+  return { kind: 'body', sizeBytes, part, body: new ShelfBody(readerOf(part)) };
 }
 
 /** A body that ends where what it reads of does: the other node goes on elsewhere. */
