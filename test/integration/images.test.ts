@@ -126,6 +126,9 @@ test('a purged image is asked for anew, and what another image shares stays', ()
       ['demo.example/org/app:v2'],
     );
     assert.equal(registry.tally.count(), before);
+    // As containerd asks: where the tag points, then for the manifest by its digest.
+    await client.headManifest('org/app', 'v1');
+    await client.manifest('org/app', larger.manifest.digest);
     for (let n = 0; n < 2; n++) await pullAll(client, 'org/app', 'v1', larger);
     for (const { digest } of ofLarger) assert.equal(registry.tally.bodies(digest).length, 2, digest);
     assert.equal(registry.tally.bodies(shared.digest).length, 1);
