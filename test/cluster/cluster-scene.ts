@@ -1,3 +1,4 @@
+import { cluster as clusterFields } from '../../src/admin/description/cluster-fields.ts';
 import type { ClusterSnapshot } from '../../src/pull/cluster-snapshot.ts';
 import { Leaks } from '../support/leaks.ts';
 import { freePort } from '../support/loopback.ts';
@@ -97,5 +98,8 @@ export async function membersOf(node: OnepullApp): Promise<number> {
 
 /** What `/api/v1/cluster` says. */
 export async function clusterOf({ admin }: OnepullApp): Promise<{ cluster: ClusterSnapshot }> {
-  return (await admin.json('/api/v1/cluster')) as { cluster: ClusterSnapshot };
+  const answer = (await admin.json('/api/v1/cluster')) as { cluster: ClusterSnapshot };
+  // It is what the API's description says.
+  clusterFields.nullable().parse(answer.cluster);
+  return answer;
 }
