@@ -48,6 +48,8 @@ function rowsOf(schema: z.core.$ZodType, prefix: string): string[][] {
   return Object.entries(inner.shape).flatMap(([name, field]: [string, z.core.$ZodType]) => {
     const { description = '', unit = '' } = metaOf(field);
     const isList = bare(field) instanceof z.ZodArray;
+    // What has a section of its own is not told twice.
+    if (prefix === '' && /^As (in )?`\/api/.test(description)) return [[`\`${name}\``, unit, description]];
     return [[`\`${prefix}${name}\``, unit, description], ...rowsOf(field, `${prefix}${name}${isList ? '[]' : ''}.`)];
   });
 }

@@ -33,7 +33,7 @@ export const stateEvent: z.ZodObject = z
       .describe('What is there no more.')
       .optional(),
     upstreams: list(upstream, 'As in `/api/v1/upstreams`.').optional(),
-    cluster: cluster.nullable().optional(),
+    cluster: cluster.nullable().optional().describe('As in `/api/v1/cluster`.'),
     status: status.describe('As `/api/v1/status`.').optional(),
     effect: effect.describe('As `/api/v1/effect`; of `points` only the new ones, unless `isWhole`.').optional(),
   })
