@@ -21,7 +21,7 @@ const texts = {
   purge: {
     title: 'Remove from the cache?',
     button: 'Remove',
-    words: 'Content that other images use stays. The next pull fetches the rest from upstream again.',
+    words: 'From this node alone. Content that other images use stays; the next pull fetches the rest again.',
   },
   pin: {
     title: 'Pin this image?',
