@@ -25,6 +25,8 @@ export interface FillingHost {
   wants(body: FillBody): Want[];
   /** Responses that follow the flight. */
   readonly waiters: number;
+  /** Other nodes read what comes. Their lines stand idle while it comes anywhere but at the beginning, and do not make up for it. */
+  readonly isPassedOn: boolean;
   /** The longest that those who wait can be made to wait now, in ms. */
   readonly patienceMs: number;
   /** Bytes came, or the size became known: readers may go on. */

@@ -232,7 +232,7 @@ export class Filling implements FeedListener {
     return (this.#body.sizeBytes ?? 0) - this.#body.filled.bytes;
   }
 
-  #hasRoom = (): boolean => this.#roster.next()?.standing().hasRoom === true;
+  #hasRoom = (): boolean => !this.#host.isPassedOn && this.#roster.next()?.standing().hasRoom === true;
 
   /** Whether one more connection may be worth opening, now that `feed` has come so far. */
   #isTimeToShare(feed: Feed): boolean {

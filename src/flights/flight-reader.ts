@@ -36,6 +36,7 @@ export class FlightReader {
   readonly #sleep = new ReaderSleep();
   /** It waits in another thread, by the mark. */
   #sleepsElsewhere = false;
+  #passesOn = false;
   #closed = false;
 
   constructor(host: ReaderHost, announcedBytes: number | undefined, range: Interval | undefined, joinedAtMs: number) {
@@ -65,6 +66,15 @@ export class FlightReader {
   get failure(): AppError | undefined {
     const body = this.#body ?? this.#host.body;
     return body?.verified === true ? undefined : (body?.broken ?? this.#host.error);
+  }
+
+  /** It is another node, which has readers of its own, and lines no faster than ours. */
+  passOn(): void {
+    this.#passesOn = true;
+  }
+
+  get passesOn(): boolean {
+    return this.#passesOn;
   }
 
   /** Takes only a part. Before anything is read. */

@@ -4,6 +4,7 @@ import { digestOf } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { MemoryContentStore } from '../store/memory/memory-content-store.ts';
 import { sampleBytes } from '../store/testing/sample-content.ts';
+import type { FlightReader } from './flight-reader.ts';
 import type { FlightTableOptions } from './flight-table.ts';
 import type { SplitLimits } from './splitting.ts';
 import { FlightWorld } from './testing/flight-world.ts';
@@ -38,18 +39,18 @@ interface Pulled {
 async function pulled(
   script: RatedScript,
   options: Partial<FlightTableOptions> = {},
-  meanwhile: (ms: number, source: RatedSource) => void = () => {},
+  meanwhile: (ms: number, source: RatedSource, world: FlightWorld) => void = () => {},
 ): Promise<Pulled> {
   await using store = new MemoryContentStore();
   const world = new FlightWorld(store, digest, { ...splitting, ...options });
   const source = new RatedSource(world.clock, content, script);
   const request = { digest, sizeBytes: size, sources: [source], range: undefined };
   const { reader } = await world.table.join(request, new AbortController().signal);
-  meanwhile(0, source);
+  meanwhile(0, source, world);
   for (let ms = 0; world.table.size > 0; ms += stepMs) {
     assert.ok(ms < 4 * aloneMs, `wedged: ${JSON.stringify(world.table.snapshots())}`);
     await world.quiet();
-    meanwhile(ms, source);
+    meanwhile(ms, source, world);
     world.clock.advance(stepMs);
     source.pass(stepMs);
   }
@@ -82,6 +83,16 @@ describe('a large blob', () => {
     assert.equal(pull.source.mostOpen, 2);
     assert.equal(pull.source.requests.length, 3);
     assert.equal(pull.source.cutShort, 0);
+  });
+
+  it('comes in order, over one connection, while another node reads it', async () => {
+    let other: FlightReader | undefined;
+    const pull = await pulled(each, {}, (ms, { openCount }, { table }) => {
+      if (ms === 0 && other === undefined) other = table.follow(digest, undefined);
+      other?.passOn();
+      if (ms > firstByteMs && openCount === 0) other?.close();
+    });
+    assert.equal(pull.source.mostOpen, 1);
   });
 
   it('uses no more connections than pay', async () => {

@@ -208,6 +208,11 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     return this.#readers.size;
   }
 
+  get isPassedOn(): boolean {
+    for (const reader of this.#readers) if (reader.passesOn) return true;
+    return false;
+  }
+
   /** Until a reader has its first byte the client must be told in time why there is none; after that it can wait. */
   get patienceMs(): number {
     const nowMs = this.#deps.clock.monotonic();

@@ -107,7 +107,7 @@ export class Splitting {
     return {
       connections: this.#growth.connections,
       most: this.#growthLimits.maxConnections,
-      overlaps: !this.#wasRefused,
+      overlaps: !this.#wasRefused && hasRoom(),
       rangeBytes: Math.ceil(this.#rangeBytes(missingBytes, hasRoom)),
       leastRangeBytes: this.#limits.leastRangeBytes,
     };

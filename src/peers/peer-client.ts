@@ -54,8 +54,8 @@ const mostPeers = 1024;
  *
  * Invariants: every wait is bounded; a request is signed with a nonce of its peer's, and asked once more where that nonce is
  * not good any more. A body that breaks off says whether the node is gone (UPSTREAM_UNREACHABLE: nobody listens there) or only
- * that transfer (UPSTREAM_INTERRUPTED); so does a request that could not be made. What is for one more connection only is given
- * room while few are in use: who reads many blobs from one node has a connection for each.
+ * that transfer (UPSTREAM_INTERRUPTED); so does a request that could not be made. A blob is read over one connection: who reads
+ * many from one node has one for each.
  *
  * An address is what the directory says, and the directory may lie: nothing is asked there but a path of ours, by GET; no answer
  * leads elsewhere; what is signed is of no use to anybody else; and where certificates are the proof nobody is asked without.
@@ -90,7 +90,8 @@ export class PeerClient implements AsyncDisposable {
       // Which one it was is not for clients to read, nor a label of metrics: there is another one after each start.
       origin: 'peer',
       isPeer: true,
-      standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: this.#hasRoom(address) }),
+      // Its line is filled by one; and ranges ahead of what it has would have it fetch them before what all others wait for.
+      standing: () => ({ restMs: 0, restReason: undefined, cost: -1, hasRoom: false }),
       open: (request, signal) => this.#open(node, address, digest, request, signal),
       discredit: (error) => {
         const message = 'a peer sent what does not have the digest asked for';
@@ -121,11 +122,6 @@ export class PeerClient implements AsyncDisposable {
     const pools = [...[...this.#peers.values()].map(({ pool }) => pool), ...this.#leaving];
     this.#peers.clear();
     await Promise.all(pools.map((pool) => pool.destroy()));
-  }
-
-  #hasRoom(address: string): boolean {
-    const inUse = this.#peers.get(address)?.pool.stats.size ?? 0;
-    return inUse < this.#options.connections / 4;
   }
 
   async #open(

@@ -45,6 +45,7 @@ export class PeerShelf {
   async blob(digest: Digest, range: string | undefined, signal: AbortSignal): Promise<ShelfAnswer | undefined> {
     const flying = this.#deps.flights.follow(digest, undefined);
     if (flying !== undefined) {
+      flying.passOn();
       try {
         const sizeBytes = await flying.whenSized(signal);
         return answered(sizeBytes, range, flying, (part) => {
