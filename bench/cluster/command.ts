@@ -18,6 +18,7 @@ interface Options {
   readonly rounds?: number;
   readonly nodes?: number[];
   readonly peerRounds?: number;
+  readonly peerNodes?: number[];
   readonly peers: boolean;
   readonly image?: number;
   readonly scale?: number[];
@@ -33,6 +34,7 @@ export function addCluster(bench: Command, commandLine: string): void {
     .addOption(new Option('--rounds <n>', 'how often all is measured').argParser(count))
     .addOption(new Option('--nodes <list>', 'nodes that want it at once, one measurement each').argParser(counts))
     .addOption(new Option('--peer-rounds <n>', 'how often every node alone, and one cache for all').argParser(count))
+    .addOption(new Option('--peer-nodes <list>', 'with so many of the nodes').argParser(counts))
     .option('--no-peers', 'the cluster alone')
     .addOption(new Option('--image <size>', 'size of the image, as 50MB').argParser(size))
     .addOption(
@@ -72,6 +74,7 @@ function parametersOf({ quick, peers, ...options }: Options): Parameters {
     rounds: options.rounds ?? base.rounds,
     nodes: options.nodes ?? base.nodes,
     peerRounds: peers ? (options.peerRounds ?? base.peerRounds) : 0,
+    peerNodes: options.peerNodes ?? base.peerNodes,
     imageBytes: options.image ?? base.imageBytes,
     scales: options.scale ?? base.scales,
     slowNodes: options.slowNodes ?? base.slowNodes,

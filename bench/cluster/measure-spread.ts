@@ -53,7 +53,7 @@ export interface SpreadSetup {
 export async function measureSpread(setup: SpreadSetup): Promise<SpreadSample> {
   const { scene, nodes, image, capMs } = setup;
   await using subjects = await scene.start(setup.subject, nodes);
-  await pullAll(scene, subjects, setup.warmUp, capMs);
+  await pullAll(scene, { ...subjects, origins: subjects.toWarmUp }, setup.warmUp, capMs);
   await scene.upstream.reset();
   const before = await used(scene, subjects);
   const startedNs = monotonicNs();

@@ -5,13 +5,16 @@ export interface Parameters {
   readonly nodes: readonly number[];
   /** Of these rounds, in so many the others are measured too: every node on its own, and one cache for all. */
   readonly peerRounds: number;
+  /** With so many nodes; by the lines alone they take as many times longer. */
+  readonly peerNodes: readonly number[];
   readonly imageBytes: number;
   /** What is said of the links; what they give is measured. */
   readonly links: Links;
   /** All links are slower by this: one after the other. */
   readonly scales: readonly number[];
-  /** The numbers of nodes with slower links: the cluster alone. */
+  /** The numbers of nodes with slower links, and the rounds: the cluster alone. */
   readonly slowNodes: readonly number[];
+  readonly slowRounds: number;
   readonly crowd: CrowdParameters;
   readonly costs: CostParameters;
   /** When a pull counts as unfinished. */
@@ -49,12 +52,14 @@ export const fullRun: Parameters = {
   rounds: 3,
   nodes: [1, 2, 4, 8, 16, 32],
   peerRounds: 1,
+  peerNodes: [1, 4, 16, 32],
   imageBytes: 50e6,
   links: { upstreamBitsPerSecond: 200e6, nodeBitsPerSecond: 100e6 },
   scales: [1, 4],
   slowNodes: [32],
+  slowRounds: 2,
   crowd: { nodes: 4, clientsPerNode: 16, lineBytesPerSecond: 4e6, imageBytes: 24e6 },
-  costs: { rounds: 3, misses: 200, absentMisses: 60, pauseMs: 20, blobBytes: 4096, hitMs: 1500, hitConnections: 8 },
+  costs: { rounds: 2, misses: 200, absentMisses: 60, pauseMs: 20, blobBytes: 4096, hitMs: 1500, hitConnections: 8 },
   capMs: 240_000,
 };
 
@@ -63,6 +68,7 @@ export const quickRun: Parameters = {
   ...fullRun,
   rounds: 1,
   nodes: [1, 4, 16],
+  slowRounds: 1,
   imageBytes: 25e6,
   scales: [1],
   crowd: { ...fullRun.crowd, imageBytes: 8e6 },

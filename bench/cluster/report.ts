@@ -34,7 +34,7 @@ ${verdicts.map((verdict) => `- ${verdictText(verdict)}`).join('\n')}
 }
 
 function spreadPart({ parameters, rates, summary, machine }: ReportInput): string {
-  const { imageBytes, rounds, peerRounds } = parameters;
+  const { imageBytes, rounds, peerRounds, slowRounds } = parameters;
   if (summary.spreads.length === 0) return '';
   return `
 ## One image on many nodes
@@ -42,7 +42,7 @@ function spreadPart({ parameters, rates, summary, machine }: ReportInput): strin
 ${linesText(parameters, rates)}
 An image of ${imageBytes / 1e6} MB in ${layerSizes(imageBytes).length} layers, which a client on each node's host pulls at the same moment as containerd does, and
 hashes. "Bound": the larger of S/Bs, S/B and N*S/(Bs+N*B), with S the image, Bs upstream's rate and B a node's, as measured.
-${rounds} rounds of the cluster, ${peerRounds} of the others. Nodes are new for each measurement, and have pulled another image first.
+Rounds: ${rounds} of the cluster, ${peerRounds} of the others, ${slowRounds} on slower lines. Nodes are new for each measurement, and have pulled another image first.
 "Most sent": the host that sent most, over the image; frames with all their headers, which add some 5 %.
 
 ${markdownTable(spreadColumns, summary.spreads)}

@@ -27,7 +27,7 @@ type Progress = (line: string) => void;
 /** Lets what the last measurement left behind (sockets, processes that end) pass. */
 const settleMs = 500;
 /** Nodes have been up for a while: they have pulled another image, of this share of the one that is measured. */
-const warmUpShare = 0.2;
+const warmUpShare = 0.5;
 /** How long lines are measured for. */
 const rateSeconds = 1.5;
 
@@ -57,7 +57,8 @@ export async function runCluster(
 }
 
 async function spreadsOf(parameters: Parameters, scale: number, progress: Progress) {
-  const { rounds, links, imageBytes, capMs } = parameters;
+  const { links, imageBytes, capMs } = parameters;
+  const rounds = scale === 1 ? parameters.rounds : parameters.slowRounds;
   const counts = scale === 1 ? parameters.nodes : parameters.slowNodes;
   const slower = {
     upstreamBitsPerSecond: links.upstreamBitsPerSecond / scale,
@@ -74,7 +75,7 @@ async function spreadsOf(parameters: Parameters, scale: number, progress: Progre
     const image = await add(`image-${round}`, imageBytes);
     const warmUp = await add(`warm-up-${round}`, imageBytes * warmUpShare);
     for (const nodes of counts) {
-      const subjects = subjectsOf(parameters, scale, round);
+      const subjects = subjectsOf(parameters, scale, round, nodes);
       // Whoever comes second finds the machine as the first one left it: they take turns at that.
       for (const subject of round % 2 === 1 ? subjects : subjects.toReversed()) {
         await delay(settleMs);
@@ -87,8 +88,15 @@ async function spreadsOf(parameters: Parameters, scale: number, progress: Progre
   return { rates, samples };
 }
 
-function subjectsOf({ peerRounds }: Parameters, scale: number, round: number): SpreadSubject[] {
-  return scale === 1 && round <= peerRounds ? ['cluster', 'direct', 'shared'] : ['cluster'];
+function subjectsOf(
+  { peerRounds, peerNodes }: Parameters,
+  scale: number,
+  round: number,
+  nodes: number,
+): SpreadSubject[] {
+  return scale === 1 && round <= peerRounds && peerNodes.includes(nodes)
+    ? ['cluster', 'direct', 'shared']
+    : ['cluster'];
 }
 
 function spreadText({

@@ -21,6 +21,8 @@ import type { Links } from './parameters.ts';
 export interface Subjects extends AsyncDisposable {
   /** Where the client of each host pulls from. */
   readonly origins: readonly string[];
+  /** The same, where something is to be done once before; each onepull once. */
+  readonly toWarmUp: readonly string[];
   /** Hosts without a client that take part. */
   readonly others: readonly number[];
   /** Of all that was started. */
@@ -29,6 +31,8 @@ export interface Subjects extends AsyncDisposable {
 
 const clientPort = 5000;
 const hostProgram = new URL('./host-child.ts', import.meta.url);
+/** Of 32 nodes on a few cores each waits for the CPU, and the engine too: that says nothing of an engine. */
+const engineTimeout = '3s';
 /** More would only wait for the CPU, and for longer than a start may take. */
 const startedAtOnce = 4;
 /** So many together have all of upstream's line. */
@@ -112,7 +116,7 @@ export class ShapedScene implements AsyncDisposable {
   async #startCluster(count: number): Promise<Subjects> {
     await using opening = new AsyncDisposableStack();
     const engine = opening.use(await RedisServer.start({ place: this.#parts.engineHost }));
-    const cluster = { engine: engine.url, peer: { secret: peerSecret } };
+    const cluster = { engine: engine.url, timeout: engineTimeout, peer: { secret: peerSecret } };
     const nodes: OnepullProcess[] = [];
     while (nodes.length < count) {
       const some = Array.from({ length: Math.min(startedAtOnce, count - nodes.length) }, (_, n) => nodes.length + n);
@@ -162,6 +166,7 @@ function subjectsOf(
 ): Subjects {
   return {
     origins,
+    toWarmUp: processes.length === 0 ? [] : [...new Set(origins)],
     others,
     async cpuMs() {
       const uses = await Promise.all(processes.map(({ pid }) => processUse(pid)));

@@ -163,6 +163,8 @@ test('a small run measures all there is, and is written as a report and a chart'
   const parameters = {
     ...quickRun,
     nodes: [2],
+    peerNodes: [2],
+    slowRounds: 1,
     slowNodes: [2],
     scales: [1, 2],
     imageBytes: 1_000_000,
