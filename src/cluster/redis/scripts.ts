@@ -99,11 +99,11 @@ local ahead, yields = ARGV[17] ~= '', ARGV[17] == 'yields'
 
 local lease = redis.call('GET', KEYS[1])
 local leader = lease and string.match(lease, '%S+')
-if leader and gone[leader] then lease, leader = false, false end
 if yields and leader == id then
   redis.call('DEL', KEYS[1])
   lease, leader = false, false
 end
+if leader and gone[leader] then lease, leader = false, false end
 
 local function note()
   local entry = { z = zone, a = ARGV[3], v = ARGV[4], p = prefix, s = ARGV[6], c = 0, f = parents, u = now + tonumber(ARGV[14]) }
