@@ -48,9 +48,10 @@ export function preheatLines({ images }: PreheatAnswer, { columns, rows, style }
   const shown = images.filter((image) => !leaving.has(image));
   const more = images.length - shown.length;
   let left = room - shown.length - (more > 0 ? 1 : 0);
+  const nameColumns = Math.max(...shown.map(({ image }) => image.length));
   const lines: Line[] = [];
   for (const image of shown) {
-    lines.push(imageLine(image, columns, style));
+    lines.push(imageLine(image, { nameColumns, columns, style }));
     // With room for all of them, layers stay until the end; otherwise those that are done make room.
     const all = images.reduce((sum, { layers }) => sum + layers.length, 0) <= room - images.length;
     const layers = all
@@ -63,7 +64,10 @@ export function preheatLines({ images }: PreheatAnswer, { columns, rows, style }
   return more > 0 ? [...lines, [piece(`and ${more} images more`, 'dim')]] : lines;
 }
 
-function imageLine({ image, state, error, layers }: Image, columns: number, style: Pick<Terminal, 'hasUnicode'>): Line {
+function imageLine(
+  { image, state, error, layers }: Image,
+  { nameColumns, columns, style }: { nameColumns: number } & Pick<PreheatLayout, 'columns' | 'style'>,
+): Line {
   const sizes = layers.map(({ sizeBytes = 0 }) => sizeBytes);
   const sizeBytes = sizes.reduce((sum, size) => sum + size, 0);
   const filledBytes = layers.reduce((sum, layer) => sum + layer.filledBytes, 0);
@@ -71,9 +75,9 @@ function imageLine({ image, state, error, layers }: Image, columns: number, styl
     layers.length === 0
       ? ''
       : `${percentText(filledBytes, sizeBytes).padStart(4)}  ${amountText(filledBytes, sizeBytes)}`;
-  const room = Math.max(16, Math.min(72, columns - 1 - 9 - 2 - 29));
+  const room = Math.min(nameColumns, Math.max(16, columns - 41));
   return [
-    piece(shortened(image, room, style).padEnd(Math.min(room, Math.max(image.length, 16))), 'bold'),
+    piece(shortened(image, room, style).padEnd(room), 'bold'),
     piece(`  ${state.padEnd(9)}`, stateFormat(state)),
     piece(`  ${state === 'failed' ? (error ?? '') : figures}`),
   ];

@@ -98,6 +98,8 @@ function summary({ images }: PreheatAnswer): Line[] {
   const failed = images.filter(({ state }) => state !== 'done');
   const all = images.length === 1 ? 'The image is here.' : `All ${images.length} images are here.`;
   if (failed.length === 0) return [[piece(all, 'green')]];
+  const [only] = images;
+  if (images.length === 1 && only !== undefined) return [[piece(`Failed: ${only.error ?? only.state}`, 'red')]];
   return [
     [piece(`${failed.length} of ${images.length} failed:`, 'red')],
     ...failed.map(({ image, state, error }) => [piece(`  ${image}: ${error ?? state}`)]),

@@ -67,6 +67,12 @@ describe('onepull preheat', { concurrency: 2 }, () => {
     assert.match(stdout, /\n1 of 2 failed:\n {2}ghcr\.io\/org\/app:2: upstream ghcr\.io does not know the tag$/);
   });
 
+  test('of one image alone it says why in the last line', async () => {
+    await using admin = await startWith(preheat('failed', [image(second, 'failed', [], { error: 'no such tag' })]));
+    const { code, stdout } = await command(['preheat', second, '--admin', admin.host]);
+    assert.deepEqual([code, stdout.split('\n').at(-1)], [1, 'Failed: no such tag']);
+  });
+
   test('--json has the result alone on standard output', async () => {
     await using admin = await startWith(begun, all);
     const { code, stdout, stderr } = await command(['preheat', first, '--json', '--admin', admin.host]);
