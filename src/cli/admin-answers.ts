@@ -145,7 +145,12 @@ export const images = z.looseObject({
   after: z.string().optional(),
 });
 
-export const purged = z.looseObject({ removed: z.array(z.unknown()), freedBytes: z.number() });
+export const purged = z.looseObject({
+  removed: z.array(z.unknown()),
+  freedBytes: z.number(),
+  /** What is still read: it goes when that has ended. */
+  following: z.array(z.looseObject({ sizeBytes: z.number() })).default([]),
+});
 /** An answer of which nothing is read. */
 export const anything = z.unknown();
 export const pinned = z.looseObject({ image: z.string(), isPinned: z.boolean() });

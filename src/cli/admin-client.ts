@@ -69,6 +69,8 @@ export class AdminClient {
     }
     // From here on silence means that nothing happens.
     response.socket.setTimeout(0);
+    // A host that went away without a word is noticed all the same.
+    response.socket.setKeepAlive(true, this.#silenceMs);
     response.setEncoding('utf8');
     try {
       yield* eventsIn(response);

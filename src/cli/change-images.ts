@@ -20,8 +20,13 @@ export async function purge(images: readonly string[], options: PurgeOptions): P
     return exitCodes.failed;
   }
   return await each(images, options, async (client, image) => {
-    const { removed, freedBytes } = await client.send('DELETE', imagePath('images', image), answers.purged);
-    return { text: `${image}  purged, ${formatSize(freedBytes)} freed`, facts: { removed, freedBytes } };
+    const { removed, freedBytes, following } = await client.send('DELETE', imagePath('images', image), answers.purged);
+    const laterBytes = following.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const later = following.length === 0 ? '' : `, ${formatSize(laterBytes)} once nobody reads them`;
+    return {
+      text: `${image}  purged, ${formatSize(freedBytes)} freed${later}`,
+      facts: { removed, freedBytes, following },
+    };
   });
 }
 
@@ -31,7 +36,7 @@ export async function pin(images: readonly string[], options: AdminOptions, isPi
     const answer = await client.send(isPinned ? 'PUT' : 'DELETE', imagePath('pins', image), answers.pinned);
     return {
       text: `${answer.image}  ${answer.isPinned ? 'pinned' : 'not pinned'}`,
-      facts: { isPinned: answer.isPinned },
+      facts: { image: answer.image, isPinned: answer.isPinned },
     };
   });
 }

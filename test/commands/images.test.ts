@@ -105,7 +105,9 @@ describe('onepull purge', { concurrency: 2 }, () => {
       const name = query(asked).image ?? '';
       return name.includes('missing')
         ? { status: 404, json: { errors: [{ code: 'NAME_UNKNOWN', message: 'no such image is here' }] } }
-        : { json: { removed: [name], freedBytes: 3 * 2 ** 20 } };
+        : {
+            json: { removed: [name], freedBytes: 3 * 2 ** 20, following: name === 'b c' ? [{ sizeBytes: 2048 }] : [] },
+          };
     });
     return admin;
   }
@@ -117,7 +119,7 @@ describe('onepull purge', { concurrency: 2 }, () => {
     assert.equal(refused.stderr, 'onepull: nobody is there to confirm it\n    hint: --yes purges without asking');
     const done = await command(['purge', 'a:1', 'b c', '--yes', '--admin', admin.host]);
     assert.deepEqual([done.code, done.stderr], [0, '']);
-    assert.equal(done.stdout, 'a:1  purged, 3.0 MiB freed\nb c  purged, 3.0 MiB freed');
+    assert.equal(done.stdout, 'a:1  purged, 3.0 MiB freed\nb c  purged, 3.0 MiB freed, 2.0 KiB once nobody reads them');
     assert.deepEqual(admin.asked.map(query), [{ image: 'a:1' }, { image: 'b c' }]);
     assert.equal(admin.asked[0]?.headers['content-type'], 'application/json');
   });
@@ -133,7 +135,7 @@ describe('onepull purge', { concurrency: 2 }, () => {
     assert.deepEqual(JSON.parse(json.stdout), {
       images: [
         { image: 'missing:1', error: 'no such image is here' },
-        { image: 'a:1', removed: ['a:1'], freedBytes: 3 * 2 ** 20 },
+        { image: 'a:1', removed: ['a:1'], freedBytes: 3 * 2 ** 20, following: [] },
       ],
     });
   });
@@ -179,7 +181,7 @@ describe('onepull pin and unpin', { concurrency: 2 }, () => {
     const unpinned = await command(['unpin', 'a:1', '--admin', admin.host]);
     assert.deepEqual([unpinned.code, unpinned.stdout], [0, 'docker.io/library/a:1  not pinned']);
     const json = await command(['unpin', 'a:1', '--json', '--admin', admin.host]);
-    assert.deepEqual(JSON.parse(json.stdout), { images: [{ image: 'a:1', isPinned: false }] });
+    assert.deepEqual(JSON.parse(json.stdout), { images: [{ image: 'docker.io/library/a:1', isPinned: false }] });
   });
 
   test('an image that is not there is an error of its own', async () => {

@@ -38,13 +38,15 @@ export function nextSteps(): string {
 /** How to look at what `--serve` keeps running. */
 export function lookAround({ onepull, registry }: Stage): string {
   const image = `${onepull.host}/${repository}:${tag}`;
+  const admin = new URL(onepull.adminUrl).host;
   return [
     'Still running, until Ctrl-C:',
     `  onepull   ${onepull.host}, admin ${onepull.adminUrl}`,
     `  its log   ${onepull.logFile}`,
     `  upstream  ${registry.host}`,
     'Look around:',
-    `  curl -s ${onepull.adminUrl}/api/v1/pulls`,
+    `  ${command()} status --admin ${admin}`,
+    `  ${command()} watch --admin ${admin}`,
     `  curl -s ${onepull.adminUrl}/metrics | grep onepull_upstream`,
     'Pull through it:',
     `  skopeo copy --src-tls-verify=false docker://${image} dir:app`,
