@@ -137,8 +137,9 @@ test('of several that start on one data directory at once, one serves and the ot
   withoutLeaks(async () => {
     await using folder = await TemporaryDirectory.make();
     const storage = `${folder.path}/data`;
+    await using started = new AsyncDisposableStack();
     const children: Child[] = [];
-    for (let child = 0; child < 3; child++) children.push(new Child(program, await flagsOf(storage)));
+    for (let child = 0; child < 3; child++) children.push(started.use(new Child(program, await flagsOf(storage))));
     const outcomes = await Promise.all(
       children.map((child) =>
         Promise.race([

@@ -98,13 +98,15 @@ export async function prepareLayout(disk: Disk, layout: Layout): Promise<void> {
     }
     // At each start: whoever made them may have died before. What is committed is only as safe as the names above it.
     for (const folder of [layout.root, blobs]) await disk.syncFolder(folder);
-    await mark(disk, layout);
   } catch (cause) {
-    const { code } = storageError(cause, 'use it');
-    const hint = hintFor(cause);
-    const message = `cannot use the data directory ${layout.root}: ${reasonOf(cause)}${hint && `; ${hint}`}`;
-    throw new AppError(code, message, { cause });
+    throw unusable(layout, cause);
   }
+}
+
+function unusable({ root }: Layout, cause: unknown): AppError {
+  const hint = hintFor(cause);
+  const message = `cannot use the data directory ${root}: ${reasonOf(cause)}${hint && `; ${hint}`}`;
+  return new AppError(storageError(cause, 'use it').code, message, { cause });
 }
 
 function hintFor(error: unknown): string {
@@ -122,15 +124,19 @@ function hintFor(error: unknown): string {
   }
 }
 
-/** Says that this is an OCI image layout: others need it, we do not, so a full disk is no reason not to start. */
-async function mark(disk: Disk, { marker, markerDraft }: Layout): Promise<void> {
+/**
+ * Says that this is an OCI image layout: others need it, we do not, so a full disk is no reason not to start. For the only user of
+ * the directory: of two, one would rename the draft of the other. Throws STORAGE_FAILED.
+ */
+export async function markLayout(disk: Disk, layout: Layout): Promise<void> {
+  const { marker, markerDraft } = layout;
   const marked = await stat(marker).catch(() => undefined);
   if (marked !== undefined && marked.size > 0) return;
   const text = Buffer.from(`${JSON.stringify({ imageLayoutVersion: '1.0.0' })}\n`);
   try {
     await replaceFile(disk, markerDraft, marker, (append) => append(text), true);
   } catch (error) {
-    if (storageError(error, 'write the marker').code !== 'STORAGE_FULL') throw error;
+    if (storageError(error, 'write the marker').code !== 'STORAGE_FULL') throw unusable(layout, error);
   }
 }
 

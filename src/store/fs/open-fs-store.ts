@@ -15,7 +15,7 @@ import type { Disk } from './disk.ts';
 import { exists } from './file-io.ts';
 import type { FsContentStore } from './fs-content-store.ts';
 import { FsImages } from './fs-images.ts';
-import { Layout, prepareLayout } from './layout.ts';
+import { Layout, markLayout, prepareLayout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type CatalogPlace, type OpenCatalog, openCatalog } from './open-catalog.ts';
 import { type ContentParts, openContent } from './open-content.ts';
@@ -124,6 +124,7 @@ async function openOnce(
   const layout = new Layout(options.path);
   await prepareLayout(deps.disk, layout);
   opening.use(await lockDataDirectory(layout.root));
+  await markLayout(deps.disk, layout);
   const health: StoreHealth = opening.use(new StoreHealth({ ...given, probe: (trouble) => probe(trouble) }));
   const catalogParts = await openCatalog({ ...deps, health }, layout, place, opening);
   if (full !== undefined) health.failed('memory-catalog', full.cause ?? full);
