@@ -20,7 +20,9 @@ describe('a pause', () => {
       const world = new GateWorld();
       await world.answered(what, 429, 30_000);
       assert.deepEqual(heldUp(world), held);
-      assert.deepEqual(world.pauses, [{ upstream: 'hub', endpoint: 'a.example', what: told, forMs: 30_000 }]);
+      assert.deepEqual(world.pauses, [
+        { upstream: 'hub', endpoint: 'a.example', what: told, status: 429, forMs: 30_000 },
+      ]);
       assert.equal(world.gate.restReason(what), 'a.example limits us');
       await world.later(30_000);
       assert.deepEqual(heldUp(world), []);
