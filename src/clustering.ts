@@ -188,6 +188,7 @@ export class Clustering implements AsyncDisposable {
         peer: (holder, of) => this.#client.source(holder, of),
         isThere: (node) => this.#membership.isThere(node),
         members: () => this.#membership.heardOf,
+        hear: () => this.#membership.hear(),
         dismiss: () => this.#listener.dismiss(digest),
         channels: this.#deps.channels,
         ended: () => {

@@ -56,6 +56,21 @@ class Setup implements AsyncDisposable {
 const names = (node: Membership) => node.members.map((member) => member.node.name);
 
 describe('nodes that share an engine', () => {
+  it('hear at once of one that is new, where somebody wants to know, and not again and again', async () => {
+    await using setup = new Setup();
+    const first = await setup.join('a');
+    await setup.pass(300);
+    await setup.join('b');
+    assert.deepEqual(names(first), ['a']);
+    await first.hear();
+    assert.deepEqual(names(first), ['a', 'b']);
+    await setup.join('c');
+    await first.hear();
+    assert.deepEqual(names(first), ['a', 'b'], 'it was just heard');
+    await setup.pass(1000);
+    assert.deepEqual(names(first), ['a', 'b', 'c']);
+  });
+
   it('hear of each other, and of who left', async () => {
     await using setup = new Setup();
     const a = await setup.join('a');

@@ -14,6 +14,8 @@ export interface MembershipDeps {
 
 export interface MembershipOptions {
   readonly beatMs: number;
+  /** Never more often than this, whoever wants to hear. */
+  readonly leastBeatMs: number;
   /** Blobs that others are told of with one beat, at most. */
   readonly mostAnnounced: number;
   /** What is used is told again after so long. Well within the time for which it counts. */
@@ -22,6 +24,7 @@ export interface MembershipOptions {
 
 export const membershipDefaults: MembershipOptions = {
   beatMs: 1000,
+  leastBeatMs: 100,
   mostAnnounced: 100,
   announceAgainMs: 6 * 3_600_000,
 };
@@ -46,6 +49,8 @@ export class Membership implements AsyncDisposable {
   #isHeard = false;
   #timer: Timer | undefined;
   #beating: Promise<void> = Promise.resolve();
+  #isBeating = false;
+  #heardAtMs = Number.NEGATIVE_INFINITY;
   #isOver = false;
 
   constructor(deps: MembershipDeps, options: MembershipOptions) {
@@ -61,6 +66,15 @@ export class Membership implements AsyncDisposable {
 
   /** The first beat. Resolves when it is over, whatever came of it: within the engine's bound. */
   start(): Promise<void> {
+    this.#beating = this.#beat();
+    return this.#beating;
+  }
+
+  /** Hears anew who is there, unless that was just heard. Never rejects; as long as the engine's bound at most. */
+  async hear(): Promise<void> {
+    if (this.#isOver || this.#isBeating) return this.#beating;
+    if (this.#deps.clock.monotonic() - this.#heardAtMs < this.#options.leastBeatMs) return;
+    this.#timer?.clear();
     this.#beating = this.#beat();
     return this.#beating;
   }
@@ -97,6 +111,7 @@ export class Membership implements AsyncDisposable {
 
   async #beat(): Promise<void> {
     const { clock, coordinator, load, onPauses } = this.#deps;
+    this.#isBeating = true;
     try {
       const { members, pauses } = await coordinator.beat(load());
       if (!this.#isHeard) this.#announced.clear();
@@ -109,6 +124,8 @@ export class Membership implements AsyncDisposable {
       // It is said elsewhere that the engine does not answer. Who is there is not known then.
       this.#isHeard = false;
     }
+    this.#isBeating = false;
+    this.#heardAtMs = clock.monotonic();
     if (!this.#isOver) {
       this.#timer = clock.after(this.#options.beatMs, () => {
         this.#beating = this.#beat();

@@ -52,6 +52,31 @@ describe('a blob that several nodes want', () => {
     assert.equal(later.upstream.attempts.length, 0);
   });
 
+  behaves('is had from one that is so new that no beat has told of it', async (world) => {
+    const [first] = await pullOnAll(world, ['a']);
+    await world.finish();
+    assert.ok(first);
+    first.isNew = true;
+    const later = world.add('b');
+    await later.pull();
+    await world.settle();
+    world.assertAllHave();
+    assert.equal(later.upstream.attempts.length, 0);
+  });
+
+  behaves('is not waited for from one that had it and was never heard of again', async (world) => {
+    const [first] = await pullOnAll(world, ['a']);
+    await world.finish();
+    assert.ok(first);
+    first.isNew = true;
+    await first.kill();
+    const later = world.add('b');
+    await later.pull();
+    await world.settle();
+    assert.equal(later.shares[0]?.state, 'leads');
+    await world.finish();
+  });
+
   behaves('goes on where the leader died, at the first missing byte', async (world) => {
     const [leader] = await pullOnAll(world, ['a', 'b', 'c', 'd']);
     await world.upstream(7000);
@@ -253,6 +278,7 @@ describe('a blob that several nodes want', () => {
       peer: () => assert.fail(),
       isThere: () => undefined,
       members: () => [],
+      hear: () => assert.fail(),
     };
     const share = new BlobShare({ ...deps, ended: () => ended++ }, blobShareDefaults, digestOf(content));
     share.end(false);

@@ -12,6 +12,8 @@ export interface BlobShareDeps extends Omit<SharePeersDeps, 'lost'> {
   readonly coordinator: Pick<Coordinator, 'visit' | 'leave' | 'lost'>;
   /** Who was there when this node last heard; undefined: it does not hear of others. */
   readonly members: () => readonly NodeId[] | undefined;
+  /** Hears anew who is there. Never rejects, and lasts no longer than a call to the engine. */
+  readonly hear: () => Promise<void>;
   /** Ends what peers read of this blob from here: they are better served elsewhere. */
   readonly dismiss?: () => void;
   readonly channels?: Pick<Channels, 'share'> | undefined;
@@ -267,11 +269,24 @@ export class BlobShare implements FillShare {
     return !isComplete || this.#deps.members()?.includes(node) !== false;
   }
 
-  /** Asks again, for somebody who is there. What the one left behind is nobody's. */
+  /**
+   * Asks again, for somebody who is there. What one left behind that has gone is nobody's; one that was never heard of may have
+   * come since the last beat, so who is there is heard anew first.
+   */
   #passOver({ node }: Holder): void {
-    if (this.#deps.isThere(node) === false) this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
+    const isThere = this.#deps.isThere(node);
+    const wasHeard = this.#tellsMembers;
     this.#tellsMembers = true;
-    this.#again = true;
+    if (isThere === false) this.#deps.coordinator.lost(this.#digest, node).catch(() => {});
+    if (isThere === false || wasHeard) {
+      this.#again = true;
+      return;
+    }
+    this.#isVisiting = true;
+    void this.#deps.hear().then(() => {
+      this.#isVisiting = false;
+      this.#visit();
+    });
   }
 
   #follow(holder: Holder): void {

@@ -109,7 +109,7 @@ export class PseudoTerminal implements AsyncDisposable {
 
 function cleaned(environment: Environment): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
-    ([name]) => !/^(ONEPULL_|NO_COLOR$|FORCE_COLOR$|NODE_TEST)/.test(name),
+    ([name]) => !/^(ONEPULL_|NO_COLOR$|FORCE_COLOR$|CI$|NODE_TEST)/.test(name),
   );
   return { ...Object.fromEntries(own), ...environment };
 }

@@ -46,6 +46,8 @@ export class TestNode {
   sentBytes = 0;
   /** The other nodes hear of it. */
   isHeard = true;
+  /** No beat has told others of it yet. */
+  isNew = false;
   /** What it sends is wrong: its bytes, or what it says of the size. */
   isLying = false;
   isLyingOfSize = false;
@@ -72,8 +74,9 @@ export class TestNode {
         clock,
         coordinator,
         peer: (holder: Holder) => this.#peer(holder),
-        isThere: (node: NodeId) => (world.hearsOf(this, node) ? undefined : false),
+        isThere: (node: NodeId) => (world.node(node).isNew || world.hearsOf(this, node) ? undefined : false),
         members: () => world.heardOf(this),
+        hear: async () => world.tellOfNew(),
         dismiss: () => {
           this.#dismissed.abort(new AppError('UPSTREAM_INTERRUPTED', 'sent away'));
           this.#dismissed = new AbortController();
@@ -251,7 +254,14 @@ export class NodeWorld implements AsyncDisposable {
 
   heardOf(from: TestNode): readonly NodeId[] | undefined {
     if (from.coordinator.isCut) return undefined;
-    return this.nodes.filter(({ isSilent, isHeard }) => !isSilent && isHeard).map(({ facts }) => facts.id);
+    return this.nodes
+      .filter(({ isSilent, isHeard, isNew }) => !isSilent && isHeard && !isNew)
+      .map(({ facts }) => facts.id);
+  }
+
+  /** A beat tells of all who are there. */
+  tellOfNew(): void {
+    for (const node of this.nodes) if (!node.isDead) node.isNew = false;
   }
 
   get upstreamBytes(): number {
