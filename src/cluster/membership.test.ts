@@ -62,13 +62,26 @@ describe('nodes that share an engine', () => {
     await setup.pass(300);
     await setup.join('b');
     assert.deepEqual(names(first), ['a']);
-    await first.hear();
+    const heard = Promise.all([first.hear(), first.hear()]);
+    await setup.pass(1);
+    await heard;
     assert.deepEqual(names(first), ['a', 'b']);
     await setup.join('c');
-    await first.hear();
+    const again = first.hear();
+    await setup.pass(50);
     assert.deepEqual(names(first), ['a', 'b'], 'it was just heard');
-    await setup.pass(1000);
+    await setup.pass(50);
+    await again;
     assert.deepEqual(names(first), ['a', 'b', 'c']);
+  });
+
+  it('keep nobody waiting who wants to hear of others while they stop', async () => {
+    await using setup = new Setup();
+    const first = await setup.join('a');
+    const heard = first.hear();
+    await first[Symbol.asyncDispose]();
+    await heard;
+    await first.hear();
   });
 
   it('hear of each other, and of who left', async () => {

@@ -50,6 +50,8 @@ export class Membership implements AsyncDisposable {
   #timer: Timer | undefined;
   #beating: Promise<void> = Promise.resolve();
   #isBeating = false;
+  /** Somebody waits to hear anew. */
+  #hearing: PromiseWithResolvers<void> | undefined;
   #heardAtMs = Number.NEGATIVE_INFINITY;
   #isOver = false;
 
@@ -70,13 +72,20 @@ export class Membership implements AsyncDisposable {
     return this.#beating;
   }
 
-  /** Hears anew who is there, unless that was just heard. Never rejects; as long as the engine's bound at most. */
-  async hear(): Promise<void> {
+  /** Hears anew who is there. Never rejects; takes as long as the engine's bound and `leastBeatMs` at most. */
+  hear(): Promise<void> {
     if (this.#isOver || this.#isBeating) return this.#beating;
-    if (this.#deps.clock.monotonic() - this.#heardAtMs < this.#options.leastBeatMs) return;
+    if (this.#hearing !== undefined) return this.#hearing.promise;
+    const { clock } = this.#deps;
+    const hearing = Promise.withResolvers<void>();
+    this.#hearing = hearing;
     this.#timer?.clear();
-    this.#beating = this.#beat();
-    return this.#beating;
+    const waitMs = Math.max(0, this.#heardAtMs + this.#options.leastBeatMs - clock.monotonic());
+    this.#timer = clock.after(waitMs, () => {
+      this.#beating = this.#beat();
+      void this.#beating.then(() => hearing.resolve());
+    });
+    return hearing.promise;
   }
 
   /** Who was there at the last beat that was answered; empty while the engine does not answer. */
@@ -106,12 +115,14 @@ export class Membership implements AsyncDisposable {
     this.#isOver = true;
     this.#timer?.clear();
     await this.#beating;
+    this.#hearing?.resolve();
     await this.#deps.coordinator.part().catch(() => {});
   }
 
   async #beat(): Promise<void> {
     const { clock, coordinator, load, onPauses } = this.#deps;
     this.#isBeating = true;
+    this.#hearing = undefined;
     try {
       const { members, pauses } = await coordinator.beat(load());
       if (!this.#isHeard) this.#announced.clear();
