@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { asAppError } from '../core/errors.ts';
-import { listenFailure } from '../core/listen-failure.ts';
+import { listenOn } from '../core/listen-on.ts';
 import { createServer } from '../core/node-http.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import { readJsonBody } from './json-body.ts';
@@ -58,16 +58,9 @@ export class AdminServer implements AsyncDisposable {
   }
 
   /** Starts listening; returns where. Rejects with LISTEN_FAILED. */
-  async listen(): Promise<{ host: string; port: number }> {
+  listen(): Promise<{ host: string; port: number }> {
     const { host, port } = this.#options;
-    try {
-      this.#server.listen({ host, port });
-      await once(this.#server, 'listening');
-    } catch (cause) {
-      throw listenFailure('admin', { host, port }, cause);
-    }
-    const address = this.#server.address();
-    return { host, port: typeof address === 'object' && address !== null ? address.port : port };
+    return listenOn(this.#server, 'admin', { host, port });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

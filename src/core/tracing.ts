@@ -49,10 +49,12 @@ const sampledFlag = 1;
 
 /**
  * What a `traceparent` header says (W3C Trace Context, "traceparent Header"); undefined where it says nothing that can be
- * understood. `isSampled`: whoever sent it records the trace.
+ * understood, or came more than once. `isSampled`: whoever sent it records the trace.
  */
-export function parseTraceparent(text: string | undefined): (TraceContext & { isSampled: boolean }) | undefined {
-  const [, traceId, spanId, flags] = traceparentForm.exec(text ?? '') ?? [];
+export function parseTraceparent(
+  header: string | readonly string[] | undefined,
+): (TraceContext & { isSampled: boolean }) | undefined {
+  const [, traceId, spanId, flags] = traceparentForm.exec(typeof header === 'string' ? header : '') ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
   return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & sampledFlag) !== 0 };

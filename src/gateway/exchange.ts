@@ -307,8 +307,7 @@ export class Exchange {
   /** As whoever asks has decided; where nobody has, by chance. */
   #beginTrace(oneIn: number): RequestTrace | undefined {
     const { clock, random } = this.#deps;
-    const { traceparent } = this.request.headers;
-    const parent = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined);
+    const parent = parseTraceparent(this.request.headers.traceparent);
     if (!(parent?.isSampled ?? random() * oneIn < 1)) return undefined;
     const [traceId, startMs] = [parent?.traceId ?? newTraceId(), clock.now()];
     return { traceId, spanId: newSpanId(), parentSpanId: parent?.spanId, startMs };

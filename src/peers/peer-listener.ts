@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { AppError, asAppError } from '../core/errors.ts';
-import { listenFailure } from '../core/listen-failure.ts';
+import { listenOn } from '../core/listen-on.ts';
 import { createServer } from '../core/node-http.ts';
 import { parseTraceparent, type Tracing, traced } from '../core/tracing.ts';
 import { BodyWriter } from '../gateway/body-writer.ts';
@@ -115,16 +114,9 @@ export class PeerListener implements AsyncDisposable {
   }
 
   /** Starts listening; returns where. Rejects with LISTEN_FAILED. */
-  async listen(): Promise<{ host: string; port: number }> {
+  listen(): Promise<{ host: string; port: number }> {
     const { host, port } = this.#options;
-    try {
-      this.#server.listen({ host, port, backlog: 1024 });
-      await once(this.#server, 'listening');
-    } catch (cause) {
-      throw listenFailure('cluster.peer.listen', { host, port }, cause);
-    }
-    const address = this.#server.address();
-    return { host, port: typeof address === 'object' && address !== null ? address.port : port };
+    return listenOn(this.#server, 'cluster.peer.listen', { host, port, backlog: 1024 });
   }
 
   /** Ends what is being sent of a blob: it stands still here, and those who read it are better served elsewhere. */
@@ -155,8 +147,7 @@ export class PeerListener implements AsyncDisposable {
     response.once('close', () => abort.abort(new AppError('CANCELLED', 'the peer left')));
     try {
       const { tracing } = this.#deps;
-      const { traceparent } = request.headers;
-      const trace = parseTraceparent(typeof traceparent === 'string' ? traceparent : undefined);
+      const trace = parseTraceparent(request.headers.traceparent);
       const answer = () => this.#answer(request, response, abort);
       await (trace?.isSampled ? traced(tracing, trace, { name: 'peer', kind: 'server' }, answer) : answer());
     } catch (thrown) {
