@@ -19,7 +19,6 @@ import type { SettingInForce } from './config/settings-in-force.ts';
 import { productVersion } from './config/version.ts';
 import { systemClock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
-import { flightId } from './flights/flight-snapshot.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { CertificateWatch } from './gateway/tls/certificate-watch.ts';
 import type { CachedImages } from './pull/cached-images.ts';
@@ -79,7 +78,6 @@ export function openAdministration(deps: AdministrationDeps): Administration {
   const status = statusDeps(deps, history);
   const live = new LiveState({
     ...state,
-    flightId,
     status: (pulls) => statusOf(status, pulls),
     effect: () => history.snapshot(),
   });

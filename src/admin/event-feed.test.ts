@@ -22,14 +22,14 @@ class PlayedState {
     this.looks++;
     await this.gate;
     if (this.fails) throw new Error('no luck');
-    const change = this.#told === this.value ? undefined : JSON.stringify({ isWhole: false, value: this.value });
+    const change = this.#told === this.value ? undefined : JSON.stringify({ value: this.value });
     this.#told = this.value;
     return change;
   }
 
   whole(): string {
     this.wholes++;
-    return JSON.stringify({ isWhole: true, value: this.#told });
+    return JSON.stringify({ value: this.#told });
   }
 
   clear(): void {
@@ -78,18 +78,22 @@ test('a viewer has the state at once, then what changes, at most once a second',
   const { clock, state, url, tick } = await setUp(context);
   await using viewer = await EventStream.open(url);
   assert.match(viewer.response.headers['content-type'] ?? '', /^text\/event-stream/);
-  assert.deepEqual(await viewer.next(), { event: 'state', data: { isWhole: true, value: 'a' } });
+  assert.deepEqual(await viewer.next(), { event: 'state', data: { value: 'a' } });
   for (const value of ['b', 'c', 'd']) {
     state.value = value;
     clock.advance(300);
   }
   assert.equal(state.looks, 1);
   await tick(100);
-  assert.deepEqual(await viewer.next(), { event: 'state', data: { isWhole: false, value: 'd' } });
+  assert.deepEqual(await viewer.next(), { event: 'change', data: { value: 'd' } });
   await tick();
   state.value = 'e';
   await tick();
-  assert.deepEqual((await viewer.next())?.data, { isWhole: false, value: 'e' }, 'where nothing changed, nothing came');
+  assert.deepEqual(
+    await viewer.next(),
+    { event: 'change', data: { value: 'e' } },
+    'where nothing changed, nothing came',
+  );
 });
 
 test('viewers share the looks and the texts; who comes later gets what stands there', async (context) => {
@@ -97,12 +101,13 @@ test('viewers share the looks and the texts; who comes later gets what stands th
   await using one = await EventStream.open(url);
   await one.next();
   const others = await Promise.all([1, 2, 3].map(() => EventStream.open(url)));
-  for (const other of others) assert.deepEqual((await other.next())?.data, { isWhole: true, value: 'a' });
+  for (const other of others) assert.deepEqual(await other.next(), { event: 'state', data: { value: 'a' } });
   assert.equal(state.looks, 1);
   state.value = 'b';
   await tick();
   assert.equal(state.looks, 2);
-  for (const viewer of [one, ...others]) assert.deepEqual((await viewer.next())?.data, { isWhole: false, value: 'b' });
+  for (const viewer of [one, ...others])
+    assert.deepEqual(await viewer.next(), { event: 'change', data: { value: 'b' } });
   for (const other of others) await other[Symbol.asyncDispose]();
 });
 
@@ -117,7 +122,7 @@ test('while nobody watches nothing is looked at, nothing is kept, and no timer r
   clock.advance(60_000);
   assert.equal(state.looks, 1);
   await using next = await EventStream.open(url);
-  assert.deepEqual((await next.next())?.data, { isWhole: true, value: 'a' });
+  assert.deepEqual(await next.next(), { event: 'state', data: { value: 'a' } });
   assert.equal(state.looks, 2);
 });
 
@@ -148,15 +153,15 @@ test('a viewer that does not read gets no states in a queue, but the newest one 
   }
   assert.equal(feed.viewers, 2);
   const got: string[] = [];
-  await slow.until(({ data }) => {
-    got.push(`${data.isWhole} ${String(data.value).split(' ')[0]}`);
+  await slow.until(({ event, data }) => {
+    got.push(`${event} ${String(data.value).split(' ')[0]}`);
     return true;
   });
   // The system's own buffers hold some megabytes for it; the rest was never written.
   state.value = 'last';
   let isOver = false;
-  const reading = slow.until(({ data }) => {
-    got.push(`${data.isWhole} ${String(data.value).split(' ')[0]}`);
+  const reading = slow.until(({ event, data }) => {
+    got.push(`${event} ${String(data.value).split(' ')[0]}`);
     return data.value === 'last';
   });
   void reading.then(() => {
@@ -167,7 +172,7 @@ test('a viewer that does not read gets no states in a queue, but the newest one 
   assert.ok(got.length < rounds / 2, `${got.length} states`);
   assert.equal(got.at(-1)?.split(' ')[1], 'last');
   assert.ok(
-    got.slice(1).some((each) => each.startsWith('true')),
+    got.slice(1).some((each) => each.startsWith('state')),
     'after what it missed it got a whole state',
   );
 });
@@ -227,7 +232,7 @@ test('a state that cannot be looked at is said once, and viewers get it whole wh
   assert.equal(notices.length, 1);
   state.fails = false;
   await tick();
-  assert.deepEqual((await viewer.next())?.data, { isWhole: true, value: 'a' });
+  assert.deepEqual(await viewer.next(), { event: 'state', data: { value: 'a' } });
 });
 
 test('closing ends every stream in order', async (context) => {

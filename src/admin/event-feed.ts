@@ -80,7 +80,7 @@ export class EventFeed implements Disposable {
       return;
     }
     this.#viewers.add(viewer);
-    if (this.#refreshedAtMs !== undefined) this.#tell(viewer, event(this.#deps.state.whole()));
+    if (this.#refreshedAtMs !== undefined) this.#tell(viewer, event('state', this.#deps.state.whole()));
     else if (!this.#isRefreshing) void this.#refresh();
   }
 
@@ -125,8 +125,8 @@ export class EventFeed implements Disposable {
   #tellAll(change: string | undefined): void {
     if (this.#isClosed) return;
     const nowMs = this.#deps.clock.monotonic();
-    const changed = lazily(() => event(change ?? ''));
-    const whole = lazily(() => event(this.#deps.state.whole()));
+    const changed = lazily(() => event('change', change ?? ''));
+    const whole = lazily(() => event('state', this.#deps.state.whole()));
     for (const viewer of this.#viewers) {
       if (viewer.isBusy) viewer.isBehind ||= change !== undefined;
       else if (viewer.isBehind) this.#tell(viewer, whole());
@@ -165,6 +165,6 @@ function lazily<Value>(make: () => Value): () => Value {
   };
 }
 
-function event(json: string): Buffer {
-  return Buffer.from(`event: state\ndata: ${json}\n\n`);
+function event(name: 'state' | 'change', json: string): Buffer {
+  return Buffer.from(`event: ${name}\ndata: ${json}\n\n`);
 }

@@ -178,15 +178,16 @@ export type ClusterAnswer = z.output<typeof cluster>;
 export type ImageAnswer = z.output<typeof images>['images'][number];
 export type PreheatAnswer = z.output<typeof preheat>;
 
-/** The data of an event `state`: everything, or what has changed since the one before. */
-export const stateEvent = z.looseObject({
-  isWhole: z.boolean(),
-  pulls: z.array(pull).optional(),
-  flights: z.array(flight).optional(),
-  gone: z.looseObject({ pulls: z.array(z.string()).optional(), flights: z.array(z.string()).optional() }).optional(),
-  upstreams: z.array(upstream).optional(),
-  cluster: cluster.nullable().optional(),
-  status: status.optional(),
+/** An image in the state that events tell: its layers by their position. */
+export const pullEntry = pull.extend({
+  layers: z.record(z.string(), layer).transform((layers) => Object.values(layers)),
 });
+export const flightEntry = flight;
 
-export type StateEvent = z.output<typeof stateEvent>;
+/** The state that events tell; its entries are read when they change. */
+export const stateDocument = z.looseObject({
+  pulls: z.record(z.string(), z.unknown()),
+  flights: z.record(z.string(), z.unknown()),
+  cluster: cluster.optional(),
+  status,
+});

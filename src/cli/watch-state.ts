@@ -1,36 +1,62 @@
-import type {
-  ClusterAnswer,
-  FlightAnswer,
-  PullAnswer,
-  StateEvent,
-  StatusAnswer,
-  UpstreamAnswer,
+import { hasMembers, type Members, patched } from '../core/merge-patch.ts';
+import {
+  type ClusterAnswer,
+  type FlightAnswer,
+  flightEntry,
+  type PullAnswer,
+  pullEntry,
+  type StatusAnswer,
+  stateDocument,
 } from './admin-answers.ts';
+import type { ServerEvent } from './event-stream.ts';
 import { isActive, isUnderWay } from './progress-text.ts';
+
+/** What an event changed: of lists the entries that are new or other than before, whole. */
+export interface WatchChange {
+  /** It is everything, and nothing that was told before counts. */
+  readonly isWhole: boolean;
+  readonly pulls?: readonly PullAnswer[];
+  readonly flights?: readonly FlightAnswer[];
+  /** By id. */
+  readonly gone?: { readonly pulls: readonly string[]; readonly flights: readonly string[] };
+  /** Sections that have changed, as they are now. */
+  readonly [section: string]: unknown;
+}
 
 /** What the events so far say together. */
 export class WatchState {
+  #document: Members = {};
   readonly #pulls = new Map<string, PullAnswer>();
   readonly #flights = new Map<string, FlightAnswer>();
   status: StatusAnswer | undefined;
-  upstreams: readonly UpstreamAnswer[] = [];
-  cluster: ClusterAnswer | null = null;
+  cluster: ClusterAnswer | undefined;
 
-  /** Takes over what an event says; returns the pulls that are in it. */
-  apply(event: StateEvent): readonly PullAnswer[] {
-    const { isWhole, pulls = [], flights = [], gone, upstreams, cluster, status } = event;
-    if (isWhole) {
-      this.#pulls.clear();
-      this.#flights.clear();
-    }
+  /**
+   * Takes over an event; returns what it changed, or undefined: it is of a kind that says nothing of the state. Throws where
+   * it cannot be read.
+   */
+  apply({ event, data }: ServerEvent): WatchChange | undefined {
+    if (event !== 'state' && event !== 'change') return undefined;
+    const isWhole = event === 'state';
+    const before: Members = isWhole ? {} : this.#document;
+    const after = patched(before, JSON.parse(data)) as Members;
+    const { status, cluster } = stateDocument.parse(after);
+    this.#document = after;
+    this.status = status;
+    this.cluster = cluster;
+    if (isWhole) for (const known of [this.#pulls, this.#flights]) known.clear();
+    const pulls = changedIn(before.pulls, after.pulls).map((entry) => pullEntry.parse(entry));
+    const flights = changedIn(before.flights, after.flights).map((entry) => flightEntry.parse(entry));
     for (const pull of pulls) this.#pulls.set(pull.id, pull);
     for (const flight of flights) this.#flights.set(flight.id, flight);
-    for (const id of gone?.pulls ?? []) this.#pulls.delete(id);
-    for (const id of gone?.flights ?? []) this.#flights.delete(id);
-    if (upstreams !== undefined) this.upstreams = upstreams;
-    if (cluster !== undefined) this.cluster = cluster;
-    if (status !== undefined) this.status = status;
-    return pulls;
+    const gone = { pulls: goneOf(this.#pulls, after.pulls), flights: goneOf(this.#flights, after.flights) };
+    return {
+      isWhole,
+      ...(pulls.length > 0 && { pulls }),
+      ...(flights.length > 0 && { flights }),
+      ...(gone.pulls.length + gone.flights.length > 0 && { gone }),
+      ...changedSections(before, after),
+    };
   }
 
   /** Those under way in the order in which they began, so that lines keep their place; then the others, the latest first. */
@@ -54,4 +80,34 @@ export class WatchState {
 
 export function totalRate(flights: readonly FlightAnswer[]): number {
   return flights.reduce((sum, flight) => sum + (isActive(flight) ? flight.rateBytesPerSecond : 0), 0);
+}
+
+/** What a patch does not touch stays the same object. */
+function changedIn(before: unknown, after: unknown): unknown[] {
+  const known = membersOf(before);
+  return Object.entries(membersOf(after)).flatMap(([name, entry]) => (known[name] === entry ? [] : [entry]));
+}
+
+/** Forgets what is there no more; returns its names. */
+function goneOf(known: Map<string, unknown>, after: unknown): string[] {
+  const left = membersOf(after);
+  return [...known.keys()].filter((id) => !Object.hasOwn(left, id) && known.delete(id));
+}
+
+function changedSections(before: Members, after: Members): Members {
+  const { pulls, flights, ...sections } = after;
+  const changed = Object.entries(sections).filter(([name, section]) => before[name] !== section);
+  const { upstreams, effect, ...rest } = Object.fromEntries(changed);
+  return {
+    ...rest,
+    ...(upstreams !== undefined && { upstreams: Object.values(membersOf(upstreams)) }),
+    ...(hasMembers(effect) && {
+      effect: { ...effect, points: changedIn(membersOf(before.effect).points, effect.points) },
+    }),
+    ...(before.cluster !== undefined && after.cluster === undefined && { cluster: null }),
+  };
+}
+
+function membersOf(value: unknown): Members {
+  return hasMembers(value) ? value : {};
 }

@@ -60,7 +60,7 @@ function headLines(state: WatchState, { address }: WatchLayout): Line[] {
       piece(`   ${formatSize(state.bytesPerSecond)}/s from upstream`),
     ],
     ...(status === undefined ? [] : effectLines(status).slice(0, 1)),
-    ...(cluster === null ? [] : [[piece('cluster: ', 'dim'), ...clusterLine(cluster)]]),
+    ...(cluster === undefined ? [] : [[piece('cluster: ', 'dim'), ...clusterLine(cluster)]]),
     ...[...(status?.reasons ?? []), ...(status?.warnings ?? [])].map((text) => [piece(text, 'yellow')]),
   ];
 }

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { stateEvent } from './admin-answers.ts';
 import { AdminClient } from './admin-client.ts';
 import { CommandFailure } from './command-failure.ts';
 import type { ServerEvent } from './event-stream.ts';
@@ -9,7 +8,7 @@ import { printLines } from './printing.ts';
 import { Stopping } from './stopping.ts';
 import { type Terminal, terminalOn } from './terminal.ts';
 import { WatchLog } from './watch-log.ts';
-import { WatchState } from './watch-state.ts';
+import { type WatchChange, WatchState } from './watch-state.ts';
 import { watchLines } from './watch-view.ts';
 
 const askAgainMs = 1000;
@@ -56,10 +55,13 @@ export async function watch(options: AdminOptions): Promise<number> {
   return stopping.exitCode ?? exitCodes.ok;
 }
 
-/** With `--json`: each event's data is a line. */
+/** With `--json`: what each event changed is a line. */
 class EventLines implements Display {
-  show({ data }: ServerEvent): void {
-    process.stdout.write(`${data.replaceAll('\n', ' ')}\n`);
+  readonly #state = new WatchState();
+
+  show(event: ServerEvent): void {
+    const change = apply(this.#state, event);
+    if (change !== undefined) process.stdout.write(`${JSON.stringify(change)}\n`);
   }
 
   lost(why: string): void {
@@ -79,8 +81,8 @@ class TextLines implements Display {
   }
 
   show(event: ServerEvent): void {
-    const changed = apply(this.#state, event);
-    printLines(this.#terminal, this.#log.lines(changed, Date.now()));
+    const { pulls = [] } = apply(this.#state, event) ?? {};
+    printLines(this.#terminal, this.#log.lines(pulls, Date.now()));
   }
 
   lost(why: string): void {
@@ -125,17 +127,10 @@ class Screen implements Display {
   }
 }
 
-function apply(state: WatchState, { event, data }: ServerEvent) {
-  if (event !== 'state') return [];
-  const read = stateEvent.safeParse(parsedJson(data));
-  if (!read.success) throw new CommandFailure('the instance sends events that this version cannot read');
-  return state.apply(read.data);
-}
-
-function parsedJson(text: string): unknown {
+function apply(state: WatchState, event: ServerEvent): WatchChange | undefined {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return state.apply(event);
+  } catch (error) {
+    throw new CommandFailure('the instance sends events that this version cannot read', { cause: error });
   }
 }

@@ -109,14 +109,21 @@ export function answers(changes: { readonly status?: object; readonly pulls?: re
   };
 }
 
-export function stateEvent(changes: object = {}) {
+interface Named {
+  readonly id: string;
+}
+
+/** The state as events tell it, of what the other routes say. */
+export function stateTold(changes: { readonly pulls?: readonly ReturnType<typeof pull>[] } = {}) {
+  const { pulls = [pull()] } = changes;
   return {
-    isWhole: true,
-    pulls: [pull()],
-    flights: [flight()],
-    upstreams: [upstream()],
-    cluster: null,
+    pulls: byId(pulls.map((each) => ({ ...each, layers: { ...each.layers } }))),
+    flights: byId([flight()]),
+    upstreams: { 'docker.io': upstream() },
     status,
-    ...changes,
   };
+}
+
+function byId<Entry extends Named>(entries: readonly Entry[]): Record<string, Entry> {
+  return Object.fromEntries(entries.map((entry) => [entry.id, entry]));
 }

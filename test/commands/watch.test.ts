@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { command, PseudoTerminal, startCommand } from '../support/command.ts';
 import { ScriptedAdmin } from '../support/scripted-admin.ts';
-import { layer, pull, stateEvent } from './answers.ts';
+import { flight, layer, pull, stateTold, upstream } from './answers.ts';
 
 const image = 'docker.io/library/nginx:1.29';
 const done = pull({
@@ -17,20 +17,17 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start();
     await using child = startCommand(['watch', '--admin', admin.host]);
     await admin.viewed;
-    admin.event(stateEvent());
-    const next = (changes: object) => admin.event({ isWhole: false, pulls: [pull(changes)] });
+    admin.event('state', stateTold());
+    const next = (changes: object) => admin.event('change', { pulls: { 1: changes } });
     next({ filledBytes: 44 * 2 ** 20, waiters: 501 });
-    next({ filledBytes: 51 * 2 ** 20 });
-    admin.event({ isWhole: false, status: stateEvent().status });
-    admin.event({ isWhole: false, pulls: [done] });
-    admin.event(stateEvent({ pulls: [done] }));
+    next({ filledBytes: 51 * 2 ** 20, waiters: 500, layers: { 0: { filledBytes: 51 * 2 ** 20 } } });
+    admin.event('change', { status: { cache: { blobs: 2 } } });
+    next({ state: 'done', filledBytes: done.filledBytes, waiters: 0, layers: { 0: { state: 'done', waiters: 0 } } });
+    admin.event('state', stateTold({ pulls: [done] }));
     const error = 'upstream docker.io cannot be reached: the connection was refused';
-    next({
-      id: '2',
-      image: 'ghcr.io/org/app:1',
-      state: 'failed',
-      waiters: 0,
-      layers: [layer({ state: 'failed', error })],
+    const failed = { id: '2', image: 'ghcr.io/org/app:1', state: 'failed', waiters: 0 };
+    admin.event('change', {
+      pulls: { 1: null, 2: { ...pull(failed), layers: { 0: layer({ state: 'failed', error }) } } },
     });
     await child.line((line) => line.includes('ghcr.io'));
     assert.deepEqual(
@@ -45,16 +42,41 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
     assert.deepEqual(await child.kill('SIGTERM'), { code: 143, signal: null });
   });
 
-  test('--json prints the data of each event as a line', async () => {
+  test('--json prints what each event changed as a line: entries whole, as the rest of the API has them', async () => {
     await using admin = await ScriptedAdmin.start();
     await using child = startCommand(['watch', '--json', '--admin', admin.host]);
     await admin.viewed;
-    const events = [stateEvent(), { isWhole: false, pulls: [done], unknown: 'kept' }];
-    for (const event of events) admin.event(event);
+    const other = pull({ id: '2', image: 'ghcr.io/org/app:1' });
+    const { status } = stateTold();
+    const [first, second] = [
+      { atMs: 5000, servedBytes: 1 },
+      { atMs: 10_000, servedBytes: 2 },
+    ];
+    const effect = { stepMs: 5000, points: { 5000: first } };
+    admin.event('state', { ...stateTold({ pulls: [pull(), other] }), effect });
+    admin.event('change', { pulls: { 1: { state: 'done', layers: { 0: { state: 'done' } } }, 2: null } });
+    admin.event('change', { effect: { points: { 5000: null, 10000: second } }, status: { state: 'not ready' } });
+    admin.event('change', { upstreams: { 'docker.io': { endpoints: [] } }, unknown: 'kept' });
     await child.line((line) => line.includes('unknown'));
     assert.deepEqual(
       child.stdout.map((line) => JSON.parse(line)),
-      JSON.parse(JSON.stringify(events)),
+      [
+        {
+          isWhole: true,
+          pulls: [pull(), other],
+          flights: [flight()],
+          upstreams: [upstream()],
+          status,
+          effect: { ...effect, points: [first] },
+        },
+        {
+          isWhole: false,
+          pulls: [pull({ state: 'done', layers: [layer({ state: 'done' })] })],
+          gone: { pulls: ['2'], flights: [] },
+        },
+        { isWhole: false, status: { ...status, state: 'not ready' }, effect: { ...effect, points: [second] } },
+        { isWhole: false, upstreams: [{ ...upstream(), endpoints: [] }], unknown: 'kept' },
+      ],
     );
     assert.deepEqual(await child.kill('SIGINT'), { code: 130, signal: null });
   });
@@ -63,13 +85,13 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start();
     await using child = startCommand(['watch', '--admin', admin.host]);
     await admin.viewed;
-    admin.event(stateEvent());
+    admin.event('state', stateTold());
     await child.line((line) => line.includes('pulling'));
     await admin.shut();
     await child.line((line) => line.endsWith('; asking again'));
     await admin.open();
     await admin.viewed;
-    admin.event(stateEvent({ pulls: [done] }));
+    admin.event('state', stateTold({ pulls: [done] }));
     await child.line((line) => line.includes('done: '));
     await child.kill('SIGTERM');
     const never = await command(['watch', '--admin', '127.0.0.1:1']);
@@ -84,7 +106,7 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start();
     await using child = startCommand(['watch', '--admin', admin.host]);
     await admin.viewed;
-    admin.event({ pictures: [] });
+    admin.event('state', { pictures: [] });
     assert.equal((await child.exited).code, 1);
     assert.match(child.stderr.join('\n'), /^onepull: the instance sends events that this version cannot read$/);
   });
@@ -99,12 +121,12 @@ describe('onepull watch on a terminal', { concurrency: 2 }, () => {
       await using admin = await ScriptedAdmin.start();
       await using terminal = new PseudoTerminal(['watch', '--admin', admin.host], { columns, rows: 24 });
       await admin.viewed;
-      admin.event(stateEvent({ pulls: many }));
+      admin.event('state', stateTold({ pulls: many }));
       await terminal.until(
         ({ frames }) => frames.length >= 1 && /and \d+ images more/.test(frames.at(-1)?.join() ?? ''),
       );
-      const half = [pull({ id: '0', image: 'a.example/b:1', firstAskedAtMs: 0, filledBytes: 50 * 2 ** 20 })];
-      admin.event({ isWhole: false, pulls: half, gone: { pulls: many.slice(1).map(({ id }) => id) } });
+      const gone = Object.fromEntries(many.slice(1).map(({ id }) => [id, null]));
+      admin.event('change', { pulls: { ...gone, 0: { image: 'a.example/b:1', filledBytes: 50 * 2 ** 20 } } });
       await terminal.until(({ frames }) => /a\.example\/b:1 .*50%/.test(frames.at(-1)?.join() ?? ''));
       for (const frame of terminal.frames) {
         assert.ok(frame.length <= 24, `${frame.length} lines`);
@@ -127,7 +149,7 @@ describe('onepull watch on a terminal', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start();
     await using terminal = new PseudoTerminal(['watch', '--admin', admin.host]);
     await admin.viewed;
-    admin.event(stateEvent({ pulls: [] }));
+    admin.event('state', stateTold({ pulls: [] }));
     await terminal.until(({ output }) => output.includes('Nothing was pulled yet.'));
     await admin.shut();
     await terminal.until(({ output }) => output.includes('asking again'));
@@ -139,7 +161,7 @@ describe('onepull watch on a terminal', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start();
     await using terminal = new PseudoTerminal(['watch', '--admin', admin.host], { columns: 120 });
     await admin.viewed;
-    admin.event(stateEvent());
+    admin.event('state', stateTold());
     await terminal.until(({ frames }) => frames.length > 0);
     const before = terminal.frames.length;
     await terminal.resize(60, 20);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { z } from 'zod';
-import { stateEvent } from '../../src/admin/description/effect-operations.ts';
+import { stateDocument } from '../../src/admin/description/effect-operations.ts';
 import { openApiDocument } from '../../src/admin/description/openapi-document.ts';
 import { operations } from '../../src/admin/description/operations.ts';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
@@ -50,7 +50,14 @@ test('what is answered while pulls wait, come and fail is what is described', ()
   inScene({}, async ({ registry, onepull: { admin, adminUrl }, client }) => {
     registry.content.add('org/app', image, 'v1');
     await using viewer = await EventStream.open(`${adminUrl}/api/v1/events`);
-    assertFits(stateEvent, (await viewer.next())?.data, 'the first event');
+    await viewer.next();
+    assertFits(stateDocument, viewer.state, 'the first event');
+    /** Each state on the way is as described. */
+    const untilPulls = (...states: readonly string[]) =>
+      viewer.until((_, state) => {
+        assertFits(stateDocument, state, 'what the changes make of it');
+        return states.every((each) => JSON.stringify(state.pulls).includes(`"${each}"`));
+      });
     await client.manifest('org/app', 'v1');
     const hold = registry.hold(held.digest, 150_000);
     const gate = new Gate();
@@ -64,13 +71,11 @@ test('what is answered while pulls wait, come and fail is what is described', ()
       (flights) => ['pulling', 'waiting', 'failed'].every((state) => flights.some((flight) => flight.state === state)),
     );
     await assertAnswersFit(admin);
-    const change = await viewer.until(({ data }) => data.pulls !== undefined);
-    assertFits(stateEvent, change.data, 'a change');
+    await untilPulls('pulling', 'waiting', 'failed');
     hold.release();
     gate.release();
     await Promise.all(blobs);
-    const done = await viewer.until(({ data }) => JSON.stringify(data.pulls ?? '').includes('"done"'));
-    assertFits(stateEvent, done.data, 'a later change');
+    await untilPulls('done');
   }));
 
 test('what is answered while upstreams limit us and are away is what is described', () =>

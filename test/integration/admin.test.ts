@@ -114,19 +114,19 @@ test('a viewer sees a pull come and go, without asking again', () =>
     registry.content.add('org/app', image, 'v1');
     await using viewer = await EventStream.open(`${onepull.adminUrl}/api/v1/events`);
     const first = await viewer.next();
-    assert.deepEqual([first?.data.isWhole, first?.data.pulls], [true, []]);
+    assert.deepEqual([first?.event, first?.data.pulls], ['state', {}]);
     const layer = image.layers[0]?.digest ?? assert.fail();
     const hold = registry.hold(layer, 150_000);
     const pulling = pull(onepull.url, 'org/app', 'v1');
     const stateIs = (state: string) =>
-      viewer.until(({ data }) => JSON.stringify(data.pulls ?? '').includes(`"state":"${state}"`));
+      viewer.until((_, { pulls }) => JSON.stringify(pulls).includes(`"state":"${state}"`));
     await hold.reached;
     const during = await stateIs('pulling');
-    assert.equal(during.data.isWhole, false);
-    assert.match(JSON.stringify(during.data), /demo\.example\/org\/app:v1/);
+    assert.equal(during.event, 'change');
+    assert.match(JSON.stringify(viewer.state.pulls), /demo\.example\/org\/app:v1/);
     hold.release();
     await pulling;
-    await viewer.until(({ data }) => (data.status as { pulls: { done: number } } | undefined)?.pulls.done === 1);
+    await viewer.until((_, { status }) => (status as { pulls: { done: number } }).pulls.done === 1);
   }));
 
 test('viewers hold up no stop: their streams end, in order', async () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
+import { type Members, patched } from '../../src/core/merge-patch.ts';
 
 /** One server-sent event. */
 export interface ServerEvent {
@@ -14,6 +15,8 @@ export class EventStream implements AsyncDisposable {
   readonly #request: ClientRequest;
   readonly #pieces: AsyncIterator<string>;
   #text = '';
+  /** What the events that were read say together. */
+  state: Members = {};
   /** Comments that came. */
   comments = 0;
 
@@ -51,16 +54,18 @@ export class EventStream implements AsyncDisposable {
       const fields = new Map(
         block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
       );
-      return { event: fields.get('event') ?? '', data: JSON.parse(fields.get('data') ?? 'null') };
+      const event = { event: fields.get('event') ?? '', data: JSON.parse(fields.get('data') ?? 'null') };
+      this.state = event.event === 'change' ? (patched(this.state, event.data) as Members) : event.data;
+      return event;
     }
   }
 
   /** The first event that is right, reading over others. */
-  async until(isRight: (event: ServerEvent) => boolean): Promise<ServerEvent> {
+  async until(isRight: (event: ServerEvent, state: Members) => boolean): Promise<ServerEvent> {
     for (;;) {
       const event = await this.next();
       if (event === undefined) throw new Error('the stream has ended');
-      if (isRight(event)) return event;
+      if (isRight(event, this.state)) return event;
     }
   }
 

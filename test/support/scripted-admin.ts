@@ -63,8 +63,8 @@ export class ScriptedAdmin implements AsyncDisposable {
   }
 
   /** To all who watch. */
-  event(data: unknown): void {
-    for (const viewer of this.#viewers) viewer.write(`event: state\ndata: ${JSON.stringify(data)}\n\n`);
+  event(event: string, data: unknown): void {
+    for (const viewer of this.#viewers) viewer.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
   }
 
   /** Listens, at the port that it had before if it had one. */

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
+import { type StateDocument, type StateParts, stateDocument } from '../../src/admin/state-document.ts';
+import { type Members, patchBetween } from '../../src/core/merge-patch.ts';
 import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
-import type { StateChange } from '../../src/web/state/contract.ts';
 import { pagesFolder } from './viewer.ts';
 
 /** As strict as the real one. */
@@ -23,18 +24,18 @@ const types: Readonly<Record<string, string>> = {
 export class FakeAdmin implements AsyncDisposable {
   readonly #server: Server;
   readonly #viewers = new Set<ServerResponse>();
-  #state: StateChange;
+  #state: StateParts;
   images: ImageSnapshot[] = [];
   /** What changing calls have to know; undefined: nothing. */
   token: string | undefined;
   readonly changes: string[] = [];
 
-  private constructor(state: StateChange) {
+  private constructor(state: StateParts) {
     this.#state = state;
     this.#server = createServer((request, response) => void this.#handle(request, response));
   }
 
-  static async start(state: StateChange, port = 0): Promise<FakeAdmin> {
+  static async start(state: StateParts, port = 0): Promise<FakeAdmin> {
     const fake = new FakeAdmin(state);
     fake.#server.listen(port, '127.0.0.1');
     await once(fake.#server, 'listening');
@@ -50,10 +51,13 @@ export class FakeAdmin implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Tells every viewer what is new; who comes later hears `whole`. */
-  tell(change: StateChange, whole = this.#state): void {
-    this.#state = whole;
-    for (const viewer of this.#viewers) send(viewer, change);
+  /** Tells every viewer what is new. A pull replaces the one with its id; of the rest what is given replaces what was so. */
+  tell({ pulls = [], ...rest }: Partial<StateParts>): void {
+    const before = stateDocument(this.#state);
+    const known = new Map([...this.#state.pulls, ...pulls].map((pull) => [pull.id, pull]));
+    this.#state = { ...this.#state, ...rest, pulls: [...known.values()] };
+    const change = patchBetween(membersOf(before), membersOf(stateDocument(this.#state))) ?? {};
+    for (const viewer of this.#viewers) send(viewer, 'change', change);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,7 +78,7 @@ export class FakeAdmin implements AsyncDisposable {
 
   #follow(response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-    send(response, this.#state);
+    send(response, 'state', stateDocument(this.#state));
     this.#viewers.add(response);
     response.once('close', () => this.#viewers.delete(response));
   }
@@ -114,8 +118,12 @@ export class FakeAdmin implements AsyncDisposable {
   }
 }
 
-function send(viewer: ServerResponse, change: StateChange): void {
-  viewer.write(`event: state\ndata: ${JSON.stringify(change)}\n\n`);
+function membersOf(document: StateDocument): Members {
+  return { ...document };
+}
+
+function send(viewer: ServerResponse, event: 'state' | 'change', data: object): void {
+  viewer.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { StateChange } from '../../src/web/state/contract.ts';
+import type { StateParts } from '../../src/admin/state-document.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { busyState, cachedImage, crowdedState, effect, layer, pull, status } from './states.ts';
 import { assertAccessible, assertFits, skip, Viewer, views } from './viewer.ts';
@@ -13,7 +13,7 @@ after(async () => {
   if (skip === false) await viewer[Symbol.asyncDispose]();
 });
 
-async function withFake(state: StateChange, body: (fake: FakeAdmin) => Promise<void>): Promise<void> {
+async function withFake(state: StateParts, body: (fake: FakeAdmin) => Promise<void>): Promise<void> {
   await using fake = await FakeAdmin.start(state);
   fake.images = Array.from({ length: 120 }, (_, n) => cachedImage(n));
   await body(fake);
@@ -153,7 +153,6 @@ test('of very many pulls some are shown, the others counted, and none moves anot
     assert.ok(moved);
     const layers = first.layers.map((one) => (one === moved ? { ...one, filledBytes: one.sizeBytes } : one));
     fake.tell({
-      isWhole: false,
       pulls: [{ ...first, layers, filledBytes: first.sizeBytes, lastAskedAtMs: Date.now() }],
     });
     await page.locator(`[role=progressbar][aria-label="${first.image}"][aria-valuenow="100"]`).waitFor();
@@ -174,7 +173,7 @@ test('a failure is told to screen readers once, and a bar says its state in word
     const bar = page.getByRole('progressbar', { name: image });
     assert.equal(await bar.getAttribute('aria-valuetext'), 'pulling, 43\u00a0% of 56.0\u00a0MiB');
     const failed = pull(image, 'failed', [layer('one', 0.4, 'failed', { error: 'upstream docker.io answered 403' })]);
-    fake.tell({ isWhole: false, pulls: [failed] });
+    fake.tell({ pulls: [failed] });
     await page
       .getByRole('status')
       .filter({ hasText: `Pull of ${image} failed: upstream docker.io answered 403` })
@@ -208,7 +207,7 @@ test('who wants no motion gets none', { skip }, () =>
   }),
 );
 
-function emptyStatus(listen: string): Pick<StateChange, 'status' | 'effect'> {
+function emptyStatus(listen: string): Pick<StateParts, 'status' | 'effect'> {
   const none = { p50: undefined, p90: undefined, p99: undefined };
   const cache = { sizeBytes: 0, maxBytes: 50 * 2 ** 30, diskFreeBytes: undefined, images: 0, blobs: 0 };
   return {

@@ -1,3 +1,4 @@
+import type { StateParts } from '../../src/admin/state-document.ts';
 import type { Status } from '../../src/admin/status.ts';
 import { type Digest, digestOf } from '../../src/core/digest.ts';
 import type { FlightSnapshot } from '../../src/flights/flight-snapshot.ts';
@@ -6,7 +7,6 @@ import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../../src/pull/pull-board.ts';
 import type { EffectSnapshot } from '../../src/telemetry/effect-snapshot.ts';
 import type { EndpointSnapshot, UpstreamSnapshot } from '../../src/upstream/upstream-snapshot.ts';
-import type { NamedFlight, StateChange } from '../../src/web/state/contract.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -61,10 +61,9 @@ export function pull(
   };
 }
 
-export function flight(name: string, source: string, more: Partial<FlightSnapshot> = {}): NamedFlight {
+export function flight(name: string, source: string, more: Partial<FlightSnapshot> = {}): FlightSnapshot {
   const filledBytes = more.filledBytes ?? 12 * mebibyte;
   return {
-    id: name,
     digest: digestFor(name),
     state: 'pulling',
     waitingFor: undefined,
@@ -241,11 +240,10 @@ export function cachedImage(n: number, more: Partial<ImageSnapshot> = {}): Image
 }
 
 /** One pull of every kind. */
-export function busyState(): StateChange {
+export function busyState(): StateParts {
   const source = 'docker.io/library/nginx';
   const refused = 'upstream ghcr.io answered 403: denied';
   return {
-    isWhole: true,
     pulls: [
       pull('docker.io/library/nginx:1.29', 'pulling', [
         layer('config', 1, 'done', { sizeBytes: 7692, mediaType: 'application/vnd.oci.image.config.v1+json' }),
@@ -296,7 +294,7 @@ export function busyState(): StateChange {
 }
 
 /** As many pulls as a burst of `images` different images makes. */
-export function crowdedState(images: number): Pick<StateChange, 'pulls' | 'flights'> {
+export function crowdedState(images: number): Pick<StateParts, 'pulls' | 'flights'> {
   const numbers = Array.from({ length: images }, (_, n) => n);
   return {
     pulls: numbers.map((n) =>

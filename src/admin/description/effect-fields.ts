@@ -10,7 +10,7 @@ const percentiles = (description: string) =>
     })
     .describe(`${description} Estimated from a histogram; left out where there was none.`);
 
-const point = z
+export const point: z.ZodObject = z
   .strictObject({
     atMs: epochMs('When the step ended.'),
     servedBytes: bytes('Body bytes sent to clients.'),

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { cluster } from './cluster-fields.ts';
-import { effect, status } from './effect-fields.ts';
-import { flag, list, text } from './field.ts';
+import { effect, point, status } from './effect-fields.ts';
+import { list, text } from './field.ts';
 import { flight } from './flight-fields.ts';
 import { errors, type Operation } from './operation.ts';
-import { pull } from './pull-fields.ts';
+import { layer, pull } from './pull-fields.ts';
 import { upstream } from './upstream-fields.ts';
 
 const setting = z
@@ -19,25 +19,21 @@ const setting = z
   })
   .meta({ id: 'Setting' });
 
-/** The data of an event `state`. */
-export const stateEvent: z.ZodObject = z
+/** The data of an event `state`, as `StateDocument`. */
+export const stateDocument: z.ZodObject = z
   .strictObject({
-    isWhole: flag('Whether this replaces all that is known. Otherwise what is not in it has not changed.'),
-    pulls: list(pull, 'As in `/api/v1/pulls`: all, or those that are new or have changed, by `id`.').optional(),
-    flights: list(flight, 'As in `/api/v1/flights`: all, or those that are new or have changed, by `id`.').optional(),
-    gone: z
-      .strictObject({
-        pulls: list(z.string(), 'By `id`.').optional(),
-        flights: list(z.string(), 'By `id`.').optional(),
-      })
-      .describe('What is there no more.')
-      .optional(),
-    upstreams: list(upstream, 'As in `/api/v1/upstreams`.').optional(),
-    cluster: cluster.nullable().optional().describe('As in `/api/v1/cluster`.'),
-    status: status.describe('As `/api/v1/status`.').optional(),
-    effect: effect.describe('As `/api/v1/effect`; of `points` only the new ones, unless `isWhole`.').optional(),
+    pulls: z
+      .record(z.string(), pull.extend({ layers: z.record(z.string(), layer).describe('By their position, from 0.') }))
+      .describe('By `id`: as in `/api/v1/pulls`, but that `layers` stand under their position, from 0.'),
+    flights: z.record(z.string(), flight).describe('By `id`: as in `/api/v1/flights`.'),
+    upstreams: z.record(z.string(), upstream).describe('By `name`: as in `/api/v1/upstreams`.'),
+    cluster: cluster.describe('As in `/api/v1/cluster`; left out where the node is alone.').optional(),
+    status: status.describe('As `/api/v1/status`.'),
+    effect: effect
+      .extend({ points: z.record(z.string(), point).describe('By `atMs`.') })
+      .describe('As `/api/v1/effect`, but that `points` stand under their `atMs`.'),
   })
-  .meta({ id: 'StateEvent' });
+  .meta({ id: 'State' });
 
 export const effectOperations: readonly Operation[] = [
   {
@@ -65,12 +61,13 @@ export const effectOperations: readonly Operation[] = [
     path: '/api/v1/events',
     summary: 'All of it as it changes',
     description:
-      'Server-sent events. At once one event `state` with everything, then one with what has changed, at most once a second. A viewer that is slow gets whole states instead of all changes.',
+      'Server-sent events. At once one event `state` with everything, then, at most once a second, one event `change`: a JSON merge patch (RFC 7396) of what was told before. A viewer that is slow gets another `state` instead of all changes.',
     answers: {
       200: {
-        description: 'Until either side ends it. The data is a `StateEvent`.',
+        description:
+          'Until either side ends it. The data of `state` is a `State`, that of `change` a merge patch of it.',
         contentType: 'text/event-stream',
-        schema: stateEvent,
+        schema: stateDocument,
       },
       503: { description: 'There are as many viewers as may be.', schema: errors },
     },

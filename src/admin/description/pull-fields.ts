@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { bytes, choice, count, digest, epochMs, list, text } from './field.ts';
 
-const layer = z
+export const layer: z.ZodObject = z
   .strictObject({
     digest: digest('The blob.'),
     mediaType: text('Its type, as the manifest says.'),

@@ -1,4 +1,5 @@
-import type { StateChange } from './contract.ts';
+import type { StateDocument } from '../../admin/state-document.ts';
+import { patched } from '../../core/merge-patch.ts';
 
 /**
  * The page's one stream of events.
@@ -8,7 +9,8 @@ import type { StateChange } from './contract.ts';
  * afterwards.
  */
 export interface LiveConnectionDeps {
-  readonly changed: (change: StateChange) => void;
+  /** All there is, after each event. */
+  readonly changed: (document: StateDocument) => void;
   readonly connected: () => void;
   readonly disconnected: () => void;
 }
@@ -31,15 +33,18 @@ export class LiveConnection {
     this.close();
     const source = new EventSource(path);
     this.#source = source;
-    let isFirst = true;
-    source.addEventListener('state', (event: MessageEvent<string>) => {
-      const change = JSON.parse(event.data) as StateChange;
-      if (isFirst) {
+    let document: StateDocument | undefined;
+    source.addEventListener('state', ({ data }: MessageEvent<string>) => {
+      if (document === undefined) {
         this.#pauseMs = firstPauseMs;
         this.#deps.connected();
       }
-      this.#deps.changed(change);
-      isFirst = false;
+      document = JSON.parse(data) as StateDocument;
+      this.#deps.changed(document);
+    });
+    source.addEventListener('change', ({ data }: MessageEvent<string>) => {
+      document = patched(document, JSON.parse(data)) as StateDocument;
+      this.#deps.changed(document);
     });
     // The browser would try again by itself only after some failures, and at its own pace.
     source.addEventListener('error', () => this.#lost(source));

@@ -1,70 +1,62 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { busyState, effect, flight, layer, pull, status } from '../../../test/web/states.ts';
-import { applyChange, nothingKnown } from './live-state.ts';
+import { busyState, effect, layer, pull } from '../../../test/web/states.ts';
+import { type StateDocument, type StateParts, stateDocument } from '../../admin/state-document.ts';
+import { patched } from '../../core/merge-patch.ts';
+import { stateOf } from './live-state.ts';
 
-test('a whole state replaces all that was known before', () => {
-  const before = applyChange(nothingKnown, busyState());
-  const after = applyChange(before, { isWhole: true, pulls: [], status: status() });
-  assert.deepEqual(after.pulls, []);
-  assert.equal(after.upstreams, undefined);
-  assert.ok(after.status);
+/** As the page gets it. */
+function told(changes: Partial<StateParts> = {}): StateDocument {
+  return JSON.parse(JSON.stringify(stateDocument({ ...busyState(), ...changes })));
+}
+
+function after(document: StateDocument, patch: object) {
+  return stateOf(patched(document, patch) as StateDocument);
+}
+
+test('it is what the other routes of the API say', () => {
+  const parts = busyState();
+  const state = stateOf(told(parts));
+  const byImage = (pulls: StateParts['pulls'] = []) => [...pulls].sort((a, b) => (a.image < b.image ? -1 : 1));
+  assert.deepEqual(byImage(state.pulls), JSON.parse(JSON.stringify(byImage(parts.pulls))));
+  assert.equal(state.flights?.length, parts.flights.length);
+  assert.deepEqual(
+    [state.upstreams, state.cluster, state.status, state.effect],
+    JSON.parse(JSON.stringify([parts.upstreams, parts.cluster, parts.status, parts.effect])),
+  );
+  assert.equal(stateOf(told({ cluster: undefined })).cluster, null);
 });
 
-test('a change touches only the entries that are in it, and what did not change stays the same object', () => {
-  const before = applyChange(nothingKnown, busyState());
+test('what did not change stays the same object', () => {
+  const document = told();
+  const before = stateOf(document);
   const [first, second] = before.pulls ?? [];
   assert.ok(first && second);
-  const changed = { ...second, waiters: 900 };
-  const after = applyChange(before, { isWhole: false, pulls: [changed] });
+  const next = after(document, { pulls: { [second.id]: { waiters: 900, layers: { 0: { waiters: 900 } } } } });
   assert.equal(
-    after.pulls?.find(({ id }) => id === first.id),
+    next.pulls?.find(({ id }) => id === first.id),
     first,
   );
-  assert.equal(after.pulls?.find(({ id }) => id === second.id)?.waiters, 900);
-  assert.equal(after.pulls?.length, before.pulls?.length);
-  assert.equal(after.upstreams, before.upstreams);
-});
-
-test('what is gone is shown no more', () => {
-  const before = applyChange(nothingKnown, busyState());
-  const [pulled] = before.pulls ?? [];
-  const [transfer] = before.flights ?? [];
-  assert.ok(pulled && transfer);
-  const after = applyChange(before, { isWhole: false, gone: { pulls: [pulled.id], flights: [transfer.id] } });
-  assert.equal(
-    after.pulls?.some(({ id }) => id === pulled.id),
-    false,
-  );
-  assert.equal(
-    after.flights?.some(({ id }) => id === transfer.id),
-    false,
-  );
+  const changed = next.pulls?.find(({ id }) => id === second.id);
+  assert.deepEqual([changed?.waiters, changed?.layers[0]?.waiters, changed?.image], [900, 900, second.image]);
+  assert.equal(changed?.layers[1], second.layers[1]);
+  for (const section of ['flights', 'upstreams', 'effect'] as const) assert.equal(next[section], before[section]);
 });
 
 test('the images that were asked for last come first, also where an old one is asked for again', () => {
   const old = pull('a.example/old:1', 'done', [layer('old', 1, 'done')], { lastAskedAtMs: 1000 });
   const recent = pull('a.example/recent:1', 'done', [layer('recent', 1, 'done')], { lastAskedAtMs: 2000 });
-  const before = applyChange(nothingKnown, { isWhole: true, pulls: [old, recent] });
-  assert.deepEqual(
-    before.pulls?.map(({ id }) => id),
-    [recent.id, old.id],
-  );
-  const after = applyChange(before, { isWhole: false, pulls: [{ ...old, lastAskedAtMs: 3000 }] });
-  assert.deepEqual(
-    after.pulls?.map(({ id }) => id),
-    [old.id, recent.id],
-  );
+  const document = told({ pulls: [old, recent] });
+  const order = ({ pulls }: ReturnType<typeof stateOf>) => pulls?.map(({ id }) => id);
+  assert.deepEqual(order(stateOf(document)), [recent.id, old.id]);
+  assert.deepEqual(order(after(document, { pulls: { [old.id]: { lastAskedAtMs: 3000 } } })), [old.id, recent.id]);
 });
 
-test('new points continue the history, which stays within its bound', () => {
-  const whole = { ...effect(5), maxPoints: 6 };
-  const before = applyChange(nothingKnown, { isWhole: true, flights: [flight('one', 'a.example/app')], effect: whole });
-  const last = whole.points.at(-1);
-  assert.ok(last);
-  const added = [1, 2].map((n) => ({ ...last, atMs: last.atMs + n * whole.stepMs }));
-  const after = applyChange(before, { isWhole: false, effect: { ...whole, points: added } });
-  assert.deepEqual(after.effect?.points, [...whole.points.slice(1), ...added]);
-  const same = applyChange(after, { isWhole: false, effect: { ...whole, points: [] } });
-  assert.deepEqual(same.effect?.points, after.effect?.points);
+test('points are in the order of time, whatever the order in which they were told', () => {
+  const whole = effect(3);
+  const [first, second, third] = whole.points;
+  assert.ok(first && second && third);
+  const document = told({ effect: { ...whole, points: [second, third] } });
+  const next = after(document, { effect: { points: { [first.atMs]: first, [third.atMs]: null } } });
+  assert.deepEqual(next.effect?.points, [first, second]);
 });

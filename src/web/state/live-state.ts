@@ -1,5 +1,23 @@
+import type { FlightEntry, PullEntry, StateDocument } from '../../admin/state-document.ts';
+import type { Status } from '../../admin/status.ts';
+import { onceEach } from '../../core/once-each.ts';
+import type { ClusterSnapshot } from '../../pull/cluster-snapshot.ts';
+import type { PullSnapshot } from '../../pull/pull-board.ts';
 import type { EffectSnapshot } from '../../telemetry/effect-snapshot.ts';
-import type { LiveState, StateChange } from './contract.ts';
+import type { UpstreamSnapshot } from '../../upstream/upstream-snapshot.ts';
+
+/** Everything that the page shows live. Undefined: nothing was told yet. */
+export interface LiveState {
+  /** The one that was asked for last comes first. */
+  readonly pulls: readonly PullSnapshot[] | undefined;
+  /** The one that began last comes first. */
+  readonly flights: readonly FlightEntry[] | undefined;
+  readonly upstreams: readonly UpstreamSnapshot[] | undefined;
+  /** null: this node is alone. */
+  readonly cluster: ClusterSnapshot | null | undefined;
+  readonly status: Status | undefined;
+  readonly effect: EffectSnapshot | undefined;
+}
 
 export const nothingKnown: LiveState = {
   pulls: undefined,
@@ -10,35 +28,36 @@ export const nothingKnown: LiveState = {
   effect: undefined,
 };
 
-/** The state after an event: a whole one replaces all that an earlier connection said, others what is in them. */
-export function applyChange(state: LiveState, change: StateChange): LiveState {
-  const { isWhole, gone, pulls, flights, effect, ...sections } = change;
-  const known = isWhole ? nothingKnown : state;
+/** What has not changed in the document is the same object in the state: whoever shows it has nothing to do. */
+export function stateOf(document: StateDocument): LiveState {
+  const { pulls, flights, upstreams, cluster = null, status, effect } = document;
   return {
-    ...known,
-    ...sections,
-    pulls: merged(known.pulls, pulls, gone?.pulls)?.sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs),
-    flights: merged(known.flights, flights, gone?.flights)?.sort((a, b) => b.startedAtMs - a.startedAtMs),
-    effect: continued(known.effect, effect),
+    pulls: pullsOf(pulls),
+    flights: flightsOf(flights),
+    upstreams: upstreamsOf(upstreams),
+    cluster,
+    status,
+    effect: effectOf(effect),
   };
 }
 
-/** What has not changed stays the same object: whoever shows it has nothing to do. */
-function merged<T extends { readonly id: string }>(
-  known: readonly T[] | undefined,
-  changed: readonly T[] | undefined,
-  gone: readonly string[] = [],
-): T[] | undefined {
-  if (known === undefined && changed === undefined) return undefined;
-  const byId = new Map((known ?? []).map((entry) => [entry.id, entry]));
-  for (const id of gone) byId.delete(id);
-  for (const entry of changed ?? []) byId.set(entry.id, entry);
-  return [...byId.values()];
-}
+const pullOf = onceEach((pull: PullEntry): PullSnapshot => ({ ...pull, layers: Object.values(pull.layers) }));
 
-function continued(known: EffectSnapshot | undefined, told: EffectSnapshot | undefined): EffectSnapshot | undefined {
-  if (known === undefined || told === undefined) return told ?? known;
-  const since = told.points[0]?.atMs ?? Number.POSITIVE_INFINITY;
-  const points = [...known.points.filter(({ atMs }) => atMs < since), ...told.points].slice(-told.maxPoints);
-  return { ...told, points };
-}
+const pullsOf = onceEach((pulls: StateDocument['pulls']) =>
+  Object.values(pulls)
+    .map(pullOf)
+    .sort((a, b) => b.lastAskedAtMs - a.lastAskedAtMs),
+);
+
+const flightsOf = onceEach((flights: StateDocument['flights']) =>
+  Object.values(flights).sort((a, b) => b.startedAtMs - a.startedAtMs),
+);
+
+const upstreamsOf = onceEach((upstreams: StateDocument['upstreams']) => Object.values(upstreams));
+
+const effectOf = onceEach(
+  (effect: StateDocument['effect']): EffectSnapshot => ({
+    ...effect,
+    points: Object.values(effect.points).sort((a, b) => a.atMs - b.atMs),
+  }),
+);

@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals';
-import type { LiveState, StateChange } from './contract.ts';
+import type { StateDocument } from '../../admin/state-document.ts';
 import { LiveConnection } from './live-connection.ts';
-import { applyChange, nothingKnown } from './live-state.ts';
+import { type LiveState, nothingKnown, stateOf } from './live-state.ts';
 
 export type Connection =
   | { readonly kind: 'connecting' }
@@ -23,7 +23,7 @@ export const isEmpty = computed(() => {
   );
 });
 
-let latest = nothingKnown;
+let latest: StateDocument | undefined;
 let skewMs = 0;
 let isDrawing = false;
 
@@ -32,13 +32,13 @@ function draw(): void {
   isDrawing = true;
   requestAnimationFrame(() => {
     isDrawing = false;
-    live.value = latest;
+    if (latest !== undefined) live.value = stateOf(latest);
     serverNowMs.value = Date.now() + skewMs;
   });
 }
 
-function changed(change: StateChange): void {
-  latest = applyChange(latest, change);
+function changed(document: StateDocument): void {
+  latest = document;
   draw();
 }
 

@@ -1,0 +1,62 @@
+import { onceEach } from '../core/once-each.ts';
+import { type FlightSnapshot, flightId } from '../flights/flight-snapshot.ts';
+import type { ClusterSnapshot } from '../pull/cluster-snapshot.ts';
+import type { LayerSnapshot, PullSnapshot } from '../pull/pull-board.ts';
+import type { EffectPoint, EffectSnapshot } from '../telemetry/effect-snapshot.ts';
+import type { UpstreamSnapshot } from '../upstream/upstream-snapshot.ts';
+import type { Status } from './status.ts';
+
+/** The parts of what viewers are shown, as the other routes of the API have them. */
+export interface StateParts {
+  readonly pulls: readonly PullSnapshot[];
+  readonly flights: readonly FlightSnapshot[];
+  readonly upstreams: readonly UpstreamSnapshot[];
+  /** Undefined: this node is alone. */
+  readonly cluster: ClusterSnapshot | undefined;
+  readonly status: Status;
+  readonly effect: EffectSnapshot;
+}
+
+/** All that viewers are shown, as one document: what has a name stands under it, so that a merge patch can tell what changed. */
+export interface StateDocument {
+  /** By id. */
+  readonly pulls: Readonly<Record<string, PullEntry>>;
+  readonly flights: Readonly<Record<string, FlightEntry>>;
+  /** By name. */
+  readonly upstreams: Readonly<Record<string, UpstreamSnapshot>>;
+  readonly cluster: ClusterSnapshot | undefined;
+  readonly status: Status;
+  readonly effect: EffectEntry;
+}
+
+export type PullEntry = Omit<PullSnapshot, 'layers'> & {
+  /** By position, from 0: of one digest an image may have several. */
+  readonly layers: Readonly<Record<string, LayerSnapshot>>;
+};
+
+export type FlightEntry = FlightSnapshot & { readonly id: string };
+
+export type EffectEntry = Omit<EffectSnapshot, 'points'> & {
+  /** By `atMs`. */
+  readonly points: Readonly<Record<string, EffectPoint>>;
+};
+
+/** Of an object that comes again the same entry is made again. */
+export function stateDocument({ pulls, flights, upstreams, cluster, status, effect }: StateParts): StateDocument {
+  return {
+    pulls: Object.fromEntries(pulls.map((pull) => [pull.id, pullEntry(pull)])),
+    flights: Object.fromEntries(flights.map(flightEntry).map((flight) => [flight.id, flight])),
+    upstreams: Object.fromEntries(upstreams.map((upstream) => [upstream.name, upstream])),
+    cluster,
+    status,
+    effect: { ...effect, points: Object.fromEntries(effect.points.map((point) => [point.atMs, point])) },
+  };
+}
+
+const pullEntry = onceEach(
+  (pull: PullSnapshot): PullEntry => ({
+    ...pull,
+    layers: Object.fromEntries(pull.layers.map((layer, position) => [position, layer])),
+  }),
+);
+const flightEntry = onceEach((flight: FlightSnapshot): FlightEntry => ({ id: flightId(flight), ...flight }));
