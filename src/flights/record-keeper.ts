@@ -3,6 +3,10 @@ import type { FillBody } from './fill-body.ts';
 
 const everyMs = 500;
 const everyBytes = 16 * 1024 * 1024;
+/** What is less is not worth a file: hundreds of slow fills would write one each, all the time. */
+const littleBytes = 64 * 1024;
+/** But it does not wait for longer. */
+const longestMs = 5000;
 
 /**
  * Notes now and then which bytes of a body are on disk, so that a later process can go on (P5).
@@ -16,12 +20,14 @@ export class RecordKeeper {
   readonly #starts = new Set<number>();
   #timer: Timer | undefined;
   #unrecordedBytes = 0;
+  #recordedAtMs: number;
   #stopped = false;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(body: FillBody, clock: Clock) {
     this.#body = body;
     this.#clock = clock;
+    this.#recordedAtMs = clock.monotonic();
   }
 
   /** A feed is about to write from `start` on. */
@@ -34,7 +40,7 @@ export class RecordKeeper {
     this.#unrecordedBytes += bytes;
     if (this.#stopped) return;
     if (this.#unrecordedBytes >= everyBytes) this.#recordInBackground();
-    else this.#timer ??= this.#clock.after(everyMs, () => this.#recordInBackground());
+    else this.#timer ??= this.#clock.after(everyMs, () => this.#look());
   }
 
   /** Begins no further record. */
@@ -55,6 +61,12 @@ export class RecordKeeper {
     await this.#record();
   }
 
+  #look(): void {
+    const isLittle = this.#unrecordedBytes < littleBytes;
+    if (!isLittle || this.#clock.monotonic() - this.#recordedAtMs >= longestMs) this.#recordInBackground();
+    else this.#timer = this.#clock.after(everyMs, () => this.#look());
+  }
+
   #recordInBackground(): void {
     this.#timer?.clear();
     this.#timer = undefined;
@@ -64,6 +76,7 @@ export class RecordKeeper {
 
   #record(): Promise<void> {
     this.#unrecordedBytes = 0;
+    this.#recordedAtMs = this.#clock.monotonic();
     this.#writing = this.#writing
       .catch(() => {})
       .then(() => {
