@@ -49,6 +49,25 @@ describe('what changed', () => {
     assert.deepEqual(patchBetween({ part, a: 1 }, { part, a: 2 }), { a: 2 });
   });
 
+  test('names that every object has by its nature are names like any other', () => {
+    const named = (members: Members): Members => JSON.parse(JSON.stringify({ part: members }));
+    const proto: Members = JSON.parse('{ "__proto__": { "a": 1 }, "b": 1 }');
+    for (const [before, after] of [
+      [{}, { constructor: 1, toString: { a: 1 } }],
+      [{ constructor: 1, toString: { a: 1 } }, {}],
+      [{ valueOf: { a: 1 } }, { valueOf: { a: 2 } }],
+      [{ b: 1 }, proto],
+      [proto, { b: 1 }],
+      [proto, JSON.parse('{ "__proto__": { "a": 2 }, "b": 1 }')],
+    ] satisfies [Members, Members][]) {
+      const patch = patchBetween(named(before), named(after));
+      const told = JSON.parse(JSON.stringify(patch));
+      const result = patched(named(before), told);
+      assert.deepEqual(result, named(after));
+      assert.equal('a' in {}, false);
+    }
+  });
+
   test('a list where an object stood, and the other way round, takes its place', () => {
     assert.deepEqual(patchBetween({ a: { 0: 'x' } }, { a: ['x'] }), { a: ['x'] });
     assert.deepEqual(patchBetween({ a: ['x'] }, { a: { 0: 'x' } }), { a: { 0: 'x' } });

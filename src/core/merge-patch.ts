@@ -9,14 +9,14 @@ export function patchBetween(before: Members, after: Members): Members | undefin
   const patch: Record<string, unknown> = {};
   let isEmpty = true;
   for (const name of Object.keys(after)) {
-    const change = changeBetween(before[name], after[name]);
+    const change = changeBetween(memberOf(before, name), after[name]);
     if (change === undefined) continue;
-    patch[name] = change;
+    setMember(patch, name, change);
     isEmpty = false;
   }
   for (const name of Object.keys(before)) {
-    if (before[name] === undefined || after[name] !== undefined) continue;
-    patch[name] = null;
+    if (before[name] === undefined || memberOf(after, name) !== undefined) continue;
+    setMember(patch, name, null);
     isEmpty = false;
   }
   return isEmpty ? undefined : patch;
@@ -28,9 +28,22 @@ export function patched(document: unknown, patch: unknown): unknown {
   const next: Record<string, unknown> = hasMembers(document) ? { ...document } : {};
   for (const [name, change] of Object.entries(patch)) {
     if (change === null) delete next[name];
-    else next[name] = patched(next[name], change);
+    else setMember(next, name, patched(memberOf(next, name), change));
   }
   return next;
+}
+
+/** Names come from outside, and one may be `constructor`: what an object has by its nature is a function, which no data is. */
+function memberOf(members: Members, name: string): unknown {
+  const member = members[name];
+  if (typeof member === 'function' || name === '__proto__') return Object.hasOwn(members, name) ? member : undefined;
+  return member;
+}
+
+/** Assigned, `__proto__` would be no member. */
+function setMember(members: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') members[name] = value;
+  else Object.defineProperty(members, name, { value, configurable: true, enumerable: true, writable: true });
 }
 
 /** The member's change, where `is` is still there. */
