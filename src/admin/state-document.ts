@@ -9,6 +9,7 @@ import type { Status } from './status.ts';
 /** The parts of what viewers are shown, as the other routes of the API have them. */
 export interface StateParts {
   readonly pulls: readonly PullSnapshot[];
+  /** Those in progress first, then those that ended, the latest first. */
   readonly flights: readonly FlightSnapshot[];
   readonly upstreams: readonly UpstreamSnapshot[];
   /** Undefined: this node is alone. */
@@ -45,12 +46,19 @@ export type EffectEntry = Omit<EffectSnapshot, 'points'> & {
 export function stateDocument({ pulls, flights, upstreams, cluster, status, effect }: StateParts): StateDocument {
   return {
     pulls: Object.fromEntries(pulls.map((pull) => [pull.id, pullEntry(pull)])),
-    flights: Object.fromEntries(flights.map(flightEntry).map((flight) => [flight.id, flight])),
+    flights: flightsById(flights),
     upstreams: Object.fromEntries(upstreams.map((upstream) => [upstream.name, upstream])),
     cluster,
     status,
     effect: { ...effect, points: Object.fromEntries(effect.points.map((point) => [point.atMs, point])) },
   };
+}
+
+/** One that fails and is tried again within the same millisecond has the same id: the first that is listed counts. */
+function flightsById(flights: readonly FlightSnapshot[]): Readonly<Record<string, FlightEntry>> {
+  const known = new Map<string, FlightEntry>();
+  for (const flight of flights.map(flightEntry)) if (!known.has(flight.id)) known.set(flight.id, flight);
+  return Object.fromEntries(known);
 }
 
 const pullEntry = onceEach(
