@@ -10,7 +10,7 @@ export interface EffectDeps {
   pulls(): Promise<readonly PullSnapshot[]>;
   status(pulls: readonly PullSnapshot[]): Promise<Status>;
   effect(): EffectSnapshot;
-  readonly feed: Pick<EventFeed, 'isFull' | 'add'>;
+  readonly feed: Pick<EventFeed, 'refusal' | 'add'>;
   /** The settings in force, without secrets. */
   readonly settings: readonly unknown[];
 }
@@ -42,8 +42,8 @@ export function effectRoutes({ refresh, pulls, status, effect, feed, settings }:
       method: 'GET',
       path: '/api/v1/events',
       handler() {
-        const busy = 'as many viewers as may be watch already';
-        if (feed.isFull) return failureAnswer(503, 'UNAVAILABLE', busy, { 'retry-after': retryAfter });
+        const { refusal } = feed;
+        if (refusal !== undefined) return failureAnswer(503, 'UNAVAILABLE', refusal, { 'retry-after': retryAfter });
         return { status: 200, headers: eventHeaders, write: (response) => feed.add(response) };
       },
     },

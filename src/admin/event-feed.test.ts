@@ -1,81 +1,11 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { EventStream } from '../../test/support/event-stream.ts';
-import { VirtualClock } from '../core/testing/virtual-clock.ts';
-import { Channels, type NoticeEvent } from '../telemetry/channels.ts';
-import { AdminServer } from './admin-server.ts';
-import { effectRoutes } from './effect-routes.ts';
-import { EventFeed, type EventFeedOptions, eventFeedDefaults } from './event-feed.ts';
-
-/** A state that the test sets, and counts who looks. */
-class PlayedState {
-  value = 'a';
-  looks = 0;
-  wholes = 0;
-  clears = 0;
-  fails = false;
-  /** What a look waits for. */
-  gate: Promise<void> = Promise.resolve();
-  #told: string | undefined;
-
-  async refresh(): Promise<string | undefined> {
-    this.looks++;
-    await this.gate;
-    if (this.fails) throw new Error('no luck');
-    const change = this.#told === this.value ? undefined : JSON.stringify({ value: this.value });
-    this.#told = this.value;
-    return change;
-  }
-
-  whole(): string {
-    this.wholes++;
-    return JSON.stringify({ value: this.#told });
-  }
-
-  clear(): void {
-    this.clears++;
-    this.#told = undefined;
-  }
-}
-
-async function setUp(context: TestContext, options: Partial<EventFeedOptions> = {}) {
-  const clock = new VirtualClock();
-  const channels = new Channels();
-  const notices: NoticeEvent[] = [];
-  channels.notice.subscribe((notice) => notices.push(notice));
-  const state = new PlayedState();
-  const feed = new EventFeed({ clock, channels, state }, { ...eventFeedDefaults, ...options });
-  const unused = () => assert.fail();
-  const deps = { refresh: unused, pulls: unused, status: unused, effect: unused, settings: [] };
-  const server = new AdminServer({ channels, routes: effectRoutes({ ...deps, feed }) }, { host: '127.0.0.1', port: 0 });
-  const { port } = await server.listen();
-  context.after(async () => {
-    feed[Symbol.dispose]();
-    await server[Symbol.asyncDispose]();
-    assert.equal(clock.pending, 0);
-  });
-  const url = `http://127.0.0.1:${port}/api/v1/events`;
-  /** One look at the state by the clock, to its end. */
-  const tick = async (ms = eventFeedDefaults.everyMs) => {
-    const looks = state.looks;
-    while (clock.pending === 0) await turn();
-    clock.advance(ms);
-    assert.ok(state.looks > looks);
-    while (clock.pending === 0) await turn();
-  };
-  return { clock, state, feed, notices, url, tick };
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await turn();
-}
+import { eventFeedDefaults } from './event-feed.ts';
+import { playedFeed, turn, until } from './testing/played-feed.ts';
 
 test('a viewer has the state at once, then what changes, at most once a second', async (context) => {
-  const { clock, state, url, tick } = await setUp(context);
+  const { clock, state, url, tick } = await playedFeed(context);
   await using viewer = await EventStream.open(url);
   assert.match(viewer.response.headers['content-type'] ?? '', /^text\/event-stream/);
   assert.deepEqual(await viewer.next(), { event: 'state', data: { value: 'a' } });
@@ -97,7 +27,7 @@ test('a viewer has the state at once, then what changes, at most once a second',
 });
 
 test('viewers share the looks and the texts; who comes later gets what stands there', async (context) => {
-  const { state, url, tick } = await setUp(context);
+  const { state, url, tick } = await playedFeed(context);
   await using one = await EventStream.open(url);
   await one.next();
   const others = await Promise.all([1, 2, 3].map(() => EventStream.open(url)));
@@ -112,7 +42,7 @@ test('viewers share the looks and the texts; who comes later gets what stands th
 });
 
 test('while nobody watches nothing is looked at, nothing is kept, and no timer runs', async (context) => {
-  const { clock, state, feed, url } = await setUp(context);
+  const { clock, state, feed, url } = await playedFeed(context);
   assert.deepEqual([state.looks, clock.pending], [0, 0]);
   const viewer = await EventStream.open(url);
   await viewer.next();
@@ -127,7 +57,7 @@ test('while nobody watches nothing is looked at, nothing is kept, and no timer r
 });
 
 test('who leaves during the first look leaves nothing behind', async (context) => {
-  const { clock, state, feed, url } = await setUp(context);
+  const { clock, state, feed, url } = await playedFeed(context);
   const gate = Promise.withResolvers<void>();
   state.gate = gate.promise;
   const viewer = await EventStream.open(url);
@@ -140,7 +70,7 @@ test('who leaves during the first look leaves nothing behind', async (context) =
 });
 
 test('a viewer that does not read gets no states in a queue, but the newest one when it reads again', async (context) => {
-  const { state, feed, url, tick } = await setUp(context);
+  const { state, feed, url, tick } = await playedFeed(context);
   const megabyte = 'x'.repeat(1024 * 1024);
   await using quick = await EventStream.open(url);
   await using slow = await EventStream.open(url);
@@ -178,7 +108,7 @@ test('a viewer that does not read gets no states in a queue, but the newest one 
 });
 
 test('one viewer too many is told so politely, and has its place when another one leaves', async (context) => {
-  const { feed, url } = await setUp(context, { maxViewers: 3 });
+  const { feed, url } = await playedFeed(context, { maxViewers: 3 });
   const viewers = await Promise.all([1, 2, 3].map(() => EventStream.open(url)));
   for (const viewer of viewers) await viewer.next();
   const refused = await fetch(url);
@@ -192,14 +122,14 @@ test('one viewer too many is told so politely, and has its place when another on
 });
 
 test('HEAD takes no place', async (context) => {
-  const { feed, url } = await setUp(context);
+  const { feed, url } = await playedFeed(context);
   const response = await fetch(url, { method: 'HEAD' });
   assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
   assert.equal(feed.viewers, 0);
 });
 
 test('where nothing changes, a comment says that the connection is alive', async (context) => {
-  const { state, url, tick } = await setUp(context);
+  const { state, url, tick } = await playedFeed(context);
   await using viewer = await EventStream.open(url);
   await viewer.next();
   for (let seconds = 0; seconds < 21; seconds++) await tick();
@@ -210,7 +140,7 @@ test('where nothing changes, a comment says that the connection is alive', async
 });
 
 test('what takes long to look at is looked at less often', async (context) => {
-  const { clock, state, url } = await setUp(context);
+  const { clock, state, url } = await playedFeed(context);
   await using viewer = await EventStream.open(url);
   await viewer.next();
   const gate = Promise.withResolvers<void>();
@@ -219,12 +149,13 @@ test('what takes long to look at is looked at less often', async (context) => {
   assert.equal(state.looks, 2);
   clock.advance(50);
   gate.resolve();
-  await until(() => clock.pending === 1);
+  await until(() => state.running === 0);
+  await turn();
   assert.equal(clock.nextDueInMs, 50 / eventFeedDefaults.mostShare - 50);
 });
 
 test('a state that cannot be looked at is said once, and viewers get it whole when it can', async (context) => {
-  const { state, notices, url, tick } = await setUp(context);
+  const { state, notices, url, tick } = await playedFeed(context);
   await using viewer = await EventStream.open(url);
   await viewer.next();
   state.fails = true;
@@ -236,7 +167,7 @@ test('a state that cannot be looked at is said once, and viewers get it whole wh
 });
 
 test('closing ends every stream in order', async (context) => {
-  const { feed, url } = await setUp(context);
+  const { feed, url } = await playedFeed(context);
   await using viewer = await EventStream.open(url);
   await viewer.next();
   feed[Symbol.dispose]();

@@ -38,13 +38,8 @@ export class EventStream implements AsyncDisposable {
   /** The next event, or undefined: the stream has ended, in order. Rejects where it was cut. */
   async next(): Promise<ServerEvent | undefined> {
     for (;;) {
+      if (!(await this.#hasBlock())) return undefined;
       const end = this.#text.indexOf('\n\n');
-      if (end < 0) {
-        const { value, done } = await this.#pieces.next();
-        if (done) return undefined;
-        this.#text += value;
-        continue;
-      }
       const block = this.#text.slice(0, end);
       this.#text = this.#text.slice(end + 2);
       if (block.startsWith(':')) {
@@ -58,6 +53,20 @@ export class EventStream implements AsyncDisposable {
       this.state = event.event === 'change' ? (patched(this.state, event.data) as Members) : event.data;
       return event;
     }
+  }
+
+  /** Whether the stream goes on to the end of a block, which then stands in `#text`. Of a long one each piece is searched once. */
+  async #hasBlock(): Promise<boolean> {
+    if (this.#text.includes('\n\n')) return true;
+    const pieces = [this.#text];
+    for (let isEnd = false; !isEnd; ) {
+      const { value, done } = await this.#pieces.next();
+      if (done) return false;
+      isEnd = `${pieces.at(-1)?.slice(-1)}${value}`.includes('\n\n');
+      pieces.push(value);
+    }
+    this.#text = pieces.join('');
+    return true;
   }
 
   /** The first event that is right, reading over others. */

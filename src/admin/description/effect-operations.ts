@@ -69,7 +69,10 @@ export const effectOperations: readonly Operation[] = [
         contentType: 'text/event-stream',
         schema: stateDocument,
       },
-      503: { description: 'There are as many viewers as may be.', schema: errors },
+      503: {
+        description: 'There are as many viewers as may be, or the state cannot be looked at now.',
+        schema: errors,
+      },
     },
   },
 ];
