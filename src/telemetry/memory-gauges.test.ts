@@ -25,3 +25,18 @@ test('what memory is set aside, and how blocks of hot content do, is read when i
     assert.ok(text.split('\n').includes(line), line);
   }
 });
+
+test('a count that begins anew at 2^32 in one thread goes on', async () => {
+  const registry = new Registry();
+  const others = 3_000_000_000;
+  let hits = others + 2 ** 32 - 1;
+  addMemoryGauges(registry, {
+    shares: { blocks: 0, queued: 0, 'small-blobs': 0, manifests: 0, prepared: 0 },
+    blocks: () => ({ usedBytes: 0, pinnedBytes: 0, hits, misses: 0 }),
+    smallBlobBytes: () => 0,
+  });
+  const shown = async () => Number(/^onepull_memory_block_hits_total (.*)$/m.exec(await registry.metrics())?.[1]);
+  const before = await shown();
+  hits = others + 4;
+  assert.equal((await shown()) - before, 5);
+});

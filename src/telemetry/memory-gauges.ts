@@ -7,6 +7,7 @@ export interface MemoryFigures {
   blocks(): {
     readonly usedBytes: number;
     readonly pinnedBytes: number;
+    /** Modulo 2^32, of each thread. */
     readonly hits: number;
     readonly misses: number;
   };
@@ -34,16 +35,20 @@ export function addMemoryGauges(registry: Registry, { shares, blocks, smallBlobB
         this.set(value());
       },
     });
-  const count = (name: string, help: string, value: () => number) =>
-    new Counter({
+  const count = (name: string, help: string, value: () => number) => {
+    let lastValue = 0;
+    return new Counter({
       name: `${prefix}${name}`,
       help,
       registers,
       collect() {
-        this.reset();
-        this.inc(value());
+        const now = value();
+        // What one thread counts begins anew at 2^32: of the sum that would be a step back.
+        this.inc((now - lastValue) >>> 0);
+        lastValue = now;
       },
     });
+  };
   read('block_bytes', 'Blocks of hot content that are in memory.', () => blocks().usedBytes);
   read('block_pinned_bytes', 'Of these, blocks that answers refer to now.', () => blocks().pinnedBytes);
   count('block_hits_total', 'Blocks that were in memory when they were wanted.', () => blocks().hits);
