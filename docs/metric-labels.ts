@@ -65,8 +65,7 @@ const results: Record<Extract<FlightEvent['event'], 'done' | 'failed' | 'parked'
 };
 const origins: Record<ServedBytesEvent['from'], string> = {
   cache: 'what was in the store before',
-  flight: 'a transfer in progress',
-  peer: 'another node',
+  flight: 'a transfer in progress, from upstream or from another node',
 };
 const upstreamKinds: Record<UpstreamRequestKind, string> = {
   ping: '`/v2/`',
@@ -138,7 +137,7 @@ export const labelDescriptions: readonly LabelDescription[] = [
   { label: 'from', meaning: 'Where the bytes came from.', values: origins },
   {
     label: 'kind',
-    metrics: ['onepull_upstream_requests_total'],
+    metrics: ['onepull_upstream_requests_total', 'onepull_upstream_response_seconds'],
     meaning: 'What was asked for.',
     values: upstreamKinds,
   },
@@ -160,7 +159,7 @@ export const labelDescriptions: readonly LabelDescription[] = [
     metrics: ['onepull_upstream_retries_total'],
     meaning: 'What the attempt before failed of: an error code of [ERRORS.md](ERRORS.md).',
   },
-  { label: 'endpoint', meaning: "The endpoint's host." },
+  { label: 'endpoint', meaning: "The endpoint's host, with the path where its address has one." },
   {
     label: 'failover',
     meaning: 'Whether the next attempt is made at another endpoint: `true` or `false`.',

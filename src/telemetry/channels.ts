@@ -192,7 +192,8 @@ export interface RequestCell {
 
 /** More body bytes were sent to a client: every mebibyte or so, and at the end of each response. */
 export interface ServedBytesEvent {
-  readonly from: 'cache' | 'flight' | 'peer';
+  /** A flight's may have come from other nodes as well. */
+  readonly from: 'cache' | 'flight';
   readonly bytes: number;
 }
 

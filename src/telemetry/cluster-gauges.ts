@@ -13,7 +13,7 @@ export interface ClusterFigures {
 const places: readonly ShareEvent['place'][] = ['leads', 'follows', 'alone', 'took-over'];
 const refusals: readonly PeerRefusedEvent['reason'][] = ['signature', 'certificate', 'plain'];
 
-/** `cluster` gives undefined where this node is alone: then there is nothing to count, and no metric. */
+/** `cluster` gives undefined where this node is alone: then these gauges are not there. */
 export function addClusterMetrics(
   registry: Registry,
   channels: Pick<Channels, 'share' | 'peerServed' | 'peerReceived' | 'peerRefused'>,
@@ -27,8 +27,9 @@ export function addClusterMetrics(
       registers,
       collect() {
         const figures = cluster();
-        this.reset();
-        if (figures !== undefined) this.set(value(figures));
+        // A `reset` of what has no labels leaves a 0: an engine that is down, where there is none.
+        if (figures === undefined) this.remove();
+        else this.set(value(figures));
       },
     });
   read('cluster_engine_up', 'Whether the engine that nodes share answered the last call: 1 or 0.', ({ engine }) =>

@@ -9,6 +9,7 @@ function setUp(
   flights: MetricsDeps['flights'] = () => [],
   upstreams: MetricsDeps['upstreams'] = () => [],
   certificateUntilMs: MetricsDeps['certificateUntilMs'] = () => undefined,
+  cluster: MetricsDeps['cluster'] = () => undefined,
 ): { channels: Channels; requests: RequestCounts; metrics: Metrics } {
   const channels = new Channels();
   const requests = new RequestCounts(channels);
@@ -20,7 +21,7 @@ function setUp(
     requests,
     threads,
     gateways: () => ({ running: 2, replaced: 1 }),
-    cluster: () => undefined,
+    cluster,
     droppedLines: () => 4,
     memory: {
       shares: { blocks: 1, queued: 2, 'small-blobs': 3, manifests: 4, prepared: 5 },
@@ -77,7 +78,12 @@ test('counts what upstream costs', async () => {
     'onepull_coalesced_requests_total{kind="blob"} 1',
     'onepull_upstream_ratelimit_limit{upstream="docker.io"} 100',
     'onepull_upstream_ratelimit_remaining{upstream="docker.io"} 76',
+    'onepull_upstream_response_seconds_count{upstream="docker.io",kind="blob"} 2',
+    'onepull_upstream_response_seconds_bucket{le="0.001",upstream="docker.io",kind="blob"} 2',
   );
+  const told = /^onepull_upstream_ratelimit_told_timestamp_seconds\{upstream="docker.io"\} (.*)$/m;
+  const [, toldAt = ''] = told.exec(await metrics.text()) ?? [];
+  assert.ok(Number(toldAt) > 1e9 && Number(toldAt) * 1000 <= Date.now(), toldAt);
 });
 
 test('counts and times what clients get', async () => {
@@ -173,7 +179,7 @@ test('two instances do not share anything', async () => {
   const [one, other] = [setUp(), setUp()];
   one.channels.servedBytes.publish({ from: 'cache', bytes: 7 });
   await has(one.metrics, 'onepull_served_bytes_total{from="cache"} 7');
-  assert.doesNotMatch(await other.metrics.text(), /served_bytes_total\{/);
+  await has(other.metrics, 'onepull_served_bytes_total{from="cache"} 0');
 });
 
 test('endpoints show what is known of them, and a rest only while it lasts', async () => {
@@ -202,5 +208,34 @@ test('the end of the certificate shows where there is one', async () => {
   await has(
     setUp(undefined, undefined, () => 1_800_000_000_500).metrics,
     'onepull_tls_certificate_expiry_timestamp_seconds 1800000000.5',
+  );
+});
+
+test('what can be counted from the start begins at 0, so that the first of it is seen', async () => {
+  const bodies = { limit: 8, inFlight: 0, queued: 0 };
+  const endpoints = [{ name: 'a.example', breaker: { state: 'closed' }, pauses: [], bodies }];
+  await has(
+    setUp(undefined, () => [{ name: 'hub', endpoints }]).metrics,
+    'onepull_upstream_bytes_total{upstream="hub"} 0',
+    'onepull_breaker_opens_total{upstream="hub",endpoint="a.example"} 0',
+    'onepull_upstream_pauses_total{upstream="hub",endpoint="a.example",what="everything"} 0',
+    'onepull_served_bytes_total{from="cache"} 0',
+    'onepull_served_bytes_total{from="flight"} 0',
+    'onepull_refused_total{bound="responses"} 0',
+    'onepull_refused_total{bound="pass-through"} 0',
+    'onepull_passed_through_total{cause="disk-full"} 0',
+    'onepull_coalesced_requests_total{kind="blob"} 0',
+  );
+});
+
+test('a node that is alone has no engine that could be down', async () => {
+  const alone = setUp().metrics;
+  await alone.text();
+  assert.doesNotMatch(await alone.text(), /^onepull_(cluster_(engine_up|nodes|leases|followed)|peer_children) /m);
+  const cluster = () => ({ engine: { isUp: false }, members: [], children: 0, shares: [] });
+  await has(
+    setUp(undefined, undefined, undefined, cluster).metrics,
+    'onepull_cluster_engine_up 0',
+    'onepull_cluster_nodes 0',
   );
 });

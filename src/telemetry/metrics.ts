@@ -1,9 +1,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Channels, FlightEvent, UpstreamRequestEvent } from './channels.ts';
+import type { Channels, CoalescedEvent, FlightEvent, PassThroughEvent } from './channels.ts';
 import { addClusterMetrics, type ClusterFigures } from './cluster-gauges.ts';
 import { addMemoryGauges, type MemoryFigures } from './memory-gauges.ts';
 import { addRequestMetrics } from './request-metrics.ts';
 import { type RequestCounts, requestBounds } from './request-tally.ts';
+import { addUpstreamCounts } from './upstream-counts.ts';
 import { addUpstreamGauges, type UpstreamFigures } from './upstream-gauges.ts';
 
 /** What the gauges read when they are asked. */
@@ -44,7 +45,16 @@ export interface MetricsOptions {
 const flightStates = ['waiting', 'pulling', 'verifying', 'done', 'failed'] as const;
 type FlightState = (typeof flightStates)[number];
 
-const knownMethods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+// Counted from 0: `rate` does not see the first value of a series.
+const passCauses: readonly PassThroughEvent['cause'][] = ['too-large', 'disk-full', 'cache-in-use', 'disk-failed'];
+const coalescedKinds: readonly CoalescedEvent['kind'][] = [
+  'blob',
+  'manifest',
+  'blob-head',
+  'token',
+  'tags',
+  'referrers',
+];
 
 /**
  * The Prometheus metrics, in a registry of their own. Labels are bounded: upstreams come from the configuration, all
@@ -56,7 +66,8 @@ export class Metrics {
 
   constructor(deps: MetricsDeps, options: MetricsOptions) {
     this.#threads = deps.threads;
-    this.#countUpstream(deps.channels);
+    addUpstreamCounts(this.#registry, deps.channels, deps.upstreams());
+    this.#countShared(deps.channels);
     this.#countFaults(deps.channels);
     addRequestMetrics(this.#registry, deps.requests);
     this.#countFlights(deps.channels);
@@ -94,46 +105,16 @@ export class Metrics {
       .filter(({ name }) => name.startsWith('onepull_'));
   }
 
-  #countUpstream({ upstreamRequest, upstreamBytes, rateLimit, coalesced }: Channels): void {
-    const requests = this.#counter(
-      'upstream_requests_total',
-      'Requests to upstreams and their token servers, by the status or the error that came back.',
-      ['upstream', 'kind', 'method', 'status'],
-    );
-    const bytes = this.#counter('upstream_bytes_total', 'Body bytes received from upstreams.', ['upstream']);
+  #countShared({ coalesced }: Channels): void {
     const shared = this.#counter('coalesced_requests_total', 'Requests that shared the upstream work of another.', [
       'kind',
     ]);
-    const limit = this.#gauge('upstream_ratelimit_limit', 'The rate limit that the upstream last told.', ['upstream']);
-    const remaining = this.#gauge('upstream_ratelimit_remaining', 'What the upstream said is left of it.', [
-      'upstream',
-    ]);
-    upstreamRequest.subscribe(({ upstream, kind, method, status }) =>
-      requests.inc({ upstream, kind, method: methodLabel(method), status: statusLabel(status) }),
-    );
-    upstreamBytes.subscribe((event) => bytes.inc({ upstream: event.upstream }, event.bytes));
+    for (const kind of coalescedKinds) shared.inc({ kind }, 0);
     coalesced.subscribe(({ kind }) => shared.inc({ kind }));
-    rateLimit.subscribe((event) => {
-      if (event.limit !== undefined) limit.set({ upstream: event.upstream }, event.limit);
-      if (event.remaining !== undefined) remaining.set({ upstream: event.upstream }, event.remaining);
-    });
   }
 
   /** What a person would be woken for, or would look at when woken. */
-  #countFaults({ breaker, pause, retry, hedge, quarantine, passThrough, passedBytes }: Channels): void {
-    const opens = this.#counter('breaker_opens_total', 'Times that an endpoint was taken out of use.', [
-      'upstream',
-      'endpoint',
-    ]);
-    breaker.subscribe(({ upstream, endpoint, state }) => {
-      if (state === 'open') opens.inc({ upstream, endpoint });
-    });
-    const pauses = this.#counter('upstream_pauses_total', 'Times that an endpoint asked to be left alone.', [
-      'upstream',
-      'endpoint',
-      'what',
-    ]);
-    pause.subscribe(({ upstream, endpoint, what }) => pauses.inc({ upstream, endpoint, what }));
+  #countFaults({ retry, hedge, quarantine, passThrough, passedBytes }: Channels): void {
     const retries = this.#counter('upstream_retries_total', 'Further attempts, by what the one before failed of.', [
       'upstream',
       'kind',
@@ -154,6 +135,7 @@ export class Metrics {
     const passed = this.#counter('passed_through_total', 'Blobs streamed through memory instead of the disk.', [
       'cause',
     ]);
+    for (const cause of passCauses) passed.inc({ cause }, 0);
     passThrough.subscribe(({ cause }) => passed.inc({ cause }));
     const bytes = this.#counter('passed_bytes_total', 'Bytes received for blobs that were streamed through memory.');
     passedBytes.subscribe((event) => bytes.inc(event.bytes));
@@ -299,13 +281,4 @@ export interface MetricDescription {
   readonly type: string;
   readonly labels: readonly string[];
   readonly help: string;
-}
-
-function methodLabel(method: string): string {
-  return knownMethods.includes(method) ? method : 'other';
-}
-
-function statusLabel(status: UpstreamRequestEvent['status']): string {
-  if (typeof status === 'string') return status;
-  return Number.isInteger(status) && status >= 100 && status < 600 ? String(status) : 'other';
 }

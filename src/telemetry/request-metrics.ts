@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client';
-import type { RequestLabels } from './channels.ts';
+import type { RefusedEvent, RequestLabels, ServedBytesEvent } from './channels.ts';
 import {
   type CountedRequests,
   DurationCounts,
@@ -7,6 +7,16 @@ import {
   type RequestCounts,
   requestBounds,
 } from './request-tally.ts';
+
+const origins: readonly ServedBytesEvent['from'][] = ['cache', 'flight'];
+const bounds: readonly RefusedEvent['bound'][] = [
+  'connections',
+  'responses',
+  'queued-bytes',
+  'flights',
+  'descriptors',
+  'pass-through',
+];
 
 /** What clients were answered, sent and refused. All of it is counted elsewhere and read when it is asked for. */
 export function addRequestMetrics(registry: Registry, counts: RequestCounts): void {
@@ -47,17 +57,12 @@ export function addRequestMetrics(registry: Registry, counts: RequestCounts): vo
         .filter(({ incomplete }) => incomplete > 0)
         .map(({ labels: { route }, incomplete }) => [{ route }, incomplete]),
   );
+  // From 0: `rate` does not see the first value of a series.
   count('served_bytes_total', 'Body bytes sent to clients, by where they came from.', ['from'], () =>
-    counts
-      .served()
-      .entries()
-      .map(([from, bytes]) => [{ from }, bytes]),
+    origins.map((from) => [{ from }, counts.served().get(from) ?? 0]),
   );
   count('refused_total', 'New work refused because a bound was reached.', ['bound'], () =>
-    counts
-      .refused()
-      .entries()
-      .map(([bound, number]) => [{ bound }, number]),
+    bounds.map((bound) => [{ bound }, counts.refused().get(bound) ?? 0]),
   );
   new DurationMetric(registry, {
     name: 'onepull_first_byte_seconds',

@@ -27,8 +27,10 @@ export function addUpstreamGauges(registry: Registry, upstreams: () => readonly 
           for (const endpoint of endpoints) this.set({ upstream, endpoint: endpoint.name }, value(endpoint));
       },
     });
-  read('breaker_open', '1 while an endpoint is out of use because it failed, else 0.', ({ breaker }) =>
-    breaker.state === 'closed' ? 0 : 1,
+  read(
+    'breaker_open',
+    '1 while an endpoint is out of use because it failed, else 0; the only one of an upstream never is.',
+    ({ breaker }) => (breaker.state === 'closed' ? 0 : 1),
   );
   read('upstream_bodies_limit', 'Bodies that may come from an endpoint at once.', ({ bodies }) => bodies.limit);
   read('upstream_bodies', 'Bodies that come from an endpoint now.', ({ bodies }) => bodies.inFlight);
