@@ -32,12 +32,13 @@ function rate(metric: string, { by, where = '' }: { by?: string; where?: string 
   return `sum${by === undefined ? '' : ` by (${by})`} (rate(${metric}{${labels}}[$__rate_interval]))`;
 }
 
-function quantile(of: number, metric: string): string {
-  return `histogram_quantile(${of}, ${rate(`${metric}_bucket`, { by: 'le' })})`;
+function quantile(of: number, metric: string, { by, where = '' }: { by?: string; where?: string } = {}): string {
+  const labels = by === undefined ? 'le' : `${by}, le`;
+  return `histogram_quantile(${of}, ${rate(`${metric}_bucket`, { by: labels, where })})`;
 }
 
-function quantiles(metric: string): Query[] {
-  return [0.5, 0.9, 0.99].map((of) => ({ expr: quantile(of, metric), legend: `p${of * 100}` }));
+function quantiles(metric: string, where = ''): Query[] {
+  return [0.5, 0.9, 0.99].map((of) => ({ expr: quantile(of, metric, { where }), legend: `p${of * 100}` }));
 }
 
 const contentRoutes = 'route=~"manifest|blob"';
@@ -121,7 +122,7 @@ const sections: readonly Section[] = [
         title: 'First byte',
         description: 'From the arrival of a request for content to the first byte of its answer.',
         unit: 's',
-        queries: quantiles('onepull_first_byte_seconds'),
+        queries: quantiles('onepull_first_byte_seconds', contentRoutes),
       },
       {
         title: 'Pull of a blob from upstream',
@@ -164,6 +165,18 @@ const sections: readonly Section[] = [
         ],
       },
       {
+        title: 'Answers of upstreams',
+        description:
+          'How long 9 of 10 answers took at most, to their headers; a request that failed is one that took as long as that.',
+        unit: 's',
+        queries: [
+          {
+            expr: quantile(0.9, 'onepull_upstream_response_seconds', { by: 'upstream, kind' }),
+            legend: '{{upstream}} {{kind}}',
+          },
+        ],
+      },
+      {
         title: 'Further attempts',
         description: 'What the attempt before failed of.',
         unit: 'reqps',
@@ -196,7 +209,8 @@ const sections: readonly Section[] = [
       },
       {
         title: 'Endpoints out of use',
-        description: 'For failing repeatedly. They are tried again every few seconds.',
+        description:
+          'For failing repeatedly. They are tried again every few seconds. The only one of an upstream never is: see Requests.',
         unit: 'short',
         form: 'state',
         width: 24,

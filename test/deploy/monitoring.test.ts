@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { grafanaDashboard } from '../../deploy/grafana/dashboard.ts';
 import { describedMetrics } from '../../docs/metrics-page.ts';
+import { TemporaryDirectory } from '../support/loopback.ts';
 import { needs } from '../support/need.ts';
 
 const run = promisify(execFile);
@@ -39,6 +41,19 @@ test('the alerts ask for metrics and labels that exist', () => {
 test('the Grafana dashboard asks for metrics and labels that exist', () => {
   assert.ok(queries.length > 20);
   for (const query of queries) assert.deepEqual(unknownIn(query), [], query);
+});
+
+test('the Grafana dashboard asks in PromQL', { skip: needs('promtool') }, async () => {
+  await using folder = await TemporaryDirectory.make();
+  const file = join(folder.path, 'queries.json'); // JSON is YAML
+  const rules = queries
+    .filter((query) => !query.startsWith('label_values('))
+    .map((query) => query.replaceAll('$__rate_interval', '5m').replaceAll('$__range', '3h').replaceAll(/\$\w+/g, 'x'))
+    .filter((query) => query !== 'prometheus')
+    .map((expr, index) => ({ record: `query:${index}`, expr }));
+  assert.ok(rules.length > 20);
+  writeFileSync(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }));
+  await run('promtool', ['check', 'rules', file]);
 });
 
 test('a metric or a label that does not exist is found', () => {
