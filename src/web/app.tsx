@@ -3,8 +3,9 @@ import { CacheView } from './cache/cache-view.tsx';
 import { ClientsView, NextStep } from './clients/clients-view.tsx';
 import { ClusterView } from './cluster/cluster-view.tsx';
 import { EffectView } from './effect/effect-view.tsx';
+import { Announcer } from './frame/announcer.tsx';
 import { Header } from './frame/header.tsx';
-import { Announcer, Notices } from './frame/notices.tsx';
+import { Notices } from './frame/notices.tsx';
 import { NowView } from './now/now-view.tsx';
 import { TokenDialog } from './parts/token-dialog.tsx';
 import { type Place, place } from './state/place.ts';
@@ -34,13 +35,17 @@ export function App() {
       <main id="main" tabIndex={-1} class={connection.value.kind === 'lost' ? 'is-stale' : undefined}>
         <h1>{title}</h1>
         <Notices />
-        {isKnown ? <View key={`${place.value} ${run}`} /> : <p class="nothing">Waiting for the first state &hellip;</p>}
+        {isKnown ? <View key={`${place.value} ${run}`} /> : <p class="nothing">{waitingWords()}</p>}
         {isKnown && isEmpty.value && (place.value === 'now' || place.value === 'cache') && <NextStep />}
       </main>
       <Announcer />
       <TokenDialog />
     </>
   );
+}
+
+function waitingWords(): string {
+  return connection.value.kind === 'lost' ? 'Nothing is known yet.' : 'Waiting for the first state \u2026';
 }
 
 /** No link to an anchor: the address says which view is shown. */

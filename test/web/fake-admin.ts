@@ -24,15 +24,22 @@ const types: Readonly<Record<string, string>> = {
 export class FakeAdmin implements AsyncDisposable {
   readonly #server: Server;
   readonly #viewers = new Set<ServerResponse>();
+  readonly #timer: NodeJS.Timeout;
   #state: StateParts;
   images: ImageSnapshot[] = [];
   /** What changing calls have to know; undefined: nothing. */
   token: string | undefined;
   readonly changes: string[] = [];
+  /** As if the line to whoever watches were cut: nobody hears of it. */
+  isSilent = false;
+  /** Streams of events that began so far. */
+  streams = 0;
 
   private constructor(state: StateParts) {
     this.#state = state;
     this.#server = createServer((request, response) => void this.#handle(request, response));
+    // As the real one, which tells a point of its history that often.
+    this.#timer = setInterval(() => this.tell({}), 5000);
   }
 
   static async start(state: StateParts, port = 0): Promise<FakeAdmin> {
@@ -57,10 +64,12 @@ export class FakeAdmin implements AsyncDisposable {
     const known = new Map([...this.#state.pulls, ...pulls].map((pull) => [pull.id, pull]));
     this.#state = { ...this.#state, ...rest, pulls: [...known.values()] };
     const change = patchBetween(membersOf(before), membersOf(stateDocument(this.#state))) ?? {};
+    if (this.isSilent) return;
     for (const viewer of this.#viewers) send(viewer, 'change', change);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();
@@ -78,6 +87,7 @@ export class FakeAdmin implements AsyncDisposable {
 
   #follow(response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    this.streams++;
     send(response, 'state', stateDocument(this.#state));
     this.#viewers.add(response);
     response.once('close', () => this.#viewers.delete(response));

@@ -140,6 +140,22 @@ test('a server that is away is said calmly, what was shown stays, and it goes on
   await page.context().close();
 });
 
+test('a connection on which nothing is heard any more is given up, and another one made', { skip }, () =>
+  withFake(busyState(), async (fake) => {
+    const page = await viewer.open(fake.url, 'now', { prepare: (page) => page.clock.install() });
+    fake.isSilent = true;
+    await page.clock.runFor(25_000);
+    await page.locator('.connection-live').waitFor();
+    assert.equal(fake.streams, 2);
+    fake.isSilent = false;
+    const later = pull('docker.io/library/later:1', 'pulling', [layer('later', 0.1, 'pulling')]);
+    fake.tell({ pulls: [later] });
+    await page.getByRole('article', { name: later.image }).waitFor();
+    assert.deepEqual(viewer.complaints(), []);
+    await page.context().close();
+  }),
+);
+
 test('of very many pulls some are shown, the others counted, and none moves another', { skip }, () =>
   withFake({ ...busyState(), ...crowdedState(500) }, async (fake) => {
     const page = await viewer.open(fake.url, 'now');

@@ -34,6 +34,10 @@ export interface PageOptions {
   readonly height?: number;
   readonly colorScheme?: 'light' | 'dark';
   readonly reducedMotion?: 'reduce';
+  /** Before it opens the address. */
+  readonly prepare?: (page: Page) => Promise<void>;
+  /** What it shows then, for `waitFor`; that it is connected, unless told. */
+  readonly until?: string;
 }
 
 /** Debian's Chromium. Each page that it opens is watched: what it complains of, and whom it asks. */
@@ -50,9 +54,9 @@ export class Viewer implements AsyncDisposable {
     return new Viewer(browser);
   }
 
-  /** The dashboard of the admin listener at `origin`, once it shows its first state. */
+  /** The dashboard of the admin listener at `origin`, once it shows its first state, or what `until` says. */
   async open(origin: string, view: string, options: PageOptions = {}): Promise<Page> {
-    const { width = 1280, height = 900, ...preferences } = options;
+    const { width = 1280, height = 900, prepare, until = '.connection-live', ...preferences } = options;
     const context = await this.#browser.newContext({ viewport: { width, height }, ...preferences });
     const page = await context.newPage();
     page.setDefaultTimeout(patienceMs);
@@ -64,8 +68,9 @@ export class Viewer implements AsyncDisposable {
       const { protocol, origin: asked } = new URL(request.url());
       if (protocol !== 'data:' && asked !== origin) this.#complaints.push(`it asked another host: ${request.url()}`);
     });
+    await prepare?.(page);
     await page.goto(`${origin}/#/${view}`, { timeout: patienceMs });
-    await page.locator('.connection-live').waitFor();
+    await page.locator(until).waitFor();
     return page;
   }
 

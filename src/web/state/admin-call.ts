@@ -5,11 +5,14 @@ const key = 'onepull.token';
 /** A call that the server refused or could not answer, in its own words. */
 export class CallError extends Error {
   readonly status: number;
+  /** When the server wants to be asked again. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, retryAfterMs?: number) {
     super(message);
     this.name = 'CallError';
     this.status = status;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -70,10 +73,24 @@ function askForToken(isWrong: boolean): Promise<string | undefined> {
   });
 }
 
+/** Why the server does not answer such a request with a stream; undefined: it would now. Rejects where it is away. */
+export async function refusalOf(path: string, signal: AbortSignal): Promise<CallError | undefined> {
+  const response = await fetch(path, { signal, cache: 'no-store' });
+  if (!response.ok) return errorOf(response, await response.text());
+  await response.body?.cancel();
+  return undefined;
+}
+
 async function answered(response: Response): Promise<unknown> {
   const text = await response.text();
   if (response.ok) return text === '' ? undefined : JSON.parse(text);
-  throw new CallError(response.status, messageOf(text) ?? `the server answered ${response.status}`);
+  throw errorOf(response, text);
+}
+
+function errorOf({ status, headers }: Response, text: string): CallError {
+  const retryAfterS = Number(headers.get('retry-after') ?? Number.NaN);
+  const retryAfterMs = Number.isFinite(retryAfterS) ? retryAfterS * 1000 : undefined;
+  return new CallError(status, messageOf(text) ?? `the server answered ${status}`, retryAfterMs);
 }
 
 /** Errors have the form of the OCI distribution API's. */

@@ -1,12 +1,13 @@
 import { computed, signal } from '@preact/signals';
 import type { StateDocument } from '../../admin/state-document.ts';
-import { LiveConnection } from './live-connection.ts';
+import { LiveConnection, type Refusal } from './live-connection.ts';
 import { type LiveState, nothingKnown, stateOf } from './live-state.ts';
 
 export type Connection =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  | { readonly kind: 'lost'; readonly sinceMs: number };
+  /** `refusal`: the server is there, and says no. */
+  | { readonly kind: 'lost'; readonly sinceMs: number; readonly refusal: Refusal | undefined };
 
 /**
  * What the page knows. State comes at most once a second and is drawn with the next frame; while nobody looks, it is kept
@@ -48,8 +49,9 @@ const events = new LiveConnection({
     connection.value = { kind: 'live' };
     void measureSkew();
   },
-  disconnected: () => {
-    if (connection.value.kind !== 'lost') connection.value = { kind: 'lost', sinceMs: Date.now() + skewMs };
+  disconnected: (atMs, refusal) => {
+    const { value } = connection;
+    connection.value = { kind: 'lost', sinceMs: value.kind === 'lost' ? value.sinceMs : atMs + skewMs, refusal };
   },
 });
 
