@@ -5,7 +5,7 @@ import { span } from '../format/times.ts';
 import { More } from '../parts/more.tsx';
 import { live, serverNowMs } from '../state/store.ts';
 import { FeedGraphFigure } from './feed-graph.tsx';
-import { feedGraphs } from './graph-layout.ts';
+import { feedGraphs, knownMembers } from './graph-layout.ts';
 
 export function ClusterView() {
   const { cluster, pulls } = live.value;
@@ -88,7 +88,7 @@ function Feeds({
 }
 
 function Nodes({ cluster }: { readonly cluster: ClusterSnapshot }) {
-  const members = [...cluster.members].sort(
+  const members = knownMembers(cluster).sort(
     (a, b) => (a.node.zone ?? '').localeCompare(b.node.zone ?? '') || a.node.name.localeCompare(b.node.name),
   );
   return (

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cluster, digestFor } from '../../../test/web/states.ts';
 import type { ClusterSnapshot } from '../../pull/cluster-snapshot.ts';
-import { feedGraphs, feedWords, upstreamId } from './graph-layout.ts';
+import { feedGraphs, feedWords, knownMembers, upstreamId } from './graph-layout.ts';
+
+type Member = ClusterSnapshot['members'][number];
+type FillPlace = NonNullable<ClusterSnapshot['shares'][number]['place']>;
 
 function withParents(parents: Readonly<Record<string, readonly string[]>>): ClusterSnapshot {
   const fill = (id: string) => ({
@@ -49,7 +52,7 @@ test('the graph is told in words, too', () => {
   const [graph] = feedGraphs(cluster());
   assert.ok(graph);
   const words = feedWords(graph);
-  assert.equal(words[0], 'edge-1 (this node) reads from upstream, has 80 %');
+  assert.equal(words[0], 'edge-1 (this node) leads: reads from upstream, has 80 %');
   assert.equal(
     words.find((one) => one.startsWith('edge-6')),
     'edge-6 reads from edge-3 and edge-2, has 30 %',
@@ -70,4 +73,39 @@ test('nodes that say they read from each other are drawn all the same', () => {
 
 test('a fill of one node alone is nothing that is shared', () => {
   assert.deepEqual(feedGraphs(withParents({ a: [] })), []);
+});
+
+test('a node that asks upstream by itself is drawn so, and one that waits for the leader says so', () => {
+  const snapshot = withParents({ a: [], b: [], c: [] });
+  const [a, b, c] = snapshot.members as [Member, Member, Member];
+  const placed = ({ node, load, silentMs }: Member, place: FillPlace) => {
+    return { node, silentMs, load: { ...load, fills: load.fills.map((fill) => ({ ...fill, place })) } };
+  };
+  const [graph] = feedGraphs({
+    ...snapshot,
+    node: '',
+    members: [placed(a, 'alone'), placed(b, 'waits'), placed(c, 'asking')],
+  });
+  assert.ok(graph);
+  assert.deepEqual(graph.edges, [{ from: upstreamId, to: 'a', isFar: false }]);
+  assert.deepEqual(feedWords(graph), [
+    'a reads from upstream by itself, has 40 %',
+    'b waits for the node that leads, has 40 %',
+    'c asks whom it may read from, has 40 %',
+  ]);
+});
+
+test('of a node that was not heard of it is not said that it has all', () => {
+  const snapshot = withParents({ a: ['gone#5f1c02aa'] });
+  const [graph] = feedGraphs(snapshot);
+  assert.ok(graph);
+  assert.deepEqual(feedWords(graph), ['gone was not heard of lately', 'a (this node) reads from gone, has 40 %']);
+});
+
+test('what this node does is told as it is now, not as of its last beat', () => {
+  const snapshot = withParents({ a: ['b'], b: [] });
+  const shares = snapshot.shares.map((fill) => ({ ...fill, filledBytes: 90 }));
+  const [self, other] = knownMembers({ ...snapshot, children: 7, shares });
+  assert.deepEqual([self?.load.children, self?.load.fills[0]?.filledBytes], [7, 90]);
+  assert.deepEqual([other?.load.children, other?.load.fills[0]?.filledBytes], [0, 40]);
 });

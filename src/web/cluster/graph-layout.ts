@@ -1,11 +1,17 @@
 import type { ClusterSnapshot } from '../../pull/cluster-snapshot.ts';
+import { nodeName } from '../format/names.ts';
+
+type Member = ClusterSnapshot['members'][number];
+/** `unheard`: it is read from, and the engine does not say that it is there. Undefined: it was not told. */
+type Place = ClusterSnapshot['shares'][number]['place'] | 'unheard';
 
 export interface GraphNode {
   readonly id: string;
   readonly name: string;
   readonly isSelf: boolean;
   readonly leads: boolean;
-  /** 0 to 1, of the fill; undefined: its size is not known. */
+  readonly place: Place;
+  /** 0 to 1, of the fill; undefined: its size, or how much it has, is not known. */
   readonly share: number | undefined;
   readonly x: number;
   readonly y: number;
@@ -42,6 +48,7 @@ interface Fill {
   readonly name: string;
   readonly zone: string | undefined;
   readonly leads: boolean;
+  readonly place: Place;
   readonly share: number | undefined;
   readonly parents: readonly string[];
 }
@@ -49,12 +56,12 @@ interface Fill {
 /** The blobs that two nodes or more are filling, the most shared first. */
 export function feedGraphs(cluster: ClusterSnapshot): FeedGraph[] {
   const byDigest = new Map<string, Fill[]>();
-  for (const { node, load } of cluster.members) {
-    for (const { digest, sizeBytes, filledBytes, leads, parents } of fillsOf(cluster, node.id) ?? load.fills) {
+  for (const { node, load } of knownMembers(cluster)) {
+    for (const { digest, sizeBytes, filledBytes, leads, place, parents } of load.fills) {
       const share = sizeBytes === undefined ? undefined : sizeBytes === 0 ? 1 : filledBytes / sizeBytes;
       const fills = byDigest.get(digest) ?? [];
       byDigest.set(digest, fills);
-      fills.push({ id: node.id, name: node.name, zone: node.zone, leads, share, parents });
+      fills.push({ id: node.id, name: node.name, zone: node.zone, leads, place, share, parents });
     }
   }
   return [...byDigest]
@@ -63,21 +70,24 @@ export function feedGraphs(cluster: ClusterSnapshot): FeedGraph[] {
     .map(([digest, fills]) => layOut(digest, withHolders(fills, cluster), cluster.node));
 }
 
-/** What this node knows of its own fills is newer than what it said at the last beat. */
-function fillsOf(cluster: ClusterSnapshot, id: string): ClusterSnapshot['shares'] | undefined {
-  return id === cluster.node ? cluster.shares : undefined;
+/** The nodes as they were last heard of; what this node does is known better than it said at the last beat. */
+export function knownMembers({ node: self, members, children, shares }: ClusterSnapshot): Member[] {
+  return members.map((member) => (member.node.id === self ? { ...member, load: { children, fills: shares } } : member));
 }
 
-/** Who feeds others without filling has all of it. */
+/** Who feeds others without filling has all of it; of who was not heard of nothing is known. */
 function withHolders(fills: readonly Fill[], cluster: ClusterSnapshot): Fill[] {
   const known = new Set(fills.map(({ id }) => id));
   const nodes = new Map(cluster.members.map(({ node }) => [node.id, node]));
   const holders = [...new Set(fills.flatMap(({ parents }) => parents))].filter((id) => !known.has(id));
-  const whole = holders.map((id) => {
+  const others = holders.map((id) => {
     const node = nodes.get(id);
-    return { id, name: node?.name ?? id, zone: node?.zone, leads: false, share: 1, parents: [] };
+    const common = { id, leads: false, parents: [] };
+    if (node === undefined)
+      return { ...common, name: nodeName(id), zone: undefined, place: 'unheard' as const, share: undefined };
+    return { ...common, name: node.name, zone: node.zone, place: undefined, share: 1 };
   });
-  return [...whole, ...fills];
+  return [...others, ...fills];
 }
 
 function layOut(digest: string, fills: readonly Fill[], self: string): FeedGraph {
@@ -88,14 +98,14 @@ function layOut(digest: string, fills: readonly Fill[], self: string): FeedGraph
   const columns = Map.groupBy(shown, depth);
   const tallest = Math.max(...[...columns.values()].map(({ length }) => length));
   const height = 2 * margin + (tallest - 1) * row + 24;
-  const nodes = [...columns].flatMap(([place, placed]) => {
+  const nodes = [...columns].flatMap(([across, placed]) => {
     const top = (height - (placed.length - 1) * row) / 2;
-    return placed.map(({ id, name, leads, share }, n) => {
-      return { id, name, leads, share, isSelf: id === self, x: margin + place * column, y: top + n * row };
+    return placed.map(({ id, name, leads, place, share }, n) => {
+      return { id, name, leads, place, share, isSelf: id === self, x: margin + across * column, y: top + n * row };
     });
   });
-  const edges = shown.flatMap(({ id, zone, leads, parents }) => [
-    ...(leads ? [{ from: upstreamId, to: id, isFar: false }] : []),
+  const edges = shown.flatMap(({ id, zone, leads, place, parents }) => [
+    ...(leads || place === 'alone' ? [{ from: upstreamId, to: id, isFar: false }] : []),
     ...parents.flatMap((parent) => {
       const from = byId.get(parent);
       return from === undefined ? [] : [{ from: parent, to: id, isFar: from.zone !== zone }];
@@ -124,17 +134,25 @@ function depthsOf(fills: readonly Fill[]): ReadonlyMap<string, number> {
 /** The same in words, for those who do not see it: a sentence for each node. */
 export function feedWords({ nodes, edges }: FeedGraph): string[] {
   const names = new Map(nodes.map(({ id, name }) => [id, name]));
-  return nodes.map(({ id, name, share, isSelf }) => {
+  return nodes.map((node) => {
     const sources = edges
-      .filter(({ to }) => to === id)
+      .filter(({ to }) => to === node.id)
       .map(({ from }) => (from === upstreamId ? 'upstream' : (names.get(from) ?? from)));
-    const has = share === undefined ? '' : `, has ${Math.floor(share * 100)} %`;
-    const reads =
-      sources.length > 0
-        ? `reads from ${sources.join(' and ')}`
-        : share === 1
-          ? 'has all of it'
-          : 'reads from nobody now';
-    return `${name}${isSelf ? ' (this node)' : ''} ${reads}${share === 1 && sources.length === 0 ? '' : has}`;
+    const has = node.share === undefined ? '' : `, has ${Math.floor(node.share * 100)} %`;
+    const self = node.isSelf ? ' (this node)' : '';
+    if (sources.length === 0 && node.share === 1) return `${node.name}${self} has all of it`;
+    return `${node.name}${self} ${doingWords(node, sources)}${has}`;
   });
+}
+
+function doingWords({ leads, place }: GraphNode, sources: readonly string[]): string {
+  if (sources.length > 0) {
+    const reads = `reads from ${sources.join(' and ')}`;
+    if (leads) return `leads: ${reads}`;
+    return place === 'alone' ? `${reads} by itself` : reads;
+  }
+  if (place === 'unheard') return 'was not heard of lately';
+  if (place === 'waits') return 'waits for the node that leads';
+  if (place === 'asking') return 'asks whom it may read from';
+  return 'reads from nobody now';
 }

@@ -1,6 +1,7 @@
 import type { FlightSnapshot } from '../../flights/flight-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../../pull/pull-board.ts';
 import { counted, percent, rate, size } from '../format/amounts.ts';
+import { nodeName } from '../format/names.ts';
 
 export type FlightsByDigest = ReadonlyMap<string, FlightSnapshot>;
 
@@ -77,9 +78,9 @@ export function fetchedWords({ upstreamRequests, upstreamBytes }: PullSnapshot):
   return `${size(upstreamBytes)} in ${counted(upstreamRequests, 'request')}`;
 }
 
-/** Of `peer edge-2#5f1c02aa`, which run of the node it is says nothing to people. */
+/** `peer edge-2` of `peer edge-2#5f1c02aa`. */
 export function sourceName(source: string): string {
-  return source.replace(/^(peer .*)#[0-9a-f]+$/, '$1');
+  return source.startsWith('peer ') ? nodeName(source) : source;
 }
 
 export function flightWords(flight: FlightSnapshot): string {
