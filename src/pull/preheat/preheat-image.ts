@@ -40,6 +40,8 @@ export class PreheatImage {
   readonly #options: PreheatImageOptions;
   readonly #layers = new Map<Digest, PreheatLayer>();
   readonly #platforms = new Set<string>();
+  /** Manifests that its indexes list and that are wanted, so far. */
+  #listed = 0;
   #manifest: Digest | undefined;
   #state: PreheatState = 'waiting';
   #error: string | undefined;
@@ -124,12 +126,14 @@ export class PreheatImage {
       platform !== undefined && platforms.some((wanted) => isPlatform(platform, wanted));
     const chosen = platforms.length === 0 ? listed : listed.filter(({ platform }) => isWanted(platform));
     if (chosen.length === 0) throw noPlatform(platforms, [...offered.values()]);
-    if (chosen.length > mostManifests) {
-      throw new AppError('UPSTREAM_INVALID', `it lists more than ${mostManifests} manifests`);
-    }
     // Where some say what they run on, one that does not is about another (an attestation), or for nobody.
     const named = chosen.filter(({ platform }) => platform !== undefined);
-    return named.length === 0 ? chosen : named;
+    const wanted = named.length === 0 ? chosen : named;
+    this.#listed += wanted.length;
+    if (this.#listed > mostManifests) {
+      throw new AppError('UPSTREAM_INVALID', `it lists more than ${mostManifests} manifests`);
+    }
+    return wanted;
   }
 
   #fetch(reference: Reference, signal: AbortSignal): Promise<ManifestAnswer> {
