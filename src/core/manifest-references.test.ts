@@ -65,6 +65,19 @@ describe('what a manifest references', () => {
     assert.deepEqual(found, { mediaType: 'application/vnd.example+json', children: [], blobs: [] });
   });
 
+  it('what is no media type, or longer than one may be, is not passed on as one', () => {
+    const layers = ['a/b\r\nx: y', `a/${'b'.repeat(200)}`, 'plain', ' a/b', 'application/vnd.x+gzip; v=1'].map(
+      (mediaType) => descriptor(mediaType, { mediaType }),
+    );
+    const found = manifestReferences(encode({ schemaVersion: 2, mediaType: ociManifest, layers }), ociManifest);
+    assert.deepEqual(
+      found.blobs.map(({ mediaType }) => mediaType),
+      [...Array.from({ length: 4 }, () => 'application/octet-stream'), 'application/vnd.x+gzip; v=1'],
+    );
+    const unknown = encode({ schemaVersion: 2, mediaType: 'a/b\nc', layers });
+    assert.equal(manifestReferences(unknown, 'application/json').mediaType, 'application/json');
+  });
+
   it('what it references by an algorithm that we cannot verify is left out', () => {
     const layers = [{ ...descriptor('a'), digest: `sha384:${'a'.repeat(96)}` }, descriptor('b')];
     assert.equal(manifestReferences(encode({ schemaVersion: 2, layers }), ociManifest).blobs.length, 1);

@@ -6,6 +6,7 @@ import {
   isForeignLayer,
   isIndexMediaType,
   isManifestMediaType,
+  isMediaType,
   ociIndex,
   ociManifest,
 } from './media-types.ts';
@@ -72,7 +73,7 @@ function mediaTypeOf(document: JsonObject, servedAs: string): string {
     if (own !== undefined && own !== servedAs) throw invalid(`it says ${own} but was served as ${servedAs}`);
     return servedAs;
   }
-  if (own !== undefined) return own;
+  if (own !== undefined) return isMediaType(own) ? own : servedAs;
   // A registry that serves manifests as plain JSON; only OCI's may leave their type out.
   if (document.schemaVersion !== 2) return servedAs;
   return 'manifests' in document ? ociIndex : 'layers' in document ? ociManifest : servedAs;
@@ -102,7 +103,12 @@ function parseDescriptor(entry: unknown): ManifestReference | undefined {
   const digest = parseDigest(digestText);
   if (digest === undefined) return undefined;
   const isElsewhere = isForeignLayer(mediaType) || (Array.isArray(urls) && urls.length > 0);
-  return { digest, mediaType, sizeBytes: size, provesPossession: !isElsewhere };
+  return {
+    digest,
+    mediaType: isMediaType(mediaType) ? mediaType : 'application/octet-stream',
+    sizeBytes: size,
+    provesPossession: !isElsewhere,
+  };
 }
 
 function isObject(value: unknown): value is JsonObject {

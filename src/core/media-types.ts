@@ -26,3 +26,14 @@ export function isForeignLayer(mediaType: string): boolean {
 export function bareMediaType(header: string): string {
   return (header.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
+
+const name = '[a-z0-9][a-z0-9!#$&^_.+-]{0,126}';
+const grammar = new RegExp(`^${name}/${name}(?: *;[\\x20-\\x7e]{0,200})?$`, 'i');
+
+/**
+ * Whether the text may stand where a media type does (RFC 6838 section 4.2), parameters included. It is kept, shown and sent in
+ * headers, so it is neither as long as a manifest may be, nor does it break a line.
+ */
+export function isMediaType(text: string): boolean {
+  return grammar.test(text);
+}
