@@ -3,6 +3,9 @@ import { AppError } from '../core/errors.ts';
 
 /** The query as the schema has it. Throws REQUEST_MALFORMED, which says what is wrong with which parameter. */
 export function parseQuery<Output>(schema: z.ZodType<Output>, query: URLSearchParams): Output {
+  const names = [...query.keys()];
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  if (repeated !== undefined) throw malformed(`query.${repeated}`, 'it is given more than once');
   return parsed(schema, Object.fromEntries(query), 'query');
 }
 
@@ -17,5 +20,9 @@ function parsed<Output>(schema: z.ZodType<Output>, value: unknown, what: string)
   if (error === undefined) return data as Output;
   const [issue] = error.issues;
   const where = [what, ...(issue?.path ?? [])].map(String).join('.');
-  throw new AppError('REQUEST_MALFORMED', `${where}: ${issue?.message ?? 'it is not valid'}`, { details: { where } });
+  throw malformed(where, issue?.message ?? 'it is not valid');
+}
+
+function malformed(where: string, problem: string): AppError {
+  return new AppError('REQUEST_MALFORMED', `${where}: ${problem}`, { details: { where } });
 }
