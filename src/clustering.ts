@@ -5,9 +5,9 @@ import { coordinatorDefaults, type FillLoad, type NodeFacts, type SharedPause } 
 import { Membership, membershipDefaults } from './cluster/membership.ts';
 import { RedisCoordinator } from './cluster/redis/redis-coordinator.ts';
 import { RedisEngine, redisEngineDefaults } from './cluster/redis/redis-engine.ts';
-import { addressText } from './config/address.ts';
 import { leastSecretLength } from './config/cluster-rules.ts';
 import type { Config } from './config/schema.ts';
+import { addressText } from './core/address.ts';
 import type { Clock } from './core/clock.ts';
 import type { Digest } from './core/digest.ts';
 import { AppError } from './core/errors.ts';

@@ -1,7 +1,7 @@
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import type { z } from 'zod';
-import { addressText } from '../config/address.ts';
 import { productVersion } from '../config/version.ts';
+import { addressText } from '../core/address.ts';
 import { type AdminPlace, adminPlace } from './admin-place.ts';
 import { CommandFailure } from './command-failure.ts';
 import { eventsIn, type ServerEvent } from './event-stream.ts';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { type Address, parseAddress } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import { settings } from '../config/outline.ts';
 import { problemsText } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
+import { type Address, parseAddress } from '../core/address.ts';
 import { CommandFailure, usageFailure } from './command-failure.ts';
 import { type AdminOptions, exitCodes } from './options.ts';
 

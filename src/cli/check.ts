@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import { addressText } from '../config/address.ts';
 import { loadConfig, redactedConfig } from '../config/load.ts';
 import { problemsText } from '../config/problems.ts';
 import type { Config, Credentials } from '../config/schema.ts';
+import { addressText } from '../core/address.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { clusterSummary } from './cluster-summary.ts';
 import { type CheckOptions, exitCodes } from './options.ts';

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Address, addressText, isLoopback, parseAddress } from '../config/address.ts';
+import { type Address, addressText, isLoopback, parseAddress } from '../core/address.ts';
 import type { Config } from '../config/schema.ts';
 import * as answers from './admin-answers.ts';
 import { AdminClient } from './admin-client.ts';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
-import { addressText } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
+import { addressText } from '../core/address.ts';
 import { engineName } from '../core/engine-address.ts';
 
 /** What would run of a cluster, for people: without secrets. */

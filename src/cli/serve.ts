@@ -1,10 +1,10 @@
 import { flushCompileCache } from 'node:module';
 import { type App, startApp } from '../app.ts';
-import { addressText } from '../config/address.ts';
 import { loadConfig, redactedConfig } from '../config/load.ts';
 import { problemsText } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { productVersion } from '../config/version.ts';
+import { addressText } from '../core/address.ts';
 import { asAppError } from '../core/errors.ts';
 import { Channels } from '../telemetry/channels.ts';
 import { Log } from '../telemetry/log.ts';

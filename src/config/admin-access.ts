@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { isLoopback } from './address.ts';
+import { isLoopback } from '../core/address.ts';
 
 const leastCharacters = 16;
 const hint = 'for example: openssl rand -base64 32';

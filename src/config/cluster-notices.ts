@@ -1,5 +1,5 @@
+import { isLoopback } from '../core/address.ts';
 import { outwardAddresses } from '../core/outward-addresses.ts';
-import { isLoopback } from './address.ts';
 import type { Config } from './schema.ts';
 
 /** What is allowed of nodes that share an engine, but an operator should know. `addressesOf`: this machine's. */

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import { type Address, isLoopback } from '../core/address.ts';
 import { type EngineAddress, engineAddress } from '../core/engine-address.ts';
-import { type Address, isLoopback } from './address.ts';
 
 /** What could be guessed is no secret. */
 export const leastSecretLength = 16;

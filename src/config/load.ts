@@ -1,4 +1,4 @@
-import { isLoopback } from './address.ts';
+import { isLoopback } from '../core/address.ts';
 import { clusterNotices } from './cluster-notices.ts';
 import { fromText, type Override, readEnvironment } from './environment.ts';
 import { checkNamedFiles } from './named-files.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Address, addressesCollide } from './address.ts';
+import { type Address, addressesCollide } from '../core/address.ts';
 import { checkAdminAccess } from './admin-access.ts';
 import { cluster, toCluster } from './cluster-schema.ts';
 import { address, choice, duration, file, flag, integer, secret, size, text, url } from './setting.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { type Address, isHost, parseAddress } from '../core/address.ts';
 import { parseDuration, parseSize } from '../core/units.ts';
-import { type Address, isHost, parseAddress } from './address.ts';
 
 /**
  * The kinds of value that a setting can have. Each is a zod schema that takes what YAML or a variable gives, says in

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isHost } from './address.ts';
+import { isHost } from '../core/address.ts';
 import { duration, file, flag, hosts, integer, secret, text, url, urls } from './setting.ts';
 
 const credentials = z

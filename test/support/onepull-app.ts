@@ -1,9 +1,9 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type App, startApp } from '../../src/app.ts';
-import { addressText } from '../../src/config/address.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { problemText } from '../../src/config/problems.ts';
+import { addressText } from '../../src/core/address.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import { Channels } from '../../src/telemetry/channels.ts';
 import { Log } from '../../src/telemetry/log.ts';

@@ -1,5 +1,3 @@
-import { isIP } from 'node:net';
-
 /** Where to listen. `host` is a name or an address without brackets; `port` 0 lets the system choose. */
 export interface Address {
   readonly host: string;
@@ -7,6 +5,8 @@ export interface Address {
 }
 
 const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const octet = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const ipv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
 const hostName = new RegExp(`^(?=.{1,253}$)${label}(?:\\.${label})*$`, 'i');
 
 /** `host:port` with an IPv6 address in brackets, or undefined where it is none. */
@@ -16,7 +16,7 @@ export function parseAddress(text: string): Address | undefined {
   const [, bracketed, plain, digits] = match;
   const port = Number(digits);
   if (port > 65535) return undefined;
-  if (bracketed !== undefined) return isIP(bracketed) === 6 ? { host: bracketed, port } : undefined;
+  if (bracketed !== undefined) return isIPv6(bracketed) ? { host: bracketed, port } : undefined;
   return plain !== undefined && isHostName(plain) ? { host: plain, port } : undefined;
 }
 
@@ -27,7 +27,7 @@ export function addressText(address: Address): string {
 
 /** Whether nobody beyond this machine can reach the address. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  return host === 'localhost' || host === '::1' || (host.startsWith('127.') && isIPv4(host));
 }
 
 /** Whether two listeners on these addresses would take each other's port. */
@@ -38,18 +38,29 @@ export function addressesCollide(one: Address, other: Address): boolean {
 
 /** Whether `text` is a host name or an IPv4 address. What looks like an IPv4 address must be one. */
 export function isHostName(text: string): boolean {
-  return hostName.test(text) && (!/^[\d.]+$/.test(text) || isIP(text) === 4);
+  return hostName.test(text) && (!/^[\d.]+$/.test(text) || isIPv4(text));
 }
 
 /** Whether `text` is `host` or `host:port`, an IPv6 address in brackets. */
 export function isHost(text: string): boolean {
   const bare = /^\[([^\]]*)\]$/.exec(text)?.[1];
-  if (bare !== undefined) return isIP(bare) === 6;
+  if (bare !== undefined) return isIPv6(bare);
   if (isHostName(text)) return true;
   const address = parseAddress(text);
   return address !== undefined && address.port > 0;
 }
 
-function isWildcard(host: string): boolean {
+/** As `isIPv4` and `isIPv6` of node:net have it; these run in browsers, too. */
+export function isIPv4(text: string): boolean {
+  return ipv4.test(text);
+}
+
+export function isIPv6(text: string): boolean {
+  const [, plain = ''] = /^([\da-f:.]+)(?:%[\da-z.:-]+)?$/i.exec(text) ?? [];
+  return plain.includes(':') && URL.canParse(`http://[${plain}]`);
+}
+
+/** Whether to listen there is to listen on every address of the machine. */
+export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
