@@ -119,7 +119,6 @@ const setting = z.looseObject({
   value: z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]).optional(),
 });
 export const settings = z.looseObject({ settings: z.array(setting) });
-export type SettingAnswer = z.output<typeof setting>;
 
 /** Of a status, where clients are served. */
 export const listening = z.looseObject({ listen: z.string(), tls: z.boolean() });

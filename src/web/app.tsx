@@ -36,7 +36,9 @@ export function App() {
         <h1>{title}</h1>
         <Notices />
         {isKnown ? <View key={`${place.value} ${run}`} /> : <p class="nothing">{waitingWords()}</p>}
-        {isKnown && isEmpty.value && (place.value === 'now' || place.value === 'cache') && <NextStep />}
+        {isKnown && isEmpty.value && (place.value === 'now' || place.value === 'cache') && (
+          <NextStep key={`next-step ${run}`} />
+        )}
       </main>
       <Announcer />
       <TokenDialog />

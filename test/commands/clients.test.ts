@@ -171,7 +171,7 @@ insecure = true`,
     await using local = await startInstance({ listen: '127.0.0.1:5000' });
     const near = await command(['clients', 'k3s', '--admin', local.host]);
     assert.match(near.stdout, /http:\/\/127\.0\.0\.1:5000/);
-    assert.match(near.stderr, /note: it listens on loopback/);
+    assert.match(near.stderr, /note: It listens on loopback/);
     await using six = await startInstance({ listen: '[2001:db8::7]:5000' });
     assert.match((await command(['clients', 'k3s', '--admin', six.host])).stdout, /http:\/\/\[2001:db8::7\]:5000/);
   });

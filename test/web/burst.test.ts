@@ -175,7 +175,7 @@ test('an onepull that nobody uses yet says how to, with the address that it list
   inBurst({}, async ({ onepull, page }) => {
     await page.getByText('Nothing was pulled through it yet').waitFor();
     await page.getByText(`[host."${onepull.url}"]`).first().waitFor();
-    await page.getByText('Podman, CRI-O, skopeo').click();
+    await page.getByText('Podman, skopeo').click();
     await page.getByText(`location = "${onepull.host}/demo.example"`).waitFor();
   }),
 );

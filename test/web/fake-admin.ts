@@ -3,8 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { type StateDocument, type StateParts, stateDocument } from '../../src/admin/state-document.ts';
+import type { SettingValue } from '../../src/clients/registries.ts';
 import { type Members, patchBetween } from '../../src/core/merge-patch.ts';
 import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
+import type { Gate } from '../support/gate.ts';
 import { pagesFolder } from './viewer.ts';
 
 /** As strict as the real one. */
@@ -27,6 +29,10 @@ export class FakeAdmin implements AsyncDisposable {
   readonly #timer: NodeJS.Timeout;
   #state: StateParts;
   images: ImageSnapshot[] = [];
+  /** Where those wait who ask for the settings. */
+  settingsGate: Gate | undefined;
+  /** Why the settings are not told. */
+  settingsRefusal: string | undefined;
   /** What changing calls have to know; undefined: nothing. */
   token: string | undefined;
   readonly changes: string[] = [];
@@ -80,6 +86,7 @@ export class FakeAdmin implements AsyncDisposable {
     const url = new URL(request.url ?? '/', this.url);
     if (url.pathname === '/api/v1/events') return this.#follow(response);
     if (url.pathname === '/api/v1/images' && request.method === 'GET') return json(response, 200, this.#page(url));
+    if (url.pathname === '/api/v1/settings') return this.#tellSettings(response);
     if (request.method !== 'GET') return this.#change(request, url, response);
     if (url.pathname === '/healthz') return json(response, 200, { status: 'alive' });
     await sendFile(response, url.pathname);
@@ -91,6 +98,17 @@ export class FakeAdmin implements AsyncDisposable {
     send(response, 'state', stateDocument(this.#state));
     this.#viewers.add(response);
     response.once('close', () => this.#viewers.delete(response));
+  }
+
+  async #tellSettings(response: ServerResponse): Promise<void> {
+    await this.settingsGate?.arrive();
+    const message = this.settingsRefusal;
+    if (message !== undefined) return json(response, 503, { errors: [{ code: 'UNAVAILABLE', message, detail: {} }] });
+    const settings = this.#state.upstreams.flatMap(({ name }): SettingValue[] => [
+      { path: `upstreams.${name}.url`, value: `https://${name}` },
+      { path: `upstreams.${name}.default`, value: name === 'docker.io' },
+    ]);
+    json(response, 200, { settings });
   }
 
   #page({ searchParams }: URL): unknown {

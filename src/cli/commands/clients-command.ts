@@ -1,4 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
+import { clientNames } from '../../clients/client-names.ts';
 import type { ClientsOptions } from '../options.ts';
 import { adminHelp } from './admin-options.ts';
 import type { Run } from './run.ts';
@@ -14,8 +15,6 @@ Examples:
   onepull clients docker --config /etc/onepull.yaml --address cache.example:5000
   onepull clients k3s --json | jq -r '.files[].path'
 ${adminHelp}`;
-
-export const clientNames = ['containerd', 'docker', 'podman', 'crio', 'k3s'] as const;
 
 export function clientsCommand(onepull: Command, run: Run): void {
   onepull

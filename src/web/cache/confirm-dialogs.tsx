@@ -3,7 +3,8 @@ import type { ImageSnapshot, PurgeSnapshot } from '../../pull/image-snapshot.ts'
 import { counted, size } from '../format/amounts.ts';
 import { Dialog } from '../parts/dialog.tsx';
 import { ImageName } from '../parts/image-name.tsx';
-import { failureWords, type ImageList } from './image-list.ts';
+import { failureWords } from '../state/admin-call.ts';
+import type { ImageList } from './image-list.ts';
 
 export interface Wish {
   readonly what: 'purge' | 'pin' | 'unpin';

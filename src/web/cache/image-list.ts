@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import type { ImageSnapshot, ImagesPage, PurgeSnapshot } from '../../pull/image-snapshot.ts';
-import { CallError, change, read } from '../state/admin-call.ts';
+import { change, failureWords, read } from '../state/admin-call.ts';
 
 export const orders = ['used', 'size', 'age', 'name'] as const;
 export type Order = (typeof orders)[number];
@@ -75,9 +75,4 @@ export class ImageList {
       if (!asking.signal.aborted) this.state.value = { kind: 'failed', message: failureWords(error) };
     }
   }
-}
-
-export function failureWords(error: unknown): string {
-  if (error instanceof CallError) return error.message;
-  return 'onepull did not answer';
 }

@@ -81,6 +81,11 @@ export async function refusalOf(path: string, signal: AbortSignal): Promise<Call
   return undefined;
 }
 
+export function failureWords(error: unknown): string {
+  if (error instanceof CallError) return error.message;
+  return 'onepull did not answer';
+}
+
 async function answered(response: Response): Promise<unknown> {
   const text = await response.text();
   if (response.ok) return text === '' ? undefined : JSON.parse(text);

@@ -13,7 +13,7 @@ export function containerdConfiguration(facts: CacheFacts): ClientConfiguration 
     `In /etc/containerd/config.toml, [plugins."io.containerd.grpc.v1.cri".registry] (containerd 2: "io.containerd.cri.v1.images") has config_path = "${folder}"; restart containerd once.`,
     `To try it: ctr images pull --hosts-dir ${folder} IMAGE`,
   ];
-  return { files, next, warnings: [] };
+  return { kind: 'files', files, next, warnings: [] };
 }
 
 function hostsFile(registry: CachedRegistry, facts: CacheFacts, path: string): string {

@@ -23,7 +23,11 @@ export interface ClientFile {
   readonly content: string;
 }
 
-export interface ClientConfiguration {
+export type ClientConfiguration = ClientFiles | NoConfiguration;
+
+export interface ClientFiles {
+  readonly kind: 'files';
+  /** One at least. */
   readonly files: readonly ClientFile[];
   /** What else is to be done, in sentences. */
   readonly next: readonly string[];
@@ -31,6 +35,20 @@ export interface ClientConfiguration {
   readonly warnings: readonly string[];
 }
 
+/** The client cannot pull through a cache that is as this one is. */
+export interface NoConfiguration {
+  readonly kind: 'none';
+  readonly why: string;
+  /** What would be right. */
+  readonly hint: string | undefined;
+}
+
 export function urlOf({ address, isTls }: Pick<CacheFacts, 'address' | 'isTls'>): string {
   return `${isTls ? 'https' : 'http'}://${address}`;
+}
+
+/** How whoever reads the advice can tell what is not known: a flag of the command, a field of the page. */
+export interface WaysToTell {
+  readonly address: string;
+  readonly ca: string;
 }

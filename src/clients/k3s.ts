@@ -10,5 +10,10 @@ export function k3sConfiguration(facts: CacheFacts): ClientConfiguration {
       ? []
       : ['configs:', `  ${JSON.stringify(facts.address)}: { tls: { ca_file: ${JSON.stringify(facts.ca)} } }`];
   const content = [`# ${path}`, 'mirrors:', ...mirrors, ...tls, ''].join('\n');
-  return { files: [{ path, content }], next: ['On each node; then restart k3s (servers) or k3s-agent.'], warnings: [] };
+  return {
+    kind: 'files',
+    files: [{ path, content }],
+    next: ['On each node; then restart k3s (servers) or k3s-agent.'],
+    warnings: [],
+  };
 }

@@ -2,8 +2,13 @@ import type { CachedRegistry, CacheFacts, ClientConfiguration } from './cache-fa
 
 const folder = '/etc/containers/registries.conf.d';
 
+const reload = {
+  podman: 'Podman, skopeo and buildah read it at each pull.',
+  crio: 'Then: systemctl reload crio',
+} as const;
+
 /** What Podman, CRI-O, skopeo and buildah share (containers-registries.conf.d): the registry's name becomes part of the path. */
-export function containersConfiguration(facts: CacheFacts, reload: string): ClientConfiguration {
+export function containersConfiguration(client: 'podman' | 'crio', facts: CacheFacts): ClientConfiguration {
   const path = `${folder}/50-onepull.conf`;
   // A path cannot hold a port. The default registry needs no name in it.
   const mirrored = facts.registries.filter(({ name, isDefault }) => isDefault || !name.includes(':'));
@@ -13,11 +18,11 @@ export function containersConfiguration(facts: CacheFacts, reload: string): Clie
     facts.ca === undefined
       ? []
       : [`Copy ${facts.ca} to /etc/containers/certs.d/${facts.address}/ca.crt: it signed the cache's certificate.`];
-  return {
-    files: mirrored.length === 0 ? [] : [{ path, content }],
-    next: [reload, ...certificates],
-    warnings: left.map(({ name }) => `${name} is left out: a mirror's path cannot hold a port.`),
-  };
+  const warnings = left.map(({ name }) => `${name} is left out: a mirror's path cannot hold a port.`);
+  if (mirrored.length === 0) {
+    return { kind: 'none', why: `nothing is left for ${client}: ${warnings.join(' ')}`, hint: undefined };
+  }
+  return { kind: 'files', files: [{ path, content }], next: [reload[client], ...certificates], warnings };
 }
 
 function section({ name }: CachedRegistry, { address, isTls }: CacheFacts): string {
