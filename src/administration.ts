@@ -9,6 +9,7 @@ import { LiveState } from './admin/live-state.ts';
 import { openApiRoute } from './admin/openapi-route.ts';
 import { pageRoutes } from './admin/page-routes.ts';
 import { preheatRoutes } from './admin/preheat-routes.ts';
+import { endedPreheatsShown } from './admin/state-document.ts';
 import { stateRoutes } from './admin/state-routes.ts';
 import { type StatusDeps, statusOf } from './admin/status.ts';
 import type { Clustering } from './clustering.ts';
@@ -78,6 +79,7 @@ export function openAdministration(deps: AdministrationDeps): Administration {
   const status = statusDeps(deps, history);
   const live = new LiveState({
     ...state,
+    preheats: () => deps.preheats.latest(endedPreheatsShown),
     status: (pulls) => statusOf(status, pulls),
     effect: () => history.snapshot(),
   });

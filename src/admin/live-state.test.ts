@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { digestOf } from '../core/digest.ts';
 import { patched } from '../core/merge-patch.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
+import type { PreheatImageSnapshot, PreheatSnapshot } from '../pull/preheat/preheat-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../pull/pull-board.ts';
 import type { EffectPoint, EffectSnapshot } from '../telemetry/effect-snapshot.ts';
 import { type LiveSources, LiveState } from './live-state.ts';
@@ -44,6 +45,19 @@ function flight(startedAtMs: number, filledBytes = 0): FlightSnapshot {
   return { digest, state: 'pulling', filledBytes, startedAtMs, ...lists, ...counts, ...nothing };
 }
 
+function preheat(id: string, images: readonly PreheatImageSnapshot[], endedAtMs?: number): PreheatSnapshot {
+  const imageCounts = { waiting: 0, pulling: images.length, done: 0, failed: 0, cancelled: 0 };
+  const sums = { sizeBytes: 100, filledBytes: 0 };
+  const state = endedAtMs === undefined ? 'running' : 'done';
+  return { id, state, platforms: [], startedAtMs: 1, endedAtMs, ...sums, imageCounts, images };
+}
+
+function preheatImage(name: string, filledBytes: number): PreheatImageSnapshot {
+  const nothing = { manifest: undefined, waitingFor: undefined, error: undefined };
+  const one = { digest, mediaType: 'x', sizeBytes: 100, filledBytes, state: 'pulling' as const, ...nothing };
+  return { image: name, state: 'pulling', platforms: [], ...nothing, sizeBytes: 100, filledBytes, layers: [one] };
+}
+
 function point(atMs: number): EffectPoint {
   return { atMs, servedBytes: 1, upstreamBytes: 0, peerBytes: 0, requests: 0, hits: 0, coalesced: 0, failures: 0 };
 }
@@ -62,6 +76,7 @@ const status: Status = {
 class Played implements LiveSources {
   shown: PullSnapshot[] = [];
   flying: FlightSnapshot[] = [];
+  heating: PreheatSnapshot[] = [];
   now: Status = status;
   points: EffectPoint[] = [];
   upstreamsSeen: { name: string; bytes: number; requests: number; errors: number }[] = [];
@@ -69,6 +84,7 @@ class Played implements LiveSources {
 
   pulls = async () => this.shown;
   flights = () => this.flying;
+  preheats = () => this.heating;
   upstreams = () => [];
   cluster = () => undefined;
   status = async () => this.now;
@@ -122,6 +138,25 @@ test('an object that comes again is not looked into', async () => {
   const state = await seenAtFirst(sources);
   for (let times = 0; times < 5; times++) await state.refresh();
   assert.equal(looks, 1);
+});
+
+test('of a preheat the changed images are told, without their layers; one that has ended is not looked into', async () => {
+  const sources = new Played();
+  const ended = preheat('1', [preheatImage('a', 100)], 5);
+  const still = preheatImage('b', 0);
+  sources.heating = [preheat('2', [still, preheatImage('c', 10)]), ended];
+  const state = await seenAtFirst(sources);
+  const { preheats } = JSON.parse(state.whole());
+  assert.deepEqual(preheats[1].images[0].layers, undefined);
+  assert.deepEqual(
+    Object.values<{ image: string }>(preheats[2].images).map(({ image }) => image),
+    ['b', 'c'],
+  );
+  sources.heating = [preheat('2', [still, preheatImage('c', 20)]), ended];
+  assert.deepEqual(await changeOf(state), { preheats: { 2: { images: { 1: { filledBytes: 20 } } } } });
+  Object.defineProperty(ended, 'images', { get: () => assert.fail('it was looked into') });
+  sources.heating = [ended];
+  assert.deepEqual(await changeOf(state), { preheats: { 2: null } });
 });
 
 test('of the effect only points that come or go are told', async () => {

@@ -1,6 +1,7 @@
 import { type Members, patchBetween } from '../core/merge-patch.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
 import type { ClusterSnapshot } from '../pull/cluster-snapshot.ts';
+import type { PreheatSnapshot } from '../pull/preheat/preheat-snapshot.ts';
 import type { PullSnapshot } from '../pull/pull-board.ts';
 import type { EffectSnapshot } from '../telemetry/effect-snapshot.ts';
 import type { UpstreamSnapshot } from '../upstream/upstream-snapshot.ts';
@@ -11,6 +12,7 @@ import type { Status } from './status.ts';
 export interface LiveSources {
   pulls(): Promise<readonly PullSnapshot[]>;
   flights(): readonly FlightSnapshot[];
+  preheats(): readonly PreheatSnapshot[];
   upstreams(): readonly UpstreamSnapshot[];
   /** Undefined: this node is alone. */
   cluster(): ClusterSnapshot | undefined;
@@ -43,6 +45,7 @@ export class LiveState {
       pulls,
       status,
       flights: sources.flights(),
+      preheats: sources.preheats(),
       upstreams: sources.upstreams(),
       cluster: sources.cluster(),
       effect: sources.effect(),

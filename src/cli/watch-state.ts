@@ -18,7 +18,7 @@ export interface WatchChange {
   readonly pulls?: readonly PullAnswer[];
   readonly flights?: readonly FlightAnswer[];
   /** By id. */
-  readonly gone?: { readonly pulls: readonly string[]; readonly flights: readonly string[] };
+  readonly gone?: Readonly<Record<'pulls' | 'flights' | 'preheats', readonly string[]>>;
   /** Sections that have changed, as they are now. */
   readonly [section: string]: unknown;
 }
@@ -49,12 +49,16 @@ export class WatchState {
     const flights = changedIn(before.flights, after.flights).map((entry) => flightEntry.parse(entry));
     for (const pull of pulls) this.#pulls.set(pull.id, pull);
     for (const flight of flights) this.#flights.set(flight.id, flight);
-    const gone = { pulls: goneOf(this.#pulls, after.pulls), flights: goneOf(this.#flights, after.flights) };
+    const gone = {
+      pulls: goneOf(this.#pulls, after.pulls),
+      flights: goneOf(this.#flights, after.flights),
+      preheats: isWhole ? [] : goneIn(before.preheats, after.preheats),
+    };
     return {
       isWhole,
       ...(pulls.length > 0 && { pulls }),
       ...(flights.length > 0 && { flights }),
-      ...(gone.pulls.length + gone.flights.length > 0 && { gone }),
+      ...(Object.values(gone).some((ids) => ids.length > 0) && { gone }),
       ...changedSections(before, after),
     };
   }
@@ -97,15 +101,29 @@ function goneOf(known: Map<string, unknown>, after: unknown): string[] {
 function changedSections(before: Members, after: Members): Members {
   const { pulls, flights, ...sections } = after;
   const changed = Object.entries(sections).filter(([name, section]) => before[name] !== section);
-  const { upstreams, effect, ...rest } = Object.fromEntries(changed);
+  const { upstreams, effect, preheats, ...rest } = Object.fromEntries(changed);
+  const changedPreheats = preheats === undefined ? [] : changedIn(before.preheats, preheats);
   return {
     ...rest,
+    ...(changedPreheats.length > 0 && { preheats: changedPreheats.map(withImageList) }),
     ...(upstreams !== undefined && { upstreams: Object.values(membersOf(upstreams)) }),
     ...(hasMembers(effect) && {
       effect: { ...effect, points: changedIn(membersOf(before.effect).points, effect.points) },
     }),
     ...(before.cluster !== undefined && after.cluster === undefined && { cluster: null }),
   };
+}
+
+/** Where nothing of them is kept here. */
+function goneIn(before: unknown, after: unknown): string[] {
+  const left = membersOf(after);
+  return Object.keys(membersOf(before)).filter((id) => !Object.hasOwn(left, id));
+}
+
+/** Of a preheat the images, which stand under their position, as a list. */
+function withImageList(preheat: unknown): Members {
+  const { images, ...rest } = membersOf(preheat);
+  return { ...rest, images: Object.values(membersOf(images)) };
 }
 
 function membersOf(value: unknown): Members {

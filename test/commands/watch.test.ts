@@ -12,6 +12,16 @@ const done = pull({
   layers: [layer({ state: 'done', filledBytes: 104_857_600, waiters: 0 })],
 });
 
+/** A preheat as events tell it, by how much of each image is here. */
+function heated(filled: Readonly<Record<string, number>>) {
+  const images = Object.entries(filled).map(([n, filledBytes]) => [n, { image: 'a.example/b:1', filledBytes }]);
+  return { state: 'running', images: Object.fromEntries(images) };
+}
+
+function heatedList(...filled: readonly number[]) {
+  return { state: 'running', images: filled.map((filledBytes) => ({ image: 'a.example/b:1', filledBytes })) };
+}
+
 describe('onepull watch without a terminal', { concurrency: 2 }, () => {
   test('prints a line where an image changes its state or a tenth more has come, and nothing else', async () => {
     await using admin = await ScriptedAdmin.start();
@@ -57,7 +67,9 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
     admin.event('change', { pulls: { 1: { state: 'done', layers: { 0: { state: 'done' } } }, 2: null } });
     admin.event('change', { effect: { points: { 5000: null, 10000: second } }, status: { state: 'not ready' } });
     admin.event('change', { upstreams: { 'docker.io': { endpoints: [] } }, unknown: 'kept' });
-    await child.line((line) => line.includes('unknown'));
+    admin.event('change', { preheats: { a: heated({ 0: 0, 1: 0 }), b: heated({ 0: 5 }) } });
+    admin.event('change', { preheats: { a: { images: { 1: { filledBytes: 7 } } }, b: null } });
+    await child.line((line) => line.includes('"preheats":["b"]'));
     assert.deepEqual(
       child.stdout.map((line) => JSON.parse(line)),
       [
@@ -72,10 +84,12 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
         {
           isWhole: false,
           pulls: [pull({ state: 'done', layers: [layer({ state: 'done' })] })],
-          gone: { pulls: ['2'], flights: [] },
+          gone: { pulls: ['2'], flights: [], preheats: [] },
         },
         { isWhole: false, status: { ...status, state: 'not ready' }, effect: { ...effect, points: [second] } },
         { isWhole: false, upstreams: [{ ...upstream(), endpoints: [] }], unknown: 'kept' },
+        { isWhole: false, preheats: [heatedList(0, 0), heatedList(5)] },
+        { isWhole: false, preheats: [heatedList(0, 7)], gone: { pulls: [], flights: [], preheats: ['b'] } },
       ],
     );
     assert.deepEqual(await child.kill('SIGINT'), { code: 130, signal: null });

@@ -4,6 +4,7 @@ import { type Digest, digestOf } from '../../src/core/digest.ts';
 import type { FlightSnapshot } from '../../src/flights/flight-snapshot.ts';
 import type { ClusterSnapshot } from '../../src/pull/cluster-snapshot.ts';
 import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
+import type { PreheatImageSnapshot, PreheatSnapshot, PreheatState } from '../../src/pull/preheat/preheat-snapshot.ts';
 import type { LayerSnapshot, PullSnapshot } from '../../src/pull/pull-board.ts';
 import type { EffectSnapshot } from '../../src/telemetry/effect-snapshot.ts';
 import type { EndpointSnapshot, UpstreamSnapshot } from '../../src/upstream/upstream-snapshot.ts';
@@ -223,6 +224,81 @@ export function cluster(): ClusterSnapshot {
   };
 }
 
+export function preheatImage(
+  image: string,
+  state: PreheatState,
+  share: number,
+  more: Partial<PreheatImageSnapshot> = {},
+): PreheatImageSnapshot {
+  const sizeBytes = more.sizeBytes ?? (state === 'waiting' ? 0 : 80 * mebibyte);
+  const filledBytes = Math.round(sizeBytes * share);
+  const unknown = { manifest: undefined, waitingFor: undefined, error: undefined };
+  return { image, state, platforms: [], ...unknown, sizeBytes, filledBytes, layers: [], ...more };
+}
+
+export function preheat(
+  id: string,
+  state: PreheatSnapshot['state'],
+  images: readonly PreheatImageSnapshot[],
+  more: Partial<PreheatSnapshot> = {},
+): PreheatSnapshot {
+  const imageCounts = { waiting: 0, pulling: 0, done: 0, failed: 0, cancelled: 0 };
+  for (const image of images) imageCounts[image.state]++;
+  return {
+    id,
+    state,
+    platforms: [],
+    startedAtMs: Date.now() - 95_000,
+    endedAtMs: state === 'running' ? undefined : Date.now() - 40_000,
+    sizeBytes: images.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    filledBytes: images.reduce((sum, { filledBytes }) => sum + filledBytes, 0),
+    imageCounts,
+    images,
+    ...more,
+  };
+}
+
+/** One of every kind, and images of every kind. */
+export function preheats(): PreheatSnapshot[] {
+  const refused = 'upstream ghcr.io answered 403: denied';
+  const running = [
+    preheatImage('docker.io/library/postgres:18', 'done', 1),
+    preheatImage('ghcr.io/org/team/service-with-a-long-name/storefront:2026-11-23', 'pulling', 0.4, {
+      platforms: ['linux/amd64'],
+    }),
+    preheatImage('docker.io/library/redis:8', 'pulling', 0, {
+      sizeBytes: 0,
+      waitingFor: 'another attempt: upstream docker.io is limiting requests: it asked for a rest of 41 s (429)',
+    }),
+    preheatImage('ghcr.io/org/worker:2', 'failed', 0.2, { error: refused }),
+    preheatImage(
+      'quay.io/org/job@sha256:3c8bf1e0b1c6d1dbf4ba4d7b3a1b0f6d9c7cf5b1a3f0b1c1b8a4e0f2d9b7c6e5',
+      'waiting',
+      0,
+    ),
+  ];
+  const minutesAgo = (minutes: number) => ({
+    startedAtMs: Date.now() - minutes * 60_000,
+    endedAtMs: Date.now() - minutes * 60_000 + 31_000,
+  });
+  return [
+    preheat('runs', 'running', running, { platforms: ['linux/amd64', 'linux/arm64'] }),
+    preheat('done', 'done', [preheatImage('docker.io/library/nginx:1.29', 'done', 1)], minutesAgo(4)),
+    preheat('failed', 'failed', [preheatImage('ghcr.io/org/none:1', 'failed', 0, { error: refused, sizeBytes: 0 })], {
+      ...minutesAgo(9),
+    }),
+    preheat(
+      'cancelled',
+      'cancelled',
+      [
+        preheatImage('docker.io/library/alpine:3.22', 'done', 1),
+        preheatImage('docker.io/library/golang:1.26', 'cancelled', 0.3),
+      ],
+      minutesAgo(12),
+    ),
+  ];
+}
+
 export function cachedImage(n: number, more: Partial<ImageSnapshot> = {}): ImageSnapshot {
   return {
     image: `docker.io/library/service-${String(n).padStart(3, '0')}:1.${n}`,
@@ -286,6 +362,7 @@ export function busyState(): StateParts {
       flight('seven', 'ghcr.io/org/team/app', { waiters: 3, rateBytesPerSecond: 300_000 }),
       flight('lone', 'quay.io/org/artifact', { waiters: 1, sizeBytes: undefined }),
     ],
+    preheats: preheats(),
     upstreams: upstreams(),
     cluster: cluster(),
     status: status(),

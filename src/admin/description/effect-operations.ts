@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { endedPreheatsShown } from '../state-document.ts';
 import { cluster } from './cluster-fields.ts';
 import { effect, point, status } from './effect-fields.ts';
 import { list, text } from './field.ts';
 import { flight } from './flight-fields.ts';
 import { errors, type Operation } from './operation.ts';
+import { preheatEntry } from './preheat-fields.ts';
 import { layer, pull } from './pull-fields.ts';
 import { upstream } from './upstream-fields.ts';
 
@@ -26,6 +28,11 @@ export const stateDocument: z.ZodObject = z
       .record(z.string(), pull.extend({ layers: z.record(z.string(), layer).describe('By their position, from 0.') }))
       .describe('By `id`: as in `/api/v1/pulls`, but that `layers` stand under their position, from 0.'),
     flights: z.record(z.string(), flight).describe('By `id`: as in `/api/v1/flights`.'),
+    preheats: z
+      .record(z.string(), preheatEntry)
+      .describe(
+        `By \`id\`: those that run and the last ${endedPreheatsShown} that ended, as in \`/api/v1/preheats/:id\`, but that \`images\` stand under their position, from 0, without \`layers\`.`,
+      ),
     upstreams: z.record(z.string(), upstream).describe('By `name`: as in `/api/v1/upstreams`.'),
     cluster: cluster.describe('As in `/api/v1/cluster`; left out where the node is alone.').optional(),
     status: status.describe('As `/api/v1/status`.'),

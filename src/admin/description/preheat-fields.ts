@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { preheatLimits } from '../../core/preheat-limits.ts';
 import { bytes, choice, count, digest, epochMs, list, text } from './field.ts';
 
 const states = ['waiting', 'pulling', 'done', 'failed', 'cancelled'] as const;
@@ -12,7 +13,7 @@ const layer = z.strictObject({
     ['waiting', 'pulling', 'verifying', 'done', 'failed', 'cancelled'],
     '`waiting` (for its turn, or as a flight does), `pulling`, `verifying`, `done`, `failed` or `cancelled`.',
   ),
-  waitingFor: text('While it waits as a flight does: for what, in words.').optional(),
+  waitingFor: text('While `state` is `waiting`: for what, in words, where it is known.').optional(),
   error: text('Why it failed, in words.').optional(),
 });
 
@@ -21,6 +22,7 @@ const image = z.strictObject({
   state: choice(states, '`waiting`, `pulling`, `done`, `failed` or `cancelled`.'),
   manifest: digest('What the name means, once that is known.').optional(),
   platforms: list(z.string(), 'The platforms that are pulled, where the image is an index.'),
+  waitingFor: text('While `state` is `pulling` and nothing of it comes: for what it waits, in words.').optional(),
   error: text('Why it failed, in words.').optional(),
   sizeBytes: bytes('The sum over the layers.'),
   filledBytes: bytes('The sum over the layers.'),
@@ -55,16 +57,21 @@ export const preheat: z.ZodObject = z
   .strictObject({ ...summary, images: list(image, 'In the order in which they were asked for.') })
   .meta({ id: 'Preheat' });
 
+/** As it stands in the state that events tell. */
+export const preheatEntry: z.ZodObject = preheat.extend({
+  images: z.record(z.string(), image.omit({ layers: true })).describe('By their position, from 0, without `layers`.'),
+});
+
 export const preheatRequest = z
   .strictObject({
     images: z
-      .array(z.string().min(1).max(1024))
+      .array(z.string().min(1).max(preheatLimits.imageCharacters))
       .min(1)
-      .max(100)
+      .max(preheatLimits.images)
       .describe('1 to 100 names, as clients write them; without a tag: `latest`.'),
     platforms: z
-      .array(z.string().min(1).max(200))
-      .max(20)
+      .array(z.string().min(1).max(preheatLimits.platformCharacters))
+      .max(preheatLimits.platforms)
       .default([])
       .describe('`linux/amd64`, `linux/arm/v7`: what to pull of an index. Left out or empty: all that it lists.'),
   })

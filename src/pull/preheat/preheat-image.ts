@@ -10,7 +10,7 @@ import type { ImageName } from '../image-name.ts';
 import { listedPlatforms } from '../image-platforms.ts';
 import type { Slots } from '../slots.ts';
 import { PreheatLayer, type PreheatLayerDeps, pauseAfter, preheatClient } from './preheat-layer.ts';
-import type { PreheatImageSnapshot, PreheatState } from './preheat-snapshot.ts';
+import type { PreheatImageSnapshot, PreheatLayerSnapshot, PreheatState } from './preheat-snapshot.ts';
 
 export interface PreheatImageDeps extends PreheatLayerDeps {
   readonly depot: Pick<Depot, 'blob' | 'manifest'>;
@@ -45,6 +45,10 @@ export class PreheatImage {
   #manifest: Digest | undefined;
   #state: PreheatState = 'waiting';
   #error: string | undefined;
+  /** Before its layers are known. */
+  #waitingFor: string | undefined;
+  /** As it was when it ended: nothing changes after that. */
+  #last: PreheatImageSnapshot | undefined;
 
   constructor(deps: PreheatImageDeps, name: ImageName, options: PreheatImageOptions) {
     this.#deps = deps;
@@ -58,6 +62,11 @@ export class PreheatImage {
 
   /** Never rejects. */
   async pull(signal: AbortSignal): Promise<void> {
+    await this.#pull(signal);
+    this.#last = this.snapshot();
+  }
+
+  async #pull(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return this.#ended(asAppError(signal.reason), signal);
     this.#state = 'pulling';
     try {
@@ -75,13 +84,16 @@ export class PreheatImage {
     }
   }
 
+  /** The same object again once it has ended. */
   snapshot(): PreheatImageSnapshot {
+    if (this.#last !== undefined) return this.#last;
     const layers = [...this.#layers.values()].map((layer) => layer.snapshot());
     return {
       image: this.#name.name,
       state: this.#state,
       manifest: this.#manifest,
       platforms: [...this.#platforms],
+      waitingFor: this.#state === 'pulling' ? (this.#waitingFor ?? waitingForOf(layers)) : undefined,
       error: this.#error,
       sizeBytes: layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       filledBytes: layers.reduce((sum, { filledBytes }) => sum + filledBytes, 0),
@@ -139,13 +151,19 @@ export class PreheatImage {
   #fetch(reference: Reference, signal: AbortSignal): Promise<ManifestAnswer> {
     const { scope } = this.#name;
     const request = { scope, reference, accept: undefined, method: 'GET', client: preheatClient } as const;
-    return this.#patiently(() => this.#deps.depot.manifest(request, signal), signal);
+    const attempt = () => {
+      this.#waitingFor = undefined;
+      return this.#deps.depot.manifest(request, signal);
+    };
+    return this.#patiently(attempt, signal, (waitingFor) => {
+      this.#waitingFor = waitingFor;
+    });
   }
 
   async #pullLayer(layer: PreheatLayer, signal: AbortSignal): Promise<void> {
     const attempt = () => this.#deps.slots.run(() => layer.pull(signal), signal);
     try {
-      await this.#patiently(attempt, signal, () => layer.waits());
+      await this.#patiently(attempt, signal, (waitingFor) => layer.waits(waitingFor));
     } catch (error) {
       if (signal.aborted) layer.cancelled();
       else layer.failed(asAppError(error));
@@ -154,18 +172,28 @@ export class PreheatImage {
   }
 
   /** Comes back as a client would: what is on its way goes on meanwhile, and a rest that upstream asked for is kept. */
-  async #patiently<T>(attempt: () => Promise<T>, signal: AbortSignal, onPause = () => {}): Promise<T> {
+  async #patiently<T>(
+    attempt: () => Promise<T>,
+    signal: AbortSignal,
+    onPause: (waitingFor: string) => void,
+  ): Promise<T> {
     for (let failed = 1; ; failed++) {
       try {
         return await attempt();
       } catch (error) {
         const pauseMs = signal.aborted ? undefined : pauseAfter(error, failed);
         if (pauseMs === undefined) throw error;
-        onPause();
+        onPause(`another attempt: ${asAppError(error).message}`);
         await sleep(this.#deps.clock, pauseMs, signal);
       }
     }
   }
+}
+
+/** Undefined: something of it comes. */
+function waitingForOf(layers: readonly PreheatLayerSnapshot[]): string | undefined {
+  if (layers.some(({ state }) => state === 'pulling' || state === 'verifying')) return undefined;
+  return layers.find(({ waitingFor }) => waitingFor !== undefined)?.waitingFor;
 }
 
 function tooLarge(sizeBytes: number, maxBytes: number): AppError {

@@ -31,6 +31,7 @@ export class PreheatLayer {
   readonly descriptor: Descriptor;
   #state: PreheatLayerSnapshot['state'] = 'waiting';
   #filledBytes = 0;
+  #waitingFor: string | undefined;
   #error: string | undefined;
 
   constructor(deps: PreheatLayerDeps, scope: Scope, descriptor: Descriptor) {
@@ -43,6 +44,7 @@ export class PreheatLayer {
   async pull(signal: AbortSignal): Promise<void> {
     const { digest, sizeBytes } = this.descriptor;
     this.#state = 'pulling';
+    this.#waitingFor = undefined;
     const request = { scope: this.#scope, digest, method: 'GET', range: undefined, client: preheatClient } as const;
     const answer = await this.#deps.depot.blob(request, signal);
     if (answer.kind !== 'body') throw new AppError('INTERNAL', `${digest} came without a body`);
@@ -61,9 +63,10 @@ export class PreheatLayer {
     this.#error = error.message;
   }
 
-  /** It is to be tried again. */
-  waits(): void {
+  /** It is to be tried again; `waitingFor` says what for people. */
+  waits(waitingFor: string): void {
     this.#state = 'waiting';
+    this.#waitingFor = waitingFor;
     this.#filledBytes = 0;
   }
 
@@ -76,7 +79,8 @@ export class PreheatLayer {
     const known = { digest, mediaType, sizeBytes, error: this.#error };
     const flight = this.#state === 'pulling' ? this.#deps.flights.snapshot(digest) : undefined;
     if (flight === undefined || flight.state === 'done' || flight.state === 'failed') {
-      return { ...known, filledBytes: this.#filledBytes, state: this.#state, waitingFor: undefined };
+      const waitingFor = this.#state === 'waiting' ? this.#waitingFor : undefined;
+      return { ...known, filledBytes: this.#filledBytes, state: this.#state, waitingFor };
     }
     const filledBytes = Math.min(sizeBytes, Math.max(flight.filledBytes, this.#filledBytes));
     return { ...known, filledBytes, state: flight.state, waitingFor: flight.waitingFor };

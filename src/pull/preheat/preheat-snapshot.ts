@@ -30,6 +30,8 @@ export interface PreheatImageSnapshot {
   readonly manifest: Digest | undefined;
   /** Those that are pulled, where the image is for several. */
   readonly platforms: readonly string[];
+  /** While it is `pulling` and nothing of it comes: for what, in words, where it is known. */
+  readonly waitingFor: string | undefined;
   readonly error: string | undefined;
   readonly sizeBytes: number;
   readonly filledBytes: number;

@@ -118,16 +118,26 @@ describe('a preheat', () => {
     world.assertNothingLeft();
   });
 
-  it('waits out a rest that upstream asks for', async () => {
-    await using world = new PreheatWorld();
-    world.hub.push('library/app', 'v1', testImage(1));
-    let refusals = 2;
-    world.hub.before = (call) => {
-      const isRefused = call.startsWith('GET manifest') && refusals-- > 0;
-      if (isRefused) throw new AppError('UPSTREAM_RATE_LIMITED', 'too many', { retryAfterMs: 60_000 });
-    };
-    assert.equal((await world.ended(world.start())).state, 'done');
-  });
+  for (const [refused, why] of [
+    ['GET manifest', 'another attempt: too many'],
+    ['GET blob', 'docker.io asked for a rest: 1m 00s left'],
+  ] as const) {
+    it(`waits out a rest that upstream asks for, and says meanwhile why: ${refused}`, async () => {
+      await using world = new PreheatWorld();
+      world.hub.push('library/app', 'v1', testImage(1));
+      let refusals = 2;
+      world.hub.before = (call) => {
+        const isRefused = call.startsWith(refused) && refusals-- > 0;
+        if (isRefused) throw new AppError('UPSTREAM_RATE_LIMITED', 'too many', { retryAfterMs: 60_000 });
+      };
+      const id = world.start();
+      await world.quiet();
+      const [resting] = world.preheats.get(id)?.images ?? [];
+      assert.deepEqual([resting?.state, resting?.waitingFor], ['pulling', why]);
+      const ended = await world.ended(id);
+      assert.deepEqual([ended.state, ended.images[0]?.waitingFor], ['done', undefined]);
+    });
+  }
 
   it('that is cancelled asks for no more, while a client goes on with what it shared', async () => {
     await using world = new PreheatWorld();
@@ -179,13 +189,16 @@ describe('preheats', () => {
     world.hub.push('library/app', 'v1', testImage(1));
     world.hub.before = () => gate.promise;
     for (const request of [
-      { images: [] },
-      { images: ['NO:name'] },
-      { images: ['unknown.example/app'] },
-      { platforms: ['linux'] },
-      { images: Array.from({ length: 101 }, (_, n) => `app:v${n}`) },
+      { images: [], where: 'body.images' },
+      { images: ['app:v1', 'NO:name'], where: 'body.images.1' },
+      { images: ['unknown.example/app'], where: 'body.images.0' },
+      { platforms: ['linux/arm64', 'linux'], where: 'body.platforms.1' },
+      { images: Array.from({ length: 101 }, (_, n) => `app:v${n}`), where: 'body.images' },
     ]) {
-      assert.throws(() => world.start(request), { code: 'REQUEST_MALFORMED' });
+      assert.throws(
+        () => world.start(request),
+        ({ code, details }) => code === 'REQUEST_MALFORMED' && details.where === request.where,
+      );
     }
     const id = world.start();
     assert.throws(() => world.start(), { code: 'OVERLOADED' });
@@ -206,6 +219,48 @@ describe('preheats', () => {
       ],
     );
     assert.equal(world.preheats.get('preheat-1'), undefined);
+  });
+
+  it('are shown with their images: all that run, and of those that ended the latest, which do not change', async () => {
+    await using world = new PreheatWorld();
+    const gate = Promise.withResolvers<void>();
+    world.hub.push('library/app', 'v1', testImage(1));
+    world.hub.push('library/app', 'v2', testImage(2));
+    world.hub.before = (call) => (call.endsWith(' v2') ? gate.promise : undefined);
+    const held = world.start({ images: ['app:v2'] });
+    await world.ended(world.start());
+    const later = await world.ended(world.start());
+    const shown = () => world.preheats.latest(1);
+    assert.deepEqual(
+      shown().map(({ id, images }) => [id, images.length]),
+      [
+        [later.id, 1],
+        [held, 1],
+      ],
+    );
+    assert.equal(shown()[0], shown()[0]);
+    world.clock.advance(1000);
+    gate.resolve();
+    await world.ended(held);
+    assert.deepEqual(
+      shown().map(({ id }) => id),
+      [held],
+      'it ended last, although it began first',
+    );
+  });
+
+  it('of which one took long are remembered by when they ended', async () => {
+    await using world = new PreheatWorld({ maxEnded: 1 });
+    const gate = Promise.withResolvers<void>();
+    world.hub.push('library/app', 'v1', testImage(1));
+    world.hub.push('library/app', 'v2', testImage(2));
+    world.hub.before = (call) => (call.endsWith(' v2') ? gate.promise : undefined);
+    const long = world.start({ images: ['app:v2'] });
+    const short = await world.ended(world.start());
+    world.clock.advance(1000);
+    gate.resolve();
+    assert.equal((await world.ended(long)).state, 'done');
+    assert.equal(world.preheats.get(short.id), undefined);
   });
 
   it('pull no more layers at once than they may, however many run', async () => {

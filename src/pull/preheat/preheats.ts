@@ -1,5 +1,6 @@
 import { AppError, asAppError } from '../../core/errors.ts';
 import { type Platform, parsePlatform, platformText } from '../../core/platform.ts';
+import { preheatLimits } from '../../core/preheat-limits.ts';
 import type { NameResolver } from '../depot.ts';
 import { type ImageName, parseImageName } from '../image-name.ts';
 import { Slots } from '../slots.ts';
@@ -28,7 +29,7 @@ export interface PreheatsOptions {
 export const preheatDefaults = {
   maxRunning: 8,
   maxEnded: 50,
-  maxImages: 100,
+  maxImages: preheatLimits.images,
   imagesAtOnce: 2,
   layersAtOnce: 6,
 } as const;
@@ -73,12 +74,16 @@ export class Preheats implements AsyncDisposable {
     this.#slots = new Slots(options.layersAtOnce);
   }
 
-  /** Throws REQUEST_MALFORMED where it names what is no image or no platform, OVERLOADED where too many run. */
+  /**
+   * Throws REQUEST_MALFORMED where it names what is no image or no platform (`where` in its details says which), OVERLOADED where
+   * too many run.
+   */
   start(request: PreheatRequest): PreheatSnapshot {
     const { clock, newId } = this.#deps;
     const { maxImages, maxRunning, maxBytes } = this.#options;
     if (request.images.length === 0 || request.images.length > maxImages) {
-      throw new AppError('REQUEST_MALFORMED', `a preheat is of 1 to ${maxImages} images, not ${request.images.length}`);
+      const message = `a preheat is of 1 to ${maxImages} images, not ${request.images.length}`;
+      throw new AppError('REQUEST_MALFORMED', message, { details: { where: 'body.images' } });
     }
     const names = this.#namesOf(request.images);
     const platforms = request.platforms.map(platformNamed);
@@ -116,6 +121,15 @@ export class Preheats implements AsyncDisposable {
     });
   }
 
+  /** Those that run and the last `mostEnded` that ended, whole, the latest first. One that has ended is the same object again. */
+  latest(mostEnded: number): PreheatSnapshot[] {
+    const older = new Set(this.#endedBefore(mostEnded));
+    return [...this.#preheats.values()]
+      .filter((preheat) => !older.has(preheat))
+      .reverse()
+      .map((preheat) => snapshotOf(preheat));
+  }
+
   /** Gives up what it has not pulled yet. Undefined: there is no such preheat. One that has ended stays as it is. */
   cancel(id: string): PreheatSnapshot | undefined {
     const preheat = this.#preheats.get(id);
@@ -133,13 +147,15 @@ export class Preheats implements AsyncDisposable {
 
   #namesOf(images: readonly string[]): ImageName[] {
     const byName = new Map<string, ImageName>();
-    for (const text of images) {
+    for (const [position, text] of images.entries()) {
       try {
         const name = parseImageName(text, this.#deps.names);
         byName.set(name.name, name);
       } catch (thrown) {
         const { message, details } = asAppError(thrown);
-        throw new AppError('REQUEST_MALFORMED', `image ${JSON.stringify(text.slice(0, 300))}: ${message}`, { details });
+        throw new AppError('REQUEST_MALFORMED', `image ${JSON.stringify(text.slice(0, 300))}: ${message}`, {
+          details: { ...details, where: `body.images.${position}` },
+        });
       }
     }
     return [...byName.values()];
@@ -156,16 +172,27 @@ export class Preheats implements AsyncDisposable {
   }
 
   #forgetOld(): void {
-    const ended = [...this.#preheats.values()].filter(({ ended: is }) => is !== undefined);
-    for (const { id } of ended.slice(0, Math.max(0, ended.length - this.#options.maxEnded))) this.#preheats.delete(id);
+    for (const { id } of this.#endedBefore(this.#options.maxEnded)) this.#preheats.delete(id);
+  }
+
+  /** What ended before the last `latest` that did: one that took long is not forgotten for others that began after it. */
+  #endedBefore(latest: number): Preheat[] {
+    const endedAtMs = ({ ended }: Preheat) => ended?.endedAtMs ?? 0;
+    const ended = [...this.#preheats.values()].filter((preheat) => preheat.ended !== undefined);
+    return ended
+      .reverse()
+      .sort((one, other) => endedAtMs(other) - endedAtMs(one))
+      .slice(latest);
   }
 }
 
-function platformNamed(text: string): Platform {
+function platformNamed(text: string, position: number): Platform {
   const platform = parsePlatform(text);
   if (platform !== undefined) return platform;
   const shown = JSON.stringify(text.slice(0, 100));
-  throw new AppError('REQUEST_MALFORMED', `this is no platform: ${shown}; write it as linux/amd64 or linux/arm/v7`);
+  throw new AppError('REQUEST_MALFORMED', `this is no platform: ${shown}; write it as linux/amd64 or linux/arm/v7`, {
+    details: { where: `body.platforms.${position}` },
+  });
 }
 
 function snapshotOf(preheat: Preheat, endedAtMs?: number): PreheatSnapshot {
