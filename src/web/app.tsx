@@ -8,6 +8,7 @@ import { Header } from './frame/header.tsx';
 import { Notices } from './frame/notices.tsx';
 import { NowView } from './now/now-view.tsx';
 import { TokenDialog } from './parts/token-dialog.tsx';
+import { PreheatAnnouncer } from './preheat/preheat-announcer.tsx';
 import { type Place, place } from './state/place.ts';
 import { connection, isEmpty, live } from './state/store.ts';
 import { UpstreamsView } from './upstreams/upstreams-view.tsx';
@@ -41,6 +42,7 @@ export function App() {
         )}
       </main>
       <Announcer />
+      <PreheatAnnouncer />
       <TokenDialog />
     </>
   );

@@ -6,6 +6,7 @@ import { startTheme } from './state/theme.ts';
 import './styles/page.css';
 import './styles/parts.css';
 import './styles/views.css';
+import './styles/preheats.css';
 
 const element = document.getElementById('app');
 if (element === null) throw new Error('the page has no place for the application');

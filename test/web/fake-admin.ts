@@ -6,7 +6,9 @@ import { type StateDocument, type StateParts, stateDocument } from '../../src/ad
 import type { SettingValue } from '../../src/clients/registries.ts';
 import { type Members, patchBetween } from '../../src/core/merge-patch.ts';
 import type { ImageSnapshot } from '../../src/pull/image-snapshot.ts';
+import type { PreheatSnapshot } from '../../src/pull/preheat/preheat-snapshot.ts';
 import type { Gate } from '../support/gate.ts';
+import { preheat, preheatImage } from './states.ts';
 import { pagesFolder } from './viewer.ts';
 
 /** As strict as the real one. */
@@ -40,6 +42,8 @@ export class FakeAdmin implements AsyncDisposable {
   isSilent = false;
   /** Streams of events that began so far. */
   streams = 0;
+  /** What a preheat is refused with; undefined: it is not. */
+  refusal: { readonly status: number; readonly message: string; readonly where?: string } | undefined;
 
   private constructor(state: StateParts) {
     this.#state = state;
@@ -125,14 +129,16 @@ export class FakeAdmin implements AsyncDisposable {
     };
   }
 
-  #change(request: IncomingMessage, { pathname, searchParams }: URL, response: ServerResponse): void {
-    request.resume();
+  #change(request: IncomingMessage, { pathname, searchParams }: URL, response: ServerResponse): void | Promise<void> {
     if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
+      request.resume();
       return json(response, 401, {
         errors: [{ code: 'UNAUTHORIZED', message: 'the admin token is missing', detail: {} }],
       });
     }
     const image = searchParams.get('image') ?? '';
+    if (pathname.startsWith('/api/v1/preheats')) return this.#preheat(request, pathname, response);
+    request.resume();
     this.changes.push(`${request.method} ${pathname} ${image}`);
     if (pathname === '/api/v1/pins') {
       const isPinned = request.method === 'PUT';
@@ -143,6 +149,26 @@ export class FakeAdmin implements AsyncDisposable {
     this.images = this.images.filter((known) => known.image !== image);
     const names = removed.map((known) => known.image);
     return json(response, 200, { removed: names, blobs: 1, freedBytes: removed[0]?.storedBytes ?? 0, following: [] });
+  }
+
+  /** Starts one whose images wait, or cancels one. */
+  async #preheat(request: IncomingMessage, pathname: string, response: ServerResponse): Promise<void> {
+    const asked = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    this.changes.push(`${request.method} ${pathname} ${JSON.stringify(asked)}`);
+    if (this.refusal !== undefined) {
+      const { status, message, where } = this.refusal;
+      return json(response, status, { errors: [{ code: 'UNSUPPORTED', message, detail: { where } }] });
+    }
+    const { preheats } = this.#state;
+    const id = pathname.slice('/api/v1/preheats/'.length);
+    const known = preheats.find((one) => one.id === id);
+    const images = (asked.images ?? []).map((name: string) => preheatImage(`docker.io/library/${name}`, 'waiting', 0));
+    const changed: PreheatSnapshot =
+      known === undefined
+        ? preheat(`new-${preheats.length}`, 'running', images, { startedAtMs: Date.now() })
+        : { ...known, state: 'cancelled' };
+    this.tell({ preheats: [changed, ...preheats.filter((one) => one !== known)] });
+    json(response, known === undefined ? 202 : 200, changed);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Status } from '../../admin/status.ts';
 import { counted, percent, size } from '../format/amounts.ts';
 import { Figure } from '../parts/figure.tsx';
 import { Gauge } from '../parts/gauge.tsx';
+import { Preheats } from '../preheat/preheats.tsx';
 import { live } from '../state/store.ts';
 import { ConfirmDialog, type Wish } from './confirm-dialogs.tsx';
 import { ImageList, type Order, orders } from './image-list.ts';
@@ -17,14 +18,16 @@ export function CacheView() {
   const [done, setDone] = useState('');
   const status = live.value.status;
   const images = status?.cache.images;
-  // What came or went since is shown, too: the count tells of it.
+  const preheated = (live.value.preheats ?? []).reduce((sum, { imageCounts: { done } }) => sum + done, 0);
+  // What came or went since is shown, too: the count tells of it; that all of an image is here, a preheat.
   useEffect(() => {
     void list.load();
-  }, [list, images]);
+  }, [list, images, preheated]);
   useEffect(() => () => list.close(), [list]);
   return (
     <>
       {status !== undefined && <Room cache={status.cache} />}
+      <Preheats />
       <section aria-labelledby="images">
         <div class="heading-row">
           <h2 id="images">Images</h2>

@@ -1,4 +1,4 @@
-export type ShownState = 'missing' | 'waiting' | 'pulling' | 'verifying' | 'done' | 'failed';
+export type ShownState = 'missing' | 'waiting' | 'pulling' | 'verifying' | 'done' | 'failed' | 'cancelled';
 
 interface ProgressProps {
   readonly label: string;

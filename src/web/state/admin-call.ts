@@ -7,13 +7,26 @@ export class CallError extends Error {
   readonly status: number;
   /** When the server wants to be asked again. */
   readonly retryAfterMs: number | undefined;
+  /** What of the request is not right, where the server says so: `body.images.3`. */
+  readonly where: string | undefined;
 
-  constructor(status: number, message: string, retryAfterMs?: number) {
+  constructor(status: number, message: string, { retryAfterMs, where }: CallErrorFacts = {}) {
     super(message);
     this.name = 'CallError';
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    this.where = where;
   }
+}
+
+interface CallErrorFacts {
+  readonly retryAfterMs?: number | undefined;
+  readonly where?: string | undefined;
+}
+
+export function failureWords(error: unknown): string {
+  if (error instanceof CallError) return error.message;
+  return 'onepull did not answer';
 }
 
 /** Whether a call waits for the reader to give the token, and how that ends; undefined: nobody asks. */
@@ -47,13 +60,17 @@ export async function read<T>(path: string, signal: AbortSignal): Promise<T> {
 }
 
 /** A call that changes something. Asks for the admin token when the server does, as often as it is wrong; undefined: given up. */
-export async function change<T>(method: 'PUT' | 'POST' | 'DELETE', path: string): Promise<T | undefined> {
+export async function change<T>(
+  method: 'PUT' | 'POST' | 'DELETE',
+  path: string,
+  body: unknown = {},
+): Promise<T | undefined> {
   for (;;) {
     const headers = {
       'content-type': 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     };
-    const response = await fetch(path, { method, headers, body: '{}', cache: 'no-store' });
+    const response = await fetch(path, { method, headers, body: JSON.stringify(body), cache: 'no-store' });
     if (response.status !== 401) return (await answered(response)) as T;
     const given = await askForToken(token !== undefined);
     keep(given);
@@ -95,15 +112,19 @@ async function answered(response: Response): Promise<unknown> {
 function errorOf({ status, headers }: Response, text: string): CallError {
   const retryAfterS = Number(headers.get('retry-after') ?? Number.NaN);
   const retryAfterMs = Number.isFinite(retryAfterS) ? retryAfterS * 1000 : undefined;
-  return new CallError(status, messageOf(text) ?? `the server answered ${status}`, retryAfterMs);
+  const { message = `the server answered ${status}`, where } = toldIn(text);
+  return new CallError(status, message, { retryAfterMs, where });
 }
 
 /** Errors have the form of the OCI distribution API's. */
-function messageOf(text: string): string | undefined {
+function toldIn(text: string): { readonly message?: string | undefined; readonly where?: string | undefined } {
   try {
-    const body = JSON.parse(text) as { readonly errors?: readonly { readonly message?: string }[] };
-    return body.errors?.[0]?.message;
+    const body = JSON.parse(text) as {
+      readonly errors?: readonly { readonly message?: string; readonly detail?: { readonly where?: string } }[];
+    };
+    const [error] = body.errors ?? [];
+    return { message: error?.message, where: error?.detail?.where };
   } catch {
-    return undefined;
+    return {};
   }
 }

@@ -20,6 +20,10 @@ test('it is what the other routes of the API say', () => {
   const byImage = (pulls: StateParts['pulls'] = []) => [...pulls].sort((a, b) => (a.image < b.image ? -1 : 1));
   assert.deepEqual(byImage(state.pulls), JSON.parse(JSON.stringify(byImage(parts.pulls))));
   assert.equal(state.flights?.length, parts.flights.length);
+  const withoutLayers = parts.preheats.map(({ images, ...preheat }) => {
+    return { ...preheat, images: images.map(({ layers: _, ...image }) => image) };
+  });
+  assert.deepEqual(state.preheats, JSON.parse(JSON.stringify(withoutLayers)), 'the latest first');
   assert.deepEqual(
     [state.upstreams, state.cluster, state.status, state.effect],
     JSON.parse(JSON.stringify([parts.upstreams, parts.cluster, parts.status, parts.effect])),
@@ -40,7 +44,21 @@ test('what did not change stays the same object', () => {
   const changed = next.pulls?.find(({ id }) => id === second.id);
   assert.deepEqual([changed?.waiters, changed?.layers[0]?.waiters, changed?.image], [900, 900, second.image]);
   assert.equal(changed?.layers[1], second.layers[1]);
-  for (const section of ['flights', 'upstreams', 'effect'] as const) assert.equal(next[section], before[section]);
+  for (const section of ['flights', 'preheats', 'upstreams', 'effect'] as const)
+    assert.equal(next[section], before[section]);
+});
+
+test('of a preheat that goes on the images that wait, and other preheats, stay the same objects', () => {
+  const document = told();
+  const before = stateOf(document).preheats ?? [];
+  const next = after(document, { preheats: { runs: { images: { 1: { filledBytes: 7 } } } } }).preheats ?? [];
+  const place = before.findIndex(({ id }) => id === 'runs');
+  assert.equal(next[place]?.images[1]?.filledBytes, 7);
+  assert.equal(next[place]?.images[0], before[place]?.images[0]);
+  assert.deepEqual(
+    next.map((preheat, at) => preheat === before[at]),
+    before.map(({ id }) => id !== 'runs'),
+  );
 });
 
 test('the images that were asked for last come first, also where an old one is asked for again', () => {

@@ -1,4 +1,10 @@
-import type { FlightEntry, PullEntry, StateDocument } from '../../admin/state-document.ts';
+import type {
+  FlightEntry,
+  PreheatEntry,
+  PreheatImageEntry,
+  PullEntry,
+  StateDocument,
+} from '../../admin/state-document.ts';
 import type { Status } from '../../admin/status.ts';
 import { onceEach } from '../../core/once-each.ts';
 import type { ClusterSnapshot } from '../../pull/cluster-snapshot.ts';
@@ -6,12 +12,17 @@ import type { PullSnapshot } from '../../pull/pull-board.ts';
 import type { EffectSnapshot } from '../../telemetry/effect-snapshot.ts';
 import type { UpstreamSnapshot } from '../../upstream/upstream-snapshot.ts';
 
+/** Its images in the order in which they were asked for. */
+export type ShownPreheat = Omit<PreheatEntry, 'images'> & { readonly images: readonly PreheatImageEntry[] };
+
 /** Everything that the page shows live. Undefined: nothing was told yet. */
 export interface LiveState {
   /** The one that was asked for last comes first. */
   readonly pulls: readonly PullSnapshot[] | undefined;
   /** The one that began last comes first. */
   readonly flights: readonly FlightEntry[] | undefined;
+  /** The one that was started last comes first. */
+  readonly preheats: readonly ShownPreheat[] | undefined;
   readonly upstreams: readonly UpstreamSnapshot[] | undefined;
   /** null: this node is alone. */
   readonly cluster: ClusterSnapshot | null | undefined;
@@ -22,6 +33,7 @@ export interface LiveState {
 export const nothingKnown: LiveState = {
   pulls: undefined,
   flights: undefined,
+  preheats: undefined,
   upstreams: undefined,
   cluster: undefined,
   status: undefined,
@@ -30,10 +42,11 @@ export const nothingKnown: LiveState = {
 
 /** What has not changed in the document is the same object in the state: whoever shows it has nothing to do. */
 export function stateOf(document: StateDocument): LiveState {
-  const { pulls, flights, upstreams, cluster = null, status, effect } = document;
+  const { pulls, flights, preheats, upstreams, cluster = null, status, effect } = document;
   return {
     pulls: pullsOf(pulls),
     flights: flightsOf(flights),
+    preheats: preheatsOf(preheats),
     upstreams: upstreamsOf(upstreams),
     cluster,
     status,
@@ -51,6 +64,16 @@ const pullsOf = onceEach((pulls: StateDocument['pulls']) =>
 
 const flightsOf = onceEach((flights: StateDocument['flights']) =>
   Object.values(flights).sort((a, b) => b.startedAtMs - a.startedAtMs),
+);
+
+const preheatOf = onceEach(
+  (preheat: PreheatEntry): ShownPreheat => ({ ...preheat, images: Object.values(preheat.images) }),
+);
+
+const preheatsOf = onceEach((preheats: StateDocument['preheats']) =>
+  Object.values(preheats)
+    .map(preheatOf)
+    .sort((a, b) => b.startedAtMs - a.startedAtMs),
 );
 
 const upstreamsOf = onceEach((upstreams: StateDocument['upstreams']) => Object.values(upstreams));
