@@ -8,17 +8,22 @@ interface DialogProps {
   readonly onClose: () => void;
 }
 
-/** A modal dialog. The browser keeps the focus in it, and gives it back when it closes. */
+/**
+ * A modal dialog. The browser keeps the focus in it. When it closes, what opened it gets the focus back, or, where that is gone
+ * by then, what was around it.
+ */
 export function Dialog({ title, children, onClose }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
     const dialog = element.current;
     const opener = document.activeElement;
+    const around = [opener, opener?.closest('article'), document.getElementById('main')];
     if (dialog?.open === false) dialog.showModal();
     return () => {
       dialog?.close();
-      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+      const left = around.find((element) => element instanceof HTMLElement && element.isConnected);
+      if (left instanceof HTMLElement) left.focus();
     };
   }, []);
   return (

@@ -1,12 +1,10 @@
 import { useState } from 'preact/hooks';
-import { count } from '../format/amounts.ts';
 import { More } from '../parts/more.tsx';
 import type { ShownPreheat } from '../state/live-state.ts';
 import { live } from '../state/store.ts';
 import { CancelDialog } from './cancel-dialog.tsx';
 import { PreheatCard } from './preheat-card.tsx';
 import { PreheatDialog } from './preheat-dialog.tsx';
-import { isRunning } from './preheat-figures.ts';
 import type { PreheatDraft } from './preheat-request.ts';
 
 const nothingTyped: PreheatDraft = { images: '', platforms: '' };
@@ -14,7 +12,6 @@ const nothingTyped: PreheatDraft = { images: '', platforms: '' };
 /** Images that are pulled before anybody asks for them: those preheats that run, and the last that ended. */
 export function Preheats() {
   const preheats = live.value.preheats ?? [];
-  const running = preheats.filter(isRunning).length;
   const [draft, setDraft] = useState(nothingTyped);
   const [isAsking, setAsking] = useState(false);
   const [leaving, setLeaving] = useState<ShownPreheat>();
@@ -26,9 +23,7 @@ export function Preheats() {
   return (
     <section aria-labelledby="preheats">
       <div class="heading-row">
-        <h2 id="preheats">
-          Preheats <span class="tally num">{running > 0 && `${count(running)} under way`}</span>
-        </h2>
+        <h2 id="preheats">Preheats</h2>
         <button type="button" onClick={() => setAsking(true)}>
           Preheat images
         </button>

@@ -24,11 +24,6 @@ interface CallErrorFacts {
   readonly where?: string | undefined;
 }
 
-export function failureWords(error: unknown): string {
-  if (error instanceof CallError) return error.message;
-  return 'onepull did not answer';
-}
-
 /** Whether a call waits for the reader to give the token, and how that ends; undefined: nobody asks. */
 export const tokenWanted = signal<{ readonly isWrong: boolean; answer(token: string | undefined): void } | undefined>(
   undefined,
