@@ -24,42 +24,48 @@ const timeoutMs = 5000;
 const closeWithinMs = 2000;
 /** A collector that does not answer is said again after so long. */
 const sayAgainMs = 60_000;
+/** So many wait for the collector at most. */
+const maxWaiting = 2048;
 
 const kinds = { server: SpanKind.SERVER, client: SpanKind.CLIENT, internal: SpanKind.INTERNAL } as const;
 
 /**
- * Takes spans to an OpenTelemetry collector (OTLP over HTTP, JSON), in batches, by OpenTelemetry's own packages. What a slow
- * collector does not take is dropped: its queue is bounded.
+ * Takes spans to an OpenTelemetry collector (OTLP over HTTP, JSON), in batches, by OpenTelemetry's own packages.
+ *
+ * Invariant: at most `maxWaiting` spans wait. What a slow collector does not take is dropped, and said with what it refused:
+ * OpenTelemetry's queue would drop without a word.
  */
 export class OtlpSpans implements AsyncDisposable {
   readonly #processor: BatchSpanProcessor;
   readonly #resource: Resource;
   readonly #scope: ReadableSpan['instrumentationScope'];
-  readonly #clock: Clock;
+  readonly #deps: OtlpSpansDeps;
+  readonly #endpoint: string;
+  #waiting = 0;
+  /** That did not get there since it was last said. */
+  #lost = 0;
+  #saidAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor({ clock, channels }: OtlpSpansDeps, { endpoint, version, node }: OtlpSpansOptions) {
-    this.#clock = clock;
+  constructor(deps: OtlpSpansDeps, { endpoint, version, node }: OtlpSpansOptions) {
+    this.#deps = deps;
+    this.#endpoint = endpoint;
     const exporter = new OTLPTraceExporter({
       url: new URL('/v1/traces', endpoint).href,
       timeoutMillis: timeoutMs,
       // A batch every few seconds; and nobody would close the connection in the end.
       httpAgentOptions: { keepAlive: false },
     });
-    let saidAtMs = Number.NEGATIVE_INFINITY;
     const watched: SpanExporter = {
-      export: (spans, done) =>
+      export: (spans, done) => {
+        this.#waiting -= spans.length;
         exporter.export(spans, (result) => {
-          const nowMs = clock.monotonic();
-          if (result.error !== undefined && nowMs - saidAtMs >= sayAgainMs) {
-            saidAtMs = nowMs;
-            const message = `traces do not reach ${endpoint}: ${result.error.message}`;
-            channels.notice.publish({ level: 'warn', message, fields: { event: 'traces-lost' } });
-          }
+          if (result.error !== undefined) this.#lose(spans.length, result.error.message);
           done(result);
-        }),
+        });
+      },
       shutdown: () => exporter.shutdown(),
     };
-    this.#processor = new BatchSpanProcessor(watched, { exportTimeoutMillis: timeoutMs });
+    this.#processor = new BatchSpanProcessor(watched, { exportTimeoutMillis: timeoutMs, maxQueueSize: maxWaiting });
     this.#resource = resourceFromAttributes({
       'service.name': 'onepull',
       'service.version': version,
@@ -69,15 +75,28 @@ export class OtlpSpans implements AsyncDisposable {
   }
 
   add(span: EndedSpan): void {
+    if (this.#waiting >= maxWaiting) return this.#lose(1, 'it takes them too slowly');
+    this.#waiting++;
     this.#processor.onEnd(this.#readable(span));
   }
 
   /** What waits is sent, if that does not take long. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.after(closeWithinMs, resolve);
+    const timer = this.#deps.clock.after(closeWithinMs, resolve);
     await Promise.race([this.#processor.shutdown().catch(() => {}), late]);
     timer.clear();
+  }
+
+  #lose(spans: number, why: string): void {
+    const { clock, channels } = this.#deps;
+    this.#lost += spans;
+    const nowMs = clock.monotonic();
+    if (nowMs - this.#saidAtMs < sayAgainMs) return;
+    this.#saidAtMs = nowMs;
+    const message = `traces do not reach ${this.#endpoint}: ${why}`;
+    channels.notice.publish({ level: 'warn', message, fields: { event: 'traces-lost', spans: this.#lost } });
+    this.#lost = 0;
   }
 
   #readable(span: EndedSpan): ReadableSpan {

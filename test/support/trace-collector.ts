@@ -26,18 +26,19 @@ export class TraceCollector implements AsyncDisposable {
   readonly spans: CollectedSpan[] = [];
   readonly #server: Server;
 
-  private constructor() {
+  /** `whenAsked`: waited for before an answer; what it resolves with is the answer's status. */
+  private constructor(whenAsked: () => Promise<number>) {
     this.#server = createServer(async (request, response) => {
       const { resourceSpans } = (await json(request)) as Collected;
       if (request.url === '/v1/traces') {
         this.spans.push(...resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)));
       }
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+      response.writeHead(await whenAsked(), { 'content-type': 'application/json' }).end('{}');
     });
   }
 
-  static async start(): Promise<TraceCollector> {
-    const collector = new TraceCollector();
+  static async start(whenAsked: () => Promise<number> = async () => 200): Promise<TraceCollector> {
+    const collector = new TraceCollector(whenAsked);
     const { promise, resolve } = Promise.withResolvers<void>();
     collector.#server.listen(0, '127.0.0.1', resolve);
     await promise;
