@@ -60,6 +60,21 @@ export function parseTraceparent(
   return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & sampledFlag) !== 0 };
 }
 
+/**
+ * For a request that arrives: as whoever asks has decided (`header`), or, where nobody has, one of `oneIn` by chance. Undefined:
+ * it is not recorded.
+ */
+export function traceRequest(
+  header: string | readonly string[] | undefined,
+  oneIn: number,
+  { random, nowMs }: { readonly random: () => number; readonly nowMs: number },
+): RequestTrace | undefined {
+  const parent = parseTraceparent(header);
+  if (!(parent?.isSampled ?? random() * oneIn < 1)) return undefined;
+  const traceId = parent?.traceId ?? newTraceId();
+  return { traceId, spanId: newSpanId(), parentSpanId: parent?.spanId, startMs: nowMs };
+}
+
 /** For the header of a request that is made on its behalf. */
 export function traceparentOf({ traceId, spanId }: TraceContext): string {
   return `00-${traceId}-${spanId}-01`;

@@ -16,8 +16,8 @@ export async function serveTags(
   scope: Scope,
   depot: Pick<Depot, 'tags'>,
 ): Promise<void> {
-  const { signal } = exchange;
-  const answer = await abandonable(depot.tags({ scope, query: route.query }, signal), signal);
+  const { signal, trace } = exchange;
+  const answer = await abandonable(depot.tags({ scope, query: route.query, trace }, signal), signal);
   sendList(exchange, answer, nextLink(`/v2/${route.name}/tags/list`, answer.nextQuery, route.ns));
 }
 
@@ -28,9 +28,9 @@ export async function serveReferrers(
   scope: Scope,
   depot: Pick<Depot, 'referrers'>,
 ): Promise<void> {
-  const { signal } = exchange;
+  const { signal, trace } = exchange;
   const { digest, query, artifactType } = route;
-  const answer = await abandonable(depot.referrers({ scope, digest, query, artifactType }, signal), signal);
+  const answer = await abandonable(depot.referrers({ scope, digest, query, artifactType, trace }, signal), signal);
   sendList(exchange, answer, nextLink(`/v2/${route.name}/referrers/${digest}`, answer.nextQuery, route.ns));
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../core/clock.ts';
 import { AppError, asAppError, type ErrorCode } from '../core/errors.ts';
 import type { Scope } from '../core/scope.ts';
-import { newSpanId, newTraceId, parseTraceparent, type RequestTrace } from '../core/tracing.ts';
+import { type RequestTrace, traceRequest } from '../core/tracing.ts';
 import type { Served } from '../pull/depot.ts';
 import type { Channels, RequestEvent, RequestTally } from '../telemetry/channels.ts';
 import type { ClientPace } from './client-pace.ts';
@@ -304,13 +304,9 @@ export class Exchange {
     return this.#deps.clock.monotonic() - this.#arrivedMs;
   }
 
-  /** As whoever asks has decided; where nobody has, by chance. */
   #beginTrace(oneIn: number): RequestTrace | undefined {
     const { clock, random } = this.#deps;
-    const parent = parseTraceparent(this.request.headers.traceparent);
-    if (!(parent?.isSampled ?? random() * oneIn < 1)) return undefined;
-    const [traceId, startMs] = [parent?.traceId ?? newTraceId(), clock.now()];
-    return { traceId, spanId: newSpanId(), parentSpanId: parent?.spanId, startMs };
+    return traceRequest(this.request.headers.traceparent, oneIn, { random, nowMs: clock.now() });
   }
 
   #publish(): void {

@@ -224,13 +224,14 @@ export class GatewayServer implements Gateway {
   }
 
   #createLane(hits: Hits): FastLane {
-    const { clock, channels, tally } = this.#deps;
+    const { clock, channels, tally, random } = this.#deps;
     return new FastLane(
       {
         hits,
         clock,
         channels,
         tally,
+        random,
         admission: this.#admission,
         connections: this.#connections,
         queued: this.#queued,

@@ -50,6 +50,22 @@ describe('a request that was judged before', () => {
     await client.leave();
   });
 
+  it('is told to traces as often as any other', async () => {
+    await using gateway = await start({ traceOneIn: 1 });
+    await using untraced = await start({ traceOneIn: 1_000_000 });
+    const [client, other] = [new LaneClient(gateway.port), new LaneClient(untraced.port)];
+    for (let round = 0; round < 3; round++) await Promise.all([client.ask(get(byDigest)), other.ask(get(byDigest))]);
+    await Promise.all([gateway.event(2), untraced.event(2)]);
+    assert.deepEqual([laneAnswers(gateway), laneAnswers(untraced)], [2, 2]);
+    assert.deepEqual(
+      gateway.traced.map(({ event, trace }) => [event.id, trace.traceId, trace.parentSpanId]),
+      gateway.requests.map(({ id, traceId }) => [id, traceId, undefined]),
+    );
+    assert.equal(new Set(gateway.traced.map(({ trace }) => trace.spanId)).size, 3);
+    assert.deepEqual(untraced.traced, []);
+    await Promise.all([client.leave(), other.leave()]);
+  });
+
   it('has the date of its own second', async () => {
     await using gateway = await start();
     const client = new LaneClient(gateway.port);
@@ -77,6 +93,7 @@ describe('what goes to node:http each time', () => {
     ['another case', get(byDigest).replace('Host', 'HOST')],
     ['credentials', get(byDigest, 'Authorization: Basic eDp5')],
     ['a cookie', get(byDigest, 'Cookie: a=b')],
+    ['a place in a trace', get(byDigest, `Traceparent: 00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`)],
     ['a body of no bytes', get(byDigest, 'Content-Length: 0')],
     ['a part', get(byDigest, 'Range: bytes=5-9')],
     ['an upgrade', get(byDigest, 'Connection: upgrade', 'Upgrade: h2c')],

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { referenceText } from '../../core/reference.ts';
-import type { Channels, RequestTally } from '../../telemetry/channels.ts';
+import { type RequestTrace, traceRequest } from '../../core/tracing.ts';
+import type { Channels, RequestEvent, RequestTally } from '../../telemetry/channels.ts';
 import type { Admission } from '../admission.ts';
 import type { Connection } from '../connection.ts';
 import type { ConnectionTable } from '../connection-table.ts';
@@ -21,6 +22,7 @@ export interface FastLaneDeps {
   readonly clock: Clock;
   readonly channels: Channels;
   readonly tally: RequestTally;
+  readonly random: () => number;
   readonly admission: Admission;
   readonly connections: ConnectionTable;
   readonly queued: QueuedBytes;
@@ -33,6 +35,8 @@ export interface FastLaneDeps {
 export interface FastLaneOptions {
   readonly clientTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  /** One of so many requests is traced. Undefined: none are. */
+  readonly traceOneIn?: number | undefined;
 }
 
 /** Larger responses are handed over in slices: node:http's way. */
@@ -44,6 +48,7 @@ export interface LaneAnswer {
   readonly response: PreparedResponse;
   readonly client: string;
   readonly arrivedMs: number;
+  readonly trace: RequestTrace | undefined;
 }
 
 /**
@@ -129,7 +134,9 @@ export class FastLane {
     const arrivedMs = clock.monotonic();
     this.answers++;
     hits.given(known, head.noted);
-    lane.send({ head, response, client: lane.connection.client, arrivedMs }, response.at(clock.now()));
+    const nowMs = clock.now();
+    const trace = this.#trace(nowMs);
+    lane.send({ head, response, client: lane.connection.client, arrivedMs, trace }, response.at(nowMs));
     return true;
   }
 
@@ -161,6 +168,13 @@ export class FastLane {
     return reference.kind === 'digest' ? hits.knownBlob(key, reference.digest, noted) : undefined;
   }
 
+  /** By chance: whoever says what is to be traced is heard by node:http. */
+  #trace(nowMs: number): RequestTrace | undefined {
+    const { traceOneIn } = this.options;
+    if (traceOneIn === undefined) return undefined;
+    return traceRequest(undefined, traceOneIn, { random: this.deps.random, nowMs });
+  }
+
   #warn(): void {
     if (this.#hasWarned) return;
     this.#hasWarned = true;
@@ -173,7 +187,7 @@ export class FastLane {
     });
   }
 
-  #count({ head, response, client }: LaneAnswer, complete: boolean, durationMs: number): void {
+  #count({ head, response, client, trace }: LaneAnswer, complete: boolean, durationMs: number): void {
     const { channels, tally } = this.deps;
     const { route } = head;
     const { method, scope } = head.ask;
@@ -183,8 +197,8 @@ export class FastLane {
     response.cell.add({ firstByteMs, durationMs, complete });
     const bytes = complete ? bodyBytes : 0;
     if (bytes > 0) channels.servedBytes.publish({ from: 'cache', bytes });
-    if (!channels.request.isHeard) return;
-    channels.request.publish({
+    if (!channels.request.isHeard && trace === undefined) return;
+    const event: RequestEvent = {
       id: this.deps.nextId(),
       client,
       method,
@@ -201,7 +215,10 @@ export class FastLane {
       complete,
       firstByteMs,
       durationMs,
-    });
+      ...(trace && { traceId: trace.traceId }),
+    };
+    channels.request.publish(event);
+    if (trace !== undefined) channels.tracedRequest.publish({ event, trace });
   }
 }
 

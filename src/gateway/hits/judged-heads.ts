@@ -32,7 +32,7 @@ const maxTotalBytes = 4 * 1024 * 1024;
 
 /**
  * Requests with one of these go to node:http each time: they have a body, change the connection, or are somebody's own.
- * Credentials are not kept in memory for longer than their request either.
+ * Credentials are not kept in memory for longer than their request either. A place in a trace is that of one request.
  */
 const excluded = [
   'content-length',
@@ -44,6 +44,7 @@ const excluded = [
   'authorization',
   'proxy-authorization',
   'cookie',
+  'traceparent',
 ];
 
 /**

@@ -7,6 +7,7 @@ import {
   type RefusedEvent,
   type RequestEvent,
   type ServedBytesEvent,
+  type TracedRequest,
 } from '../../telemetry/channels.ts';
 import { RequestCounts } from '../../telemetry/request-tally.ts';
 import { BufferPool } from '../buffer-pool.ts';
@@ -29,6 +30,7 @@ export class TestGateway implements AsyncDisposable {
   readonly server: GatewayServer;
   readonly requests: RequestEvent[] = [];
   readonly served: ServedBytesEvent[] = [];
+  readonly traced: TracedRequest[] = [];
   readonly notices: NoticeEvent[] = [];
   readonly refused: RefusedEvent['bound'][] = [];
   port = 0;
@@ -47,6 +49,7 @@ export class TestGateway implements AsyncDisposable {
       this.requests.push(event);
       this.#onRequest?.();
     });
+    channels.tracedRequest.subscribe((request) => this.traced.push(request));
     channels.servedBytes.subscribe((event) => this.served.push(event));
     channels.notice.subscribe((event) => this.notices.push(event));
     channels.refused.subscribe(({ bound }) => this.refused.push(bound));
