@@ -149,7 +149,12 @@ export class PeerListener implements AsyncDisposable {
       const { tracing } = this.#deps;
       const trace = parseTraceparent(request.headers.traceparent);
       const answer = () => this.#answer(request, response, abort);
-      await (trace?.isSampled ? traced(tracing, trace, { name: 'peer', kind: 'server' }, answer) : answer());
+      if (!trace?.isSampled) return await answer();
+      const attributes = { 'http.request.method': request.method, 'url.path': request.url };
+      await traced(tracing, trace, { name: 'peer', kind: 'server', attributes }, async (span) => {
+        await answer();
+        span?.set({ 'http.response.status_code': response.statusCode });
+      });
     } catch (thrown) {
       const error = asAppError(thrown);
       if (error.code === 'INTERNAL') this.#warn('a request of a peer failed', error);

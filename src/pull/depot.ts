@@ -190,6 +190,7 @@ export interface TagsRequest {
   readonly scope: Scope;
   /** The client's query without `ns`, for upstream: registries page with parameters of their own. */
   readonly query: string;
+  readonly trace?: TraceContext | undefined;
 }
 
 export interface ReferrersRequest {
@@ -198,6 +199,7 @@ export interface ReferrersRequest {
   readonly query: string;
   /** The filter that `query` holds, where it is one: for a registry that cannot filter. */
   readonly artifactType: string | undefined;
+  readonly trace?: TraceContext | undefined;
 }
 
 /** A JSON document passed through from upstream. */

@@ -114,11 +114,15 @@ export class PullDepot implements Depot, HitLog {
   }
 
   tags(request: TagsRequest, signal: AbortSignal): Promise<ListAnswer> {
-    return this.#bounded(signal, (bounded) => this.#discovery.tags(request, bounded));
+    return this.#traced('tags', request, () =>
+      this.#bounded(signal, (bounded) => this.#discovery.tags(request, bounded)),
+    );
   }
 
   referrers(request: ReferrersRequest, signal: AbortSignal): Promise<ListAnswer> {
-    return this.#bounded(signal, (bounded) => this.#discovery.referrers(request, bounded));
+    return this.#traced('referrers', request, () =>
+      this.#bounded(signal, (bounded) => this.#discovery.referrers(request, bounded)),
+    );
   }
 
   async repositories(after: string | undefined, limit: number): Promise<{ names: readonly string[]; more: boolean }> {
@@ -127,7 +131,7 @@ export class PullDepot implements Depot, HitLog {
   }
 
   /** Until there is an answer. What it sets off is part of it, and may last longer. */
-  #traced<T extends ManifestAnswer | BlobAnswer>(
+  #traced<T extends ManifestAnswer | BlobAnswer | ListAnswer>(
     name: string,
     { trace }: { readonly trace?: TraceContext | undefined },
     work: () => Promise<T>,

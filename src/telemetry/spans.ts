@@ -11,6 +11,7 @@ import {
   type Tracing,
 } from '../core/tracing.ts';
 import type { Channels, RequestEvent } from './channels.ts';
+import { clipped } from './request-lines.ts';
 
 /** A span that is over, for whoever takes them away. */
 export interface EndedSpan extends SpanFacts, TraceContext {
@@ -131,7 +132,7 @@ function requestSpan(event: RequestEvent, { traceId, spanId, parentSpanId, start
       'http.response.status_code': status,
       'http.response.body.size': event.bytes,
       'client.address': event.client,
-      'user_agent.original': event.userAgent,
+      'user_agent.original': clipped(event.userAgent),
       'error.type': errorCode,
       'onepull.request.id': event.id,
       'onepull.registry': event.registry,

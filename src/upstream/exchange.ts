@@ -35,6 +35,8 @@ export interface ExchangeDeps {
   readonly context: ErrorContext;
   /** Told of it, from here to the end of its body; whoever is asked hears of that trace. */
   readonly tracing?: Tracing | undefined;
+  /** Whether it was led elsewhere: there paths may be signed, too. */
+  readonly isElsewhere?: boolean;
 }
 
 export interface ExchangeLimits {
@@ -81,7 +83,7 @@ export function exchange(
 /** In the words of OpenTelemetry's semantic conventions for HTTP, where they have some. */
 function beginSpan(
   { method, url }: HttpRequest,
-  { tracing, context }: ExchangeDeps,
+  { tracing, context, isElsewhere }: ExchangeDeps,
   answer: Promise<HttpResponse>,
 ): Span | undefined {
   const span = tracing?.begin({
@@ -90,7 +92,7 @@ function beginSpan(
     attributes: {
       'http.request.method': method,
       'server.address': url.hostname,
-      'url.path': url.pathname,
+      'url.path': isElsewhere === true ? undefined : url.pathname,
       'onepull.upstream': context.upstream,
     },
   });

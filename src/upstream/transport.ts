@@ -92,7 +92,8 @@ export class Transport {
     try {
       const dispatcher = connections.dispatcherFor(request.url, request.lane, request.allowed ?? false);
       const headersTimeoutMs = request.headersTimeoutMs ?? this.#options.headersTimeoutMs;
-      const limits = { ...this.#options, headersTimeoutMs, clock, context, tracing };
+      const isElsewhere = request.url.origin !== request.endpoint.url.origin;
+      const limits = { ...this.#options, headersTimeoutMs, clock, context, tracing, isElsewhere };
       const response = await exchange(dispatcher, { ...request, headers }, limits, signal);
       this.#publish(request, response.status, startedMs);
       return response;

@@ -4,7 +4,7 @@ import { buildImage, type Content } from '../../src/cli/demo/image.ts';
 import { newSpanId, newTraceId } from '../../src/core/tracing.ts';
 import { PullClient } from '../support/client.ts';
 import { needs } from '../support/need.ts';
-import { TraceCollector } from '../support/trace-collector.ts';
+import { attributeOf, TraceCollector } from '../support/trace-collector.ts';
 import { inCluster, untilAllAreHeard } from './cluster-scene.ts';
 
 const image = buildImage({ seed: 'traces', layerSizes: [2_000_000] });
@@ -35,4 +35,7 @@ test('a trace goes on at the node that is read from', { skip: needs('redis-serve
   assert.equal(asked?.kind, 3);
   const answered = collector.named('peer').filter(({ parentSpanId }) => parentSpanId === asked?.spanId);
   assert.equal(answered.length, 1);
+  const [peer] = answered;
+  assert.ok(peer && String(attributeOf(peer, 'url.path')).includes(layer.digest));
+  assert.equal(Number(attributeOf(peer, 'http.response.status_code')), 200);
 });

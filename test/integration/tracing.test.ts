@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { newSpanId, newTraceId, parseTraceparent } from '../../src/core/tracing.ts';
+import { Channels, type NoticeEvent } from '../../src/telemetry/channels.ts';
+import { OtlpSpans } from '../../src/telemetry/otlp-spans.ts';
 import { PullClient } from '../support/client.ts';
+import * as faults from '../support/faults.ts';
 import type { LogLine } from '../support/onepull-process.ts';
+import { SignedCdn } from '../support/signed-cdn.ts';
 import { attributeOf, type CollectedSpan, TraceCollector } from '../support/trace-collector.ts';
 import { inScene, type Scene } from './scene.ts';
 
@@ -86,6 +91,69 @@ test('a flight is linked with the requests that share it', async () => {
   assert.deepEqual(new Map(served), new Map(traces.map((traceId, index) => [traceId, index === 0 ? 'led' : 'joined'])));
 });
 
+test('lists are told to their source as well', async () => {
+  const collector = await collected({ sampleOneIn: 1 }, async ({ registry, onepull, client }) => {
+    registry.content.add('org/app', image, 'v1');
+    for (const path of ['tags/list', `referrers/${image.manifest.digest}`]) {
+      assert.equal(
+        (await fetch(`${onepull.url}/v2/org/app/${path}`, { headers: { connection: 'close' } })).status,
+        200,
+      );
+    }
+    assert.ok(registry.tally.requests().every(({ headers }) => headers.traceparent !== undefined));
+    assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+  });
+  for (const list of ['tags', 'referrers']) {
+    const [request] = collector.named(`GET ${list}`).filter(({ kind }) => kind === 2);
+    const [work] = collector.named(list);
+    const [source] = collector.named(`GET ${list}`).filter(({ kind }) => kind === 3);
+    assert.ok(request && work && source, list);
+    assert.deepEqual([work.parentSpanId, source.parentSpanId], [request.spanId, work.spanId]);
+    assert.equal(attributeOf(work, 'onepull.served'), 'led');
+  }
+});
+
+test('every span ends, whatever becomes of a request, and none holds what is secret', async () => {
+  const [username, password] = ['robot', 'a-password-of-tests'];
+  await using cdn = await SignedCdn.start();
+  await using collector = await TraceCollector.start();
+  const upstream = { credentials: { username, password } };
+  const tracing = { endpoint: collector.url, sampleOneIn: 1 };
+  const other = buildImage({ seed: 'tracing, another', layerSizes: [1_500_000] });
+  const [left] = other.layers as [Content];
+  await inScene(
+    { registry: { auth: { kind: 'basic', username, password } }, upstream, configuration: { tracing } },
+    async ({ registry, onepull, client }) => {
+      registry.content.add('org/app', image, 'v1');
+      registry.content.add('org/other', other, 'v1');
+      registry.always({ kind: 'blob', method: 'GET', reference: layer.digest }, cdn.redirects());
+      await client.manifest('org/app', 'v1');
+      assert.equal((await client.blob('org/app', layer.digest)).outcome, 'complete');
+      // Cut once, then tried again; its client leaves meanwhile.
+      registry.next({ kind: 'blob', method: 'GET', reference: left.digest }, faults.cut(700_000));
+      await client.manifest('org/other', 'v1');
+      assert.equal((await client.blob('org/other', left.digest, { leaveAfterBytes: 100_000 })).outcome, 'left');
+      await onepull.assertIdle();
+      await client.manifest('org/none', 'v1');
+    },
+  );
+  const byId = new Map(collector.spans.map((span) => [span.spanId, span]));
+  for (const { name, parentSpanId = '' } of collector.spans) {
+    assert.ok(parentSpanId === '' || byId.has(parentSpanId), `what ${name} is below has ended`);
+  }
+  assert.equal(collector.named('flight').length, 2);
+  const [cut] = collector.named('GET blob').filter(({ kind, status }) => kind === 3 && status.code === 2);
+  assert.equal(cut && attributeOf(cut, 'error.type'), 'UPSTREAM_INTERRUPTED');
+  const [gone] = collector.named('GET blob').filter(({ kind, status }) => kind === 2 && status.code === 2);
+  assert.equal(gone?.status.message, 'the client left');
+  const toldPaths = collector.spans.map((span) => attributeOf(span, 'url.path')).filter((path) => path !== undefined);
+  assert.ok(toldPaths.length > 3 && toldPaths.every((path) => String(path).startsWith('/v2/')), String(toldPaths));
+  const told = JSON.stringify(collector.spans);
+  for (const secret of [password, Buffer.from(`${username}:${password}`).toString('base64'), '?', 'signature']) {
+    assert.ok(secret !== '' && !told.includes(secret), secret);
+  }
+});
+
 test('what fails says of what', async () => {
   const collector = await collected({ sampleOneIn: 1 }, async ({ client }) => {
     assert.equal((await client.manifest('org/none', 'v1')).status, 404);
@@ -124,4 +192,54 @@ test('a collector that is away costs no pull, and is said', async () => {
   const said = lines.filter(({ event }) => event === 'traces-lost');
   assert.equal(said.length, 1);
   assert.ok(String(said[0]?.msg ?? said[0]?.message).includes(url));
+});
+
+for (const [how, whenAsked] of [
+  ['refuses', async () => 400],
+  ['is slow', () => new Promise<number>(() => {})],
+] as const) {
+  test(`a collector that ${how} costs no pull, and what it does not take is said and counted`, async () => {
+    await using collector = await TraceCollector.start(whenAsked);
+    const channels = new Channels();
+    const lost = Promise.withResolvers<NoticeEvent>();
+    channels.notice.subscribe((notice) => lost.resolve(notice));
+    await using spans = new OtlpSpans(
+      { clock: systemClock, channels },
+      { endpoint: collector.url, version: '1', node: undefined },
+    );
+    const context = { traceId: newTraceId(), spanId: newSpanId() };
+    const span = {
+      ...context,
+      name: 'x',
+      kind: 'internal',
+      parentSpanId: undefined,
+      attributes: {},
+      links: [],
+    } as const;
+    // As many as wait at most, those on their way, and more.
+    for (let count = 0; count < 4000; count++) spans.add({ ...span, startMs: 1, endMs: 2, error: undefined });
+    const { level, message, fields } = await lost.promise;
+    assert.deepEqual([level, fields?.event], ['warn', 'traces-lost']);
+    assert.ok(message.includes(collector.url) && Number(fields?.spans) > 0, message);
+  });
+}
+
+test('a blob that the disk does not keep is told below the request that brought it', async () => {
+  const large = buildImage({ seed: 'tracing, large', layerSizes: [1_500_000] });
+  const [blob] = large.layers as [Content];
+  await using collector = await TraceCollector.start();
+  const tracing = { endpoint: collector.url, sampleOneIn: 1 };
+  await inScene({ configuration: { tracing, storage: { maxSize: '1MiB' } } }, async ({ registry, onepull, client }) => {
+    registry.content.add('org/app', large, 'v1');
+    assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+    assert.equal((await client.blob('org/app', blob.digest)).outcome, 'complete');
+    assert.equal(await onepull.admin.metric('onepull_passed_through_total'), 1);
+  });
+  const [work] = collector.named('blob');
+  const sources = collector.named('GET blob').filter(({ kind }) => kind === 3);
+  assert.deepEqual(
+    sources.map(({ parentSpanId }) => parentSpanId),
+    [work?.spanId],
+  );
+  assert.equal(collector.named('flight').length, 0);
 });
