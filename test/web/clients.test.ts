@@ -144,6 +144,28 @@ test('what is waited for is said, and so is what failed, with a way to try again
   }),
 );
 
+test('an onepull that was started anew is asked for its settings again', { skip }, () =>
+  withFake(async (fake) => {
+    const { status, upstreams: before } = busyState();
+    const nothing = { ...status, cache: { ...status.cache, images: 0, blobs: 0 } };
+    await using empty = await FakeAdmin.start({ ...busyState(), pulls: [], flights: [], status: nothing });
+    const pages = [await viewer.open(fake.url, 'clients'), await viewer.open(empty.url, 'now')];
+    const file = (page: Page, name: string) =>
+      page.getByText(`/etc/containerd/certs.d/${name}/hosts.toml`, { exact: true });
+    for (const page of pages) await file(page, 'docker.io').waitFor();
+    const upstreams = before.slice(0, 1).map((upstream) => ({ ...upstream, name: 'new.example' }));
+    const startedAtMs = status.startedAtMs + 1000;
+    fake.tell({ upstreams, status: { ...status, startedAtMs } });
+    empty.tell({ upstreams, status: { ...nothing, startedAtMs } });
+    for (const page of pages) {
+      await file(page, 'new.example').waitFor();
+      assert.equal(await file(page, 'docker.io').count(), 0);
+      await page.context().close();
+    }
+    assert.deepEqual(viewer.complaints(), []);
+  }),
+);
+
 test('while an address is typed that is none yet, the last one stays, and the field says so', { skip }, () =>
   withFake(async (fake) => {
     const page = await viewer.open(fake.url, 'clients', { width: 360, height: 740 });
@@ -171,8 +193,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
       fake.tell({ status: { ...busyState().status, tls: true } });
       const page = await viewer.open(fake.url, 'clients', { width: 360, height: 740, colorScheme });
       await page.locator('.file').first().waitFor();
+      const places = async () => {
+        const choices = await page.locator('.choice label').all();
+        return await Promise.all(choices.map((choice) => choice.boundingBox()));
+      };
+      const before = await places();
       for (const client of clientNames) {
         await choose(page, client);
+        assert.deepEqual(await places(), before, 'to choose moves no choice');
         await assertFits(page, client);
         await assertAccessible(page, `${client}, ${colorScheme}`);
       }
