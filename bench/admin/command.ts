@@ -9,8 +9,8 @@ import { verdictText } from '../support/verdict.ts';
 import { fullRun, type Parameters, quickRun } from './parameters.ts';
 import { adminReport } from './report.ts';
 import { runAdmin } from './run.ts';
-import { summarise } from './summary.ts';
-import { judge } from './targets.ts';
+import { summarise, summarisePage } from './summary.ts';
+import { judge, judgePage } from './targets.ts';
 
 interface Options {
   readonly quick?: boolean;
@@ -23,8 +23,10 @@ interface Options {
 export function addAdmin(bench: Command, commandLine: string): void {
   bench
     .command('admin')
-    .description('What viewers of 500 pulls in progress cost the server, beside hot manifests and blobs.')
-    .option('--quick', 'a minute: two rounds, with five viewers and without')
+    .description(
+      'What viewers of 500 pulls in progress cost the server, beside hot manifests and blobs, and what the page costs its browser.',
+    )
+    .option('--quick', 'a minute and a half: two rounds, with five viewers and without, and one of the page')
     .addOption(new Option('--rounds <n>', 'how often all is measured').argParser(count))
     .addOption(new Option('--seconds <n>', 'how long each measurement takes').argParser(count))
     .addOption(new Option('--pulls <n>', 'images that are being pulled').argParser(count))
@@ -35,13 +37,15 @@ export function addAdmin(bench: Command, commandLine: string): void {
 async function admin(options: Options, commandLine: string): Promise<void> {
   const parameters = parametersOf(options);
   const machine = describeMachine(commandLine);
-  const samples = await runAdmin(parameters, progressLines());
+  const { samples, page: outcome } = await runAdmin(parameters, progressLines());
   const rows = summarise(samples);
-  const verdicts = judge(rows, parameters.pulls, machine.cores);
-  const report = adminReport({ machine, parameters, rows, verdicts });
+  const page = summarisePage(outcome);
+  const verdicts = [...judge(rows, parameters.pulls, machine.cores), ...judgePage(page, parameters.pulls)];
+  const report = adminReport({ machine, parameters, rows, page, verdicts });
   await mkdir(options.out, { recursive: true });
   await writeFile(join(options.out, 'admin.md'), report);
-  await writeFile(join(options.out, 'admin.json'), `${jsonText({ machine, parameters, verdicts, rows, samples })}\n`);
+  const results = { machine, parameters, verdicts, rows, page, samples, pageOutcome: outcome };
+  await writeFile(join(options.out, 'admin.json'), `${jsonText(results)}\n`);
   process.stdout.write(`${report}\n${verdicts.map((verdict) => `${verdictText(verdict)}\n`).join('')}`);
 }
 

@@ -16,6 +16,9 @@ export interface Parameters {
   readonly manifestConnections: number;
   readonly blobConnections: number;
   readonly blobBytes: number;
+  /** Of the page, in a browser of its own each; and how long it is looked at. */
+  readonly pageRounds: number;
+  readonly pageSeconds: number;
 }
 
 export const fullRun: Parameters = {
@@ -29,7 +32,9 @@ export const fullRun: Parameters = {
   manifestConnections: 32,
   blobConnections: 8,
   blobBytes: 256 * 2 ** 20,
+  pageRounds: 3,
+  pageSeconds: 20,
 };
 
 /** About a minute: for a look, not for figures to quote. */
-export const quickRun: Parameters = { ...fullRun, rounds: 2, seconds: 5, viewers: [0, 5] };
+export const quickRun: Parameters = { ...fullRun, rounds: 2, seconds: 5, viewers: [0, 5], pageRounds: 1 };

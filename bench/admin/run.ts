@@ -12,6 +12,7 @@ import { addContent, type Content, pathsOf } from '../throughput/content.ts';
 import { measureLoad } from '../throughput/measure-load.ts';
 import { startWarm } from '../throughput/stage.ts';
 import type { DripMethods } from './drip-child.ts';
+import { measurePage, type PageOutcome } from './measure-page.ts';
 import type { Parameters } from './parameters.ts';
 import type { ViewersMethods, ViewersOutcome } from './viewers-child.ts';
 
@@ -30,6 +31,11 @@ export interface AdminSample {
   /** CPU time of the server, of all its threads. */
   readonly cpuMs: number;
   readonly told: ViewersOutcome;
+}
+
+export interface AdminOutcome {
+  readonly samples: readonly AdminSample[];
+  readonly page: PageOutcome;
 }
 
 interface Stage {
@@ -51,8 +57,8 @@ const programs = {
 const settleMs = 300;
 const pullsDeadlineMs = 60_000;
 
-/** Fills the server with pulls that go on all the while, then measures loads with and without viewers, in turn. */
-export async function runAdmin(parameters: Parameters, progress: (line: string) => void): Promise<AdminSample[]> {
+/** Fills the server with pulls that go on all the while, then measures loads with and without viewers, in turn, and the page. */
+export async function runAdmin(parameters: Parameters, progress: (line: string) => void): Promise<AdminOutcome> {
   await using stack = new AsyncDisposableStack();
   const upstream = stack.use(await Upstream.start());
   const drip = stack.use(new RemoteProgram<DripMethods>(programs.drip));
@@ -78,7 +84,9 @@ export async function runAdmin(parameters: Parameters, progress: (line: string) 
   progress(`begins ${pulls} pulls`);
   await viewers.call('pull', { origin: running.origin, registries: dripNames(pulls), pulls });
   await untilAllArePulled({ viewers, admin }, pulls);
-  return await measureAll({ parameters, running, admin, content, fleet, viewers }, progress);
+  const samples = await measureAll({ parameters, running, admin, content, fleet, viewers }, progress);
+  const { pageRounds: rounds, pageSeconds: seconds } = parameters;
+  return { samples, page: await measurePage({ admin, rounds, seconds }, progress) };
 }
 
 function dripNames(pulls: number): string[] {

@@ -1,4 +1,5 @@
 import { type Spread, spread } from '../support/statistics.ts';
+import type { PageOutcome, PageSample } from './measure-page.ts';
 import type { AdminSample, LoadName } from './run.ts';
 
 /** All rounds of one load with so many viewers. */
@@ -52,5 +53,40 @@ function rowOf({ load, viewers }: AdminSample, group: readonly AdminSample[], al
     eventsPerSecond: spread(watched.map(({ told, seconds }) => told.events / viewers / seconds)),
     eventBytes: spread(watched.map(({ told }) => told.bytes / told.events)),
     errors: [...new Set(group.flatMap(({ errors }) => errors))],
+  };
+}
+
+/** All rounds of the page. */
+export interface PageRow {
+  readonly eventsPerSecond: Spread;
+  /** CPU time of its main thread for each event, and what of that were scripts, layout and styles. In ms. */
+  readonly taskMs: Spread;
+  readonly scriptMs: Spread;
+  readonly layoutMs: Spread;
+  readonly styleMs: Spread;
+  /** Of the whole browser, in cores. */
+  readonly browserCores: Spread;
+  readonly heapBytes: Spread;
+  /** At the end over that at the start. */
+  readonly heapGrowth: Spread;
+  readonly nodes: Spread;
+}
+
+/** `skipped` says what was missing. */
+export type PageSummary = PageRow | { readonly skipped: string };
+
+export function summarisePage(outcome: PageOutcome): PageSummary {
+  if ('skipped' in outcome) return outcome;
+  const figure = (of: (sample: PageSample) => number) => spread(outcome.samples.map(of));
+  return {
+    eventsPerSecond: figure(({ events, seconds }) => events / seconds),
+    taskMs: figure(({ taskMs, events }) => taskMs / events),
+    scriptMs: figure(({ scriptMs, events }) => scriptMs / events),
+    layoutMs: figure(({ layoutMs, events }) => layoutMs / events),
+    styleMs: figure(({ styleMs, events }) => styleMs / events),
+    browserCores: figure(({ browserMs, seconds }) => browserMs / seconds / 1000),
+    heapBytes: figure(({ heapBytes: [, end] }) => end),
+    heapGrowth: figure(({ heapBytes: [start, end] }) => end / start),
+    nodes: figure(({ nodes: [, end] }) => end),
   };
 }

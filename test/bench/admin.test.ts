@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PageSample } from '../../bench/admin/measure-page.ts';
 import { fullRun } from '../../bench/admin/parameters.ts';
 import { adminReport } from '../../bench/admin/report.ts';
 import type { AdminSample } from '../../bench/admin/run.ts';
-import { summarise } from '../../bench/admin/summary.ts';
-import { judge } from '../../bench/admin/targets.ts';
+import { summarise, summarisePage } from '../../bench/admin/summary.ts';
+import { judge, judgePage } from '../../bench/admin/targets.ts';
 import { describeMachine } from '../../bench/support/machine.ts';
 
 function sample(
@@ -50,10 +51,54 @@ test('a load that loses more than 3 % misses its target, and so does one with er
   assert.deepEqual(met(errors), [false]);
 });
 
+function pageSample(round: number, figures: Partial<PageSample> = {}): PageSample {
+  return {
+    round,
+    seconds: 20,
+    events: 20,
+    taskMs: 1000,
+    scriptMs: 400,
+    layoutMs: 100,
+    styleMs: 100,
+    browserMs: 4000,
+    heapBytes: [5_000_000, 5_100_000],
+    nodes: [3000, 3010],
+    ...figures,
+  };
+}
+
+test('what the page costs is told for each event; one that takes a tenth of a core, or grows, misses its target', () => {
+  const met = (figures: Partial<PageSample>) => judgePage(summarisePage({ samples: [pageSample(1, figures)] }), 500);
+  assert.deepEqual(
+    met({}).map(({ measured, met: isMet }) => [measured, isMet]),
+    [
+      ['5.0%', true],
+      ['1.02x', true],
+    ],
+  );
+  assert.deepEqual(
+    met({ events: 9, heapBytes: [5_000_000, 6_000_000] }).map((verdict) => verdict.met),
+    [false, false],
+  );
+  const row = summarisePage({ samples: [pageSample(1), pageSample(2, { taskMs: 1200 }), pageSample(3)] });
+  assert.ok(!('skipped' in row));
+  assert.deepEqual(row.taskMs, { median: 50, min: 50, max: 60 });
+  assert.equal(row.browserCores.median, 0.2);
+});
+
 test('the report has a row for each and says what is met', () => {
   const rows = summarise(samples);
   const verdicts = judge(rows, 500, 2);
-  const report = adminReport({ machine: describeMachine('x'), parameters: fullRun, rows, verdicts });
+  const page = summarisePage({ samples: [pageSample(1)] });
+  const report = adminReport({ machine: describeMachine('x'), parameters: fullRun, rows, page, verdicts });
   assert.match(report, /\| manifest *\| *5 \|.*0\.990/);
+  assert.match(report, /1\.0\/s \| *50\.0 ms \|/);
   assert.match(report, /NOT met/);
+});
+
+test('where the page could not be looked at the report says what is missing', () => {
+  const page = summarisePage({ skipped: 'needs: apt-get install chromium' });
+  assert.deepEqual(judgePage(page, 500), []);
+  const report = adminReport({ machine: describeMachine('x'), parameters: fullRun, rows: [], page, verdicts: [] });
+  assert.match(report, /Not measured: needs: apt-get install chromium\./);
 });
