@@ -1,3 +1,4 @@
+import { useMemo } from 'preact/hooks';
 import type { FlightSnapshot } from '../../flights/flight-snapshot.ts';
 import type { PullSnapshot } from '../../pull/pull-board.ts';
 import { count, counted, size } from '../format/amounts.ts';
@@ -5,6 +6,16 @@ import { shortDigest } from '../format/names.ts';
 import { More } from '../parts/more.tsx';
 import { Progress, StateMark, shareOf } from '../parts/progress.tsx';
 import { flightWords, isUnderWay } from './pull-figures.ts';
+
+function outsideOf(pulls: readonly PullSnapshot[], flights: readonly FlightSnapshot[]): FlightSnapshot[] {
+  const left = new Map<string, FlightSnapshot>();
+  for (const flight of flights) if (isUnderWay(flight) && !left.has(flight.digest)) left.set(flight.digest, flight);
+  for (const { layers } of pulls) {
+    if (left.size === 0) break;
+    for (const { digest } of layers) left.delete(digest);
+  }
+  return [...left.values()];
+}
 
 interface OtherFlightsProps {
   readonly flights: readonly FlightSnapshot[];
@@ -14,13 +25,8 @@ interface OtherFlightsProps {
 
 /** Transfers of blobs that belong to none of the images that are remembered: asked for by digest, or of very many images. */
 export function OtherFlights({ flights, pulls, filter }: OtherFlightsProps) {
-  const known = new Set(pulls.flatMap(({ layers }) => layers.map(({ digest }) => digest)));
-  const others = flights.filter(
-    (flight) =>
-      isUnderWay(flight) &&
-      !known.has(flight.digest) &&
-      (filter === '' || flight.sources.some((source) => source.includes(filter))),
-  );
+  const unknown = useMemo(() => outsideOf(pulls, flights), [pulls, flights]);
+  const others = unknown.filter(({ sources }) => filter === '' || sources.some((source) => source.includes(filter)));
   if (others.length === 0) return null;
   return (
     <section aria-labelledby="other-transfers">

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useRef, useState } from 'preact/hooks';
 import type { LayerSnapshot, PullSnapshot } from '../../pull/pull-board.ts';
 import { count, counted, percent, rate, size } from '../format/amounts.ts';
 import { Fan } from '../parts/fan.tsx';
@@ -7,7 +7,16 @@ import { More } from '../parts/more.tsx';
 import { StateMark, shareOf } from '../parts/progress.tsx';
 import { Ago } from '../parts/time.tsx';
 import { LayerRow } from './layer-row.tsx';
-import { crowdWords, type FlightsByDigest, fetchedWords, pullSources, pullState, pullWords } from './pull-figures.ts';
+import {
+  areSameFlights,
+  crowdWords,
+  type FlightsByDigest,
+  fetchedWords,
+  flightsOf,
+  pullSources,
+  pullState,
+  pullWords,
+} from './pull-figures.ts';
 
 interface PullCardProps {
   readonly pull: PullSnapshot;
@@ -16,7 +25,16 @@ interface PullCardProps {
   readonly opens: boolean;
 }
 
+/** Drawn anew when the pull has changed, or one of its transfers, not whenever some other pull has. */
 export function PullCard({ pull, flights, opens }: PullCardProps) {
+  const known = useRef<FlightsByDigest>(new Map());
+  const own = flightsOf(pull, flights);
+  if (!areSameFlights(known.current, own)) known.current = own;
+  const { current } = known;
+  return useMemo(() => <Card pull={pull} flights={current} opens={opens} />, [pull, current]);
+}
+
+function Card({ pull, flights, opens }: PullCardProps) {
   const [isOpen, setOpen] = useState(opens);
   const state = pullState(pull);
   const words = pullWords(pull);

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { flight, layer, pull } from '../../../test/web/states.ts';
 import {
+  areSameFlights,
   crowdWords,
   flightsByDigest,
+  flightsOf,
   layerWords,
   pullSources,
   pullState,
@@ -52,4 +54,16 @@ test('the crowd is counted by responses; addresses are named only up to a bound,
   assert.equal(crowdWords({ waiters: 64, clients: ['10.0.0.1'] }), '64 responses to 1 address');
   const many = Array.from({ length: 20 }, (_, n) => `10.0.0.${n}`);
   assert.equal(crowdWords({ waiters: 1200, clients: many }), '1,200 responses to 20 or more addresses');
+});
+
+test('the transfers of a pull are others when one of them is, and not when those of another pull are', () => {
+  const shown = pull('a.example/app:1', 'pulling', [layer('a', 0.5, 'pulling'), layer('b', 1, 'done')]);
+  const [a, b, other] = [flight('a', 'a.example/app'), flight('b', 'a.example/app'), flight('c', 'c.example/other')];
+  const before = flightsOf(shown, flightsByDigest([a, b, other]));
+  assert.deepEqual([...before.values()], [a, b]);
+  const same = (...flights: Parameters<typeof flightsByDigest>) =>
+    areSameFlights(before, flightsOf(shown, flightsByDigest(...flights)));
+  assert.equal(same([a, b, { ...other, waiters: 1 }]), true);
+  assert.equal(same([{ ...a, waiters: 1 }, b, other]), false);
+  assert.equal(same([a, other]), false);
 });

@@ -12,6 +12,22 @@ export function flightsByDigest(flights: readonly FlightSnapshot[]): FlightsByDi
   return byDigest;
 }
 
+/** Those of the layers of a pull. */
+export function flightsOf({ layers }: Pick<PullSnapshot, 'layers'>, flights: FlightsByDigest): FlightsByDigest {
+  const own = new Map<string, FlightSnapshot>();
+  for (const { digest } of layers) {
+    const flight = flights.get(digest);
+    if (flight !== undefined) own.set(digest, flight);
+  }
+  return own;
+}
+
+export function areSameFlights(one: FlightsByDigest, other: FlightsByDigest): boolean {
+  if (one.size !== other.size) return false;
+  for (const [digest, flight] of one) if (other.get(digest) !== flight) return false;
+  return true;
+}
+
 export function isUnderWay({ state }: Pick<FlightSnapshot, 'state'>): boolean {
   return state !== 'done' && state !== 'failed';
 }

@@ -26,7 +26,8 @@ test('what ends stays where it was for a while, then it is among those that ende
   order.update([pulling('a', 1), pulling('b', 2)], 0);
   const now = [ended('a', 1), pulling('b', 2)];
   assert.deepEqual(names(order.update(now, 4000).active), ['a', 'b']);
-  const later = order.update(now, 9000);
+  assert.deepEqual(names(order.update(now, 9000).active), ['a', 'b'], 'five seconds after it was told to have ended');
+  const later = order.update(now, 9001);
   assert.deepEqual(names(later.active), ['b']);
   assert.deepEqual(names(later.ended), ['a']);
 });
@@ -42,4 +43,18 @@ test('one that the server forgot is gone at once', () => {
   const order = new PullOrder();
   order.update([pulling('a', 1)], 0);
   assert.deepEqual(order.update([], 10), { active: [], ended: [] });
+});
+
+test('while nothing changes but the clock, nothing is made anew', () => {
+  const order = new PullOrder();
+  const running = [pulling('a', 1), pulling('b', 2)];
+  const shown = order.update(running, 0);
+  assert.equal(order.update(running, 60_000), shown);
+  const now = [ended('a', 1), pulling('b', 2)];
+  const lingers = order.update(now, 61_000);
+  assert.deepEqual(names(lingers.active), ['a', 'b'], 'it was in progress until now, however long nothing was told');
+  assert.equal(order.update(now, 66_000), lingers);
+  const gone = order.update(now, 66_001);
+  assert.deepEqual([names(gone.active), names(gone.ended)], [['b'], ['a']]);
+  assert.equal(order.update(now, 99_000), gone);
 });
