@@ -1,19 +1,24 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { test } from 'node:test';
 import type { z } from 'zod';
 import { stateDocument } from '../../src/admin/description/effect-operations.ts';
 import { openApiDocument } from '../../src/admin/description/openapi-document.ts';
+import { errors } from '../../src/admin/description/operation.ts';
 import { operations } from '../../src/admin/description/operations.ts';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
 import { productVersion } from '../../src/config/version.ts';
 import { inWorld } from '../faults/world.ts';
-import { inScene } from '../integration/scene.ts';
+import { inScene, leavingNothing } from '../integration/scene.ts';
 import type { AdminApi } from '../support/admin-api.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { both, rateLimited, slowHeaders, withHeader } from '../support/faults.ts';
 import { Gate } from '../support/gate.ts';
+import { OnepullApp } from '../support/onepull-app.ts';
+import { readAll } from '../support/registry-session.ts';
 
+const token = 'a-token-that-nobody-guesses';
 const image = buildImage({ seed: 'openapi', layerSizes: [300_000, 200_000, 50_000] });
 const [held, waiting, gone] = image.layers as [Content, Content, Content];
 
@@ -89,6 +94,52 @@ test('what is answered while upstreams limit us and are away is what is describe
     await assertAnswersFit(admin);
     await registry.comeBack();
   }));
+
+test('each operation refuses what it does not do in the form, and with a status, that is described', () =>
+  leavingNothing(async () => {
+    await using onepull = await OnepullApp.start({ adminToken: token });
+    const json = { 'content-type': 'application/json' };
+    const known = { ...json, authorization: `Bearer ${token}` };
+    for (const operation of operations) {
+      const url = `${onepull.adminUrl}${operation.path.replace(':id', 'none')}`;
+      const isChange = operation.method !== 'GET';
+      const refusals: [status: number, headers: Record<string, string>, query?: string, body?: string][] = [
+        [403, { ...known, 'sec-fetch-site': 'cross-site' }],
+      ];
+      if (isChange) {
+        refusals.push([401, json], [401, { ...known, authorization: `Bearer ${token}x` }]);
+        refusals.push(
+          [403, { ...known, 'sec-fetch-site': 'same-site' }],
+          [403, { ...known, origin: 'http://a.example' }],
+        );
+        refusals.push([415, { ...known, 'content-type': 'text/plain' }]);
+        refusals.push([400, known, '', '{'], [413, known, '', ' '.repeat(65_537)]);
+      }
+      if (operation.parameters?.query !== undefined) refusals.push([400, known, '?nonsense=1']);
+      if (operation.parameters?.query !== undefined && isChange)
+        refusals.push([400, known], [404, known, '?image=none:v1']);
+      if (operation.parameters?.path !== undefined) refusals.push([404, known]);
+      if (operation.body !== undefined) refusals.push([400, known, '', '{"nonsense":1}'], [400, known]);
+      for (const [status, headers, query = '', body] of refusals) {
+        const answer = await answerTo(`${url}${query}`, operation.method, headers, body);
+        const what = `${operation.method} ${operation.path}${query} ${JSON.stringify(headers)}`;
+        assert.deepEqual([answer.status, answer.type], [status, 'application/json; charset=utf-8'], what);
+        assertFits(errors, JSON.parse(answer.text), what);
+        assert.ok(status !== 404 || operation.answers[404] !== undefined, `${what} is not described`);
+        assert.doesNotMatch(answer.text, /guesses/);
+      }
+    }
+  }));
+
+/** Like fetch, which sets some headers itself. */
+async function answerTo(url: string, method: string, given: Record<string, string>, body = '') {
+  const headers = { ...given, 'content-length': String(Buffer.byteLength(body)) };
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  request(url, { agent: false, method, headers }, resolve).once('error', reject).end(body);
+  const response = await promise;
+  const text = (await readAll(response)).toString();
+  return { status: response.statusCode, type: response.headers['content-type'], text };
+}
 
 /** Asks everything that can be asked without parameters. */
 async function assertAnswersFit(admin: AdminApi): Promise<void> {
