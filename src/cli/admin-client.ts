@@ -10,6 +10,8 @@ import type { AdminOptions } from './options.ts';
 export interface AdminClientOptions {
   /** A server that is silent for so long is not waited for. */
   readonly silenceMs?: number;
+  /** Nor a stream of events: whoever has nothing to tell says so every 10 s. */
+  readonly eventSilenceMs?: number;
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -28,12 +30,14 @@ export class AdminClient {
   readonly host: string;
   readonly #place: AdminPlace;
   readonly #silenceMs: number;
+  readonly #eventSilenceMs: number;
 
-  constructor(place: AdminPlace, { silenceMs = 10_000 }: AdminClientOptions = {}) {
+  constructor(place: AdminPlace, { silenceMs = 10_000, eventSilenceMs = 35_000 }: AdminClientOptions = {}) {
     this.address = addressText(place.address);
     this.host = place.address.host;
     this.#place = place;
     this.#silenceMs = silenceMs;
+    this.#eventSilenceMs = eventSilenceMs;
   }
 
   /** The client for what was typed. */
@@ -67,10 +71,10 @@ export class AdminClient {
       const answer = { status: response.statusCode ?? 0, text: await textOf(response) };
       throw await this.#refusal(answer, signal);
     }
-    // From here on silence means that nothing happens.
-    response.socket.setTimeout(0);
-    // A host that went away without a word is noticed all the same.
-    response.socket.setKeepAlive(true, this.#silenceMs);
+    // A host that went away is noticed, and so is an instance that hangs while its system keeps the connection.
+    response.socket.removeAllListeners('timeout').setTimeout(this.#eventSilenceMs, () => {
+      response.destroy(new Error(`it has said nothing for ${this.#eventSilenceMs / 1000} s`));
+    });
     response.setEncoding('utf8');
     try {
       yield* eventsIn(response);
