@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { operations } from '../../src/admin/description/operations.ts';
 import { buildImage } from '../../src/cli/demo/image.ts';
 import { PullClient } from '../support/client.ts';
+import { EventStream } from '../support/event-stream.ts';
 import { redirect, status } from '../support/faults.ts';
 import { TemporaryDirectory } from '../support/loopback.ts';
 import { OnepullProcess } from '../support/onepull-process.ts';
@@ -77,6 +79,8 @@ const secrets = {
   client: 'client-44e2',
   query: 'query-e01d',
   signature: 'signature-7a5c',
+  engine: 'engine-5d1f',
+  peer: 'peer-9c20-that-is-long-enough-for-a-secret',
 };
 
 test('no credential is ever written, whatever goes wrong', () =>
@@ -97,6 +101,10 @@ test('no credential is ever written, whatever goes wrong', () =>
     await using onepull = await OnepullProcess.start({
       log: { level: 'debug' },
       pull: { headerTimeout: '2s' },
+      cluster: {
+        engine: `redis://user:${secrets.engine}@127.0.0.1:1`,
+        peer: { listen: '127.0.0.1:0', advertise: 'http://127.0.0.1:1', secret: secrets.peer },
+      },
       upstreams: {
         'right.example': { url: right.url, default: true, credentials: { username: 'user', password: secrets.inline } },
         'file.example': { url: wrong.url, credentials: { username: 'user', passwordFile } },
@@ -124,7 +132,19 @@ test('no credential is ever written, whatever goes wrong', () =>
     right.always({ reference: second?.digest ?? '' }, redirect(`http://u:${secrets.signature}@10.0.0.1/blob`));
     answers.push((await client.manifest('org/app', 'v2')).body.toString());
     for (const layer of image.layers) answers.push((await client.blob('org/app', layer.digest)).body.toString());
-    for (const path of ['/metrics', '/api/v1/flights', '/api/v1/pulls']) answers.push(await onepull.admin.text(path));
+    const images = ['file.example/org/app:v1', 'realm.example/org/app:v1'];
+    for (const image of images) await onepull.admin.change('POST', '/api/v1/preheats', { images: [image] });
+    await onepull.admin.until(
+      () => onepull.admin.text('/api/v1/preheats'),
+      (text) => !text.includes('running'),
+    );
+    const { preheats } = (await onepull.admin.json('/api/v1/preheats')) as { preheats: { id: string }[] };
+    const shown = operations.filter(({ method, path }) => method === 'GET' && !/:|events$/.test(path));
+    for (const path of [...shown.map(({ path }) => path), ...preheats.map(({ id }) => `/api/v1/preheats/${id}`)]) {
+      answers.push(await onepull.admin.text(path));
+    }
+    await using viewer = await EventStream.open(`${onepull.adminUrl}/api/v1/events`);
+    answers.push(JSON.stringify(await viewer.next()));
     await onepull.terminate();
 
     const written = onepull.log.map((line) => JSON.stringify(line)).join('\n');
