@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ScriptedAdmin } from '../../test/support/scripted-admin.ts';
-import { parseAddress } from '../config/address.ts';
+import { parseAddress } from '../core/address.ts';
 import { AdminClient } from './admin-client.ts';
 
 test('a stream of events that falls silent has ended: its host hangs, though its system keeps the connection', async () => {

@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { digestOf } from '../../core/digest.ts';
 import { ociIndex, ociManifest } from '../../core/media-types.ts';
 import { PreheatWorld } from '../testing/preheat-world.ts';
-import type { TestManifest } from '../testing/test-image.ts';
+import { type TestManifest, testImage } from '../testing/test-image.ts';
 
 /** A manifest of nothing, one of many. */
 function empty(n: string): TestManifest {
@@ -57,4 +57,19 @@ it('attestations, which a preheat leaves alone, do not count as manifests that i
   const ended = await world.ended(world.start());
   assert.deepEqual([ended.state, ended.images[0]?.error, ended.images[0]?.platforms.length], ['done', undefined, 200]);
   assert.equal(world.hub.count('GET manifest'), 201);
+});
+
+it('of preheats that ended fewer are remembered where they have many layers, the latest in any case', async () => {
+  await using world = new PreheatWorld({ maxEnded: 10, maxEndedLayers: 7 });
+  for (const n of [1, 2, 3, 4]) world.hub.push('library/app', `v${n}`, testImage(n));
+  const layers = testImage(1).blobs.length;
+  assert.equal(layers, 2);
+  const remembered = () => world.preheats.list().map(({ id }) => id);
+  for (const n of [1, 2, 3]) await world.ended(world.start({ images: [`app:v${n}`] }));
+  assert.deepEqual(remembered(), ['preheat-3', 'preheat-2', 'preheat-1']);
+  await world.ended(world.start({ images: ['app:v4'] }));
+  assert.deepEqual(remembered(), ['preheat-4', 'preheat-3', 'preheat-2']);
+  await world.ended(world.start({ images: ['app:v1', 'app:v2', 'app:v3', 'app:v4'] }));
+  assert.deepEqual(remembered(), ['preheat-5']);
+  assert.equal(world.preheats.get('preheat-5')?.images.length, 4);
 });

@@ -18,6 +18,8 @@ export interface PreheatsOptions {
   readonly maxRunning: number;
   /** So many that ended are remembered. */
   readonly maxEnded: number;
+  /** With so many layers together; the last one with however many it has. */
+  readonly maxEndedLayers: number;
   readonly maxImages: number;
   /** Images of one preheat at once, and layers of all of them. */
   readonly imagesAtOnce: number;
@@ -29,6 +31,7 @@ export interface PreheatsOptions {
 export const preheatDefaults = {
   maxRunning: 8,
   maxEnded: 50,
+  maxEndedLayers: 100_000,
   maxImages: preheatLimits.images,
   imagesAtOnce: 2,
   layersAtOnce: 6,
@@ -43,7 +46,8 @@ export interface PreheatRequest {
 interface Preheat {
   readonly id: string;
   readonly platforms: readonly Platform[];
-  readonly images: readonly PreheatImage[];
+  /** None once it has ended. */
+  images: readonly PreheatImage[];
   readonly startedAtMs: number;
   readonly abort: AbortController;
   /** Settles when all of it has ended; never rejects. */
@@ -123,7 +127,7 @@ export class Preheats implements AsyncDisposable {
 
   /** Those that run and the last `mostEnded` that ended, whole, the latest first. One that has ended is the same object again. */
   latest(mostEnded: number): PreheatSnapshot[] {
-    const older = new Set(this.#endedBefore(mostEnded));
+    const older = new Set(this.#endedLatestFirst().slice(mostEnded));
     return [...this.#preheats.values()]
       .filter((preheat) => !older.has(preheat))
       .reverse()
@@ -168,21 +172,25 @@ export class Preheats implements AsyncDisposable {
     const never = new AbortController().signal;
     await Promise.all(preheat.images.map((image) => slots.run(() => image.pull(signal), never)));
     preheat.ended = snapshotOf(preheat, this.#deps.clock.now());
+    preheat.images = [];
     this.#forgetOld();
   }
 
   #forgetOld(): void {
-    for (const { id } of this.#endedBefore(this.#options.maxEnded)) this.#preheats.delete(id);
+    const { maxEnded, maxEndedLayers } = this.#options;
+    let layers = 0;
+    for (const [position, { id, ended }] of this.#endedLatestFirst().entries()) {
+      for (const image of ended?.images ?? []) layers += image.layers.length;
+      const isTooMuch = position >= maxEnded || layers > maxEndedLayers;
+      if (isTooMuch && position > 0) this.#preheats.delete(id);
+    }
   }
 
-  /** What ended before the last `latest` that did: one that took long is not forgotten for others that began after it. */
-  #endedBefore(latest: number): Preheat[] {
+  /** By when they ended: one that took long is not forgotten for others that began after it. */
+  #endedLatestFirst(): Preheat[] {
     const endedAtMs = ({ ended }: Preheat) => ended?.endedAtMs ?? 0;
     const ended = [...this.#preheats.values()].filter((preheat) => preheat.ended !== undefined);
-    return ended
-      .reverse()
-      .sort((one, other) => endedAtMs(other) - endedAtMs(one))
-      .slice(latest);
+    return ended.reverse().sort((one, other) => endedAtMs(other) - endedAtMs(one));
   }
 }
 
