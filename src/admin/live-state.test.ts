@@ -13,7 +13,15 @@ const digest = digestOf(Buffer.from('x'));
 const none = { p50: undefined, p90: undefined, p99: undefined };
 
 function pull(id: string, filledBytes = 0): PullSnapshot {
-  const counts = { sizeBytes: 100, filledBytes, waiters: 0, pulls: 1, upstreamRequests: 0, upstreamBytes: 0 };
+  const counts = {
+    sizeBytes: 100,
+    filledBytes,
+    waiters: 0,
+    pulls: 1,
+    upstreamRequests: 0,
+    upstreamBytes: 0,
+    peerBytes: 0,
+  };
   const times = { firstAskedAtMs: 1, lastAskedAtMs: 2 };
   return {
     id,
@@ -29,7 +37,7 @@ function pull(id: string, filledBytes = 0): PullSnapshot {
 
 function layer(filledBytes: number): LayerSnapshot {
   const none = { waitingFor: undefined, error: undefined };
-  const counts = { sizeBytes: 100, filledBytes, waiters: 0, upstreamBytes: 0 };
+  const counts = { sizeBytes: 100, filledBytes, waiters: 0, upstreamBytes: 0, peerBytes: 0 };
   return { digest, mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', state: 'pulling', ...counts, ...none };
 }
 
@@ -40,7 +48,15 @@ function entry(snapshot: PullSnapshot) {
 
 function flight(startedAtMs: number, filledBytes = 0): FlightSnapshot {
   const lists = { ranges: [], sources: [] };
-  const counts = { waiters: 1, receivedBytes: 0, rateBytesPerSecond: 0, attempts: 1, ageMs: 1 };
+  const counts = {
+    waiters: 1,
+    receivedBytes: 0,
+    peerBytes: 0,
+    rateBytesPerSecond: 0,
+    attempts: 1,
+    peerAttempts: 0,
+    ageMs: 1,
+  };
   const nothing = { waitingFor: undefined, sizeBytes: undefined, error: undefined };
   return { digest, state: 'pulling', filledBytes, startedAtMs, ...lists, ...counts, ...nothing };
 }

@@ -30,7 +30,7 @@ export interface FeedListener {
   /** Bytes were written; readers may go on. */
   wrote(feed: Feed, offset: number, end: number): void;
   /** Bytes came from the source, wanted or not. */
-  received(bytes: number): void;
+  received(bytes: number, source: Source): void;
   /** It was waited for through a whole stall window, and was too slow or not. Returns true to have the feed end ('slow'). */
   paced(feed: Feed, isSlow: boolean): boolean;
   urgency(): Urgency;
@@ -223,7 +223,7 @@ export class Feed implements PlannedFeed, FeedWriterHost {
     const isFirst = this.asking;
     this.#watch.brought(bytes);
     this.#meter.add(bytes);
-    this.#listener.received(bytes);
+    this.#listener.received(bytes, this.source);
     if (isFirst) this.#listener.began(this);
   }
 

@@ -38,7 +38,7 @@ export interface FillingHost {
   /** The body has another size than it was opened for, or less than it has already; the filling has ended. */
   contradicted(error: AppError): void;
   /** Bytes came from a source, wanted or not. */
-  received(bytes: number): void;
+  received(bytes: number, source: Source): void;
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void;
   /** Another attempt is made, at `source`, after one at `failed`. */
   retried(source: Source, failed: Source, cause: AppError): void;

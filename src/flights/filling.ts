@@ -53,6 +53,7 @@ export class Filling implements FeedListener {
   #over = false;
   #plannedAtMs = 0;
   #attempts = 0;
+  #peerAttempts = 0;
 
   constructor(deps: FillingDeps, options: FillingOptions) {
     const { body, size, roster, host, clock, retry } = deps;
@@ -91,6 +92,11 @@ export class Filling implements FeedListener {
   /** Requests made so far. */
   get attempts(): number {
     return this.#attempts;
+  }
+
+  /** Of these, those to other nodes. */
+  get peerAttempts(): number {
+    return this.#peerAttempts;
   }
 
   /** What it waits for, in words; undefined while bytes come. */
@@ -173,9 +179,9 @@ export class Filling implements FeedListener {
     if (planIsOld || this.#body.complete || this.#isTimeToShare(feed)) this.#look();
   }
 
-  received(bytes: number): void {
+  received(bytes: number, source: Source): void {
     this.#splitting?.received(bytes);
-    this.#host.received(bytes);
+    this.#host.received(bytes, source);
   }
 
   paced(feed: Feed, isSlow: boolean): boolean {
@@ -302,6 +308,7 @@ export class Filling implements FeedListener {
     this.#feeds.add(feed);
     this.#splitting?.feedsChanged();
     this.#attempts++;
+    if (feed.source.isPeer === true) this.#peerAttempts++;
     this.#asks.start();
     const run = this.#records
       .begin(feed.start)

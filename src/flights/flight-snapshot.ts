@@ -17,9 +17,13 @@ export interface FlightSnapshot {
   readonly sources: readonly string[];
   /** Bytes that sources delivered, dropped ones included: what this flight cost so far. */
   readonly receivedBytes: number;
+  /** Of these, those that came from other nodes. */
+  readonly peerBytes: number;
   readonly rateBytesPerSecond: number;
   /** Requests for the body made so far. */
   readonly attempts: number;
+  /** Of these, those to other nodes. */
+  readonly peerAttempts: number;
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number;
   readonly ageMs: number;

@@ -74,6 +74,8 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
   #opens = 0;
   #badBodies = 0;
   #receivedBytes = 0;
+  #peerBytes = 0;
+  #earlierPeerAttempts = 0;
   #earlierAttempts = 0;
   #readersEver = 0;
 
@@ -174,6 +176,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     if (body.filled.bytes > 0) this.#publish('resumed');
     const { clock, retry } = this.#deps;
     this.#earlierAttempts += this.#filling?.attempts ?? 0;
+    this.#earlierPeerAttempts += this.#filling?.peerAttempts ?? 0;
     this.#filling = new Filling(
       { body, size: this.#size, roster: this.#roster, host: this, clock, retry },
       this.#options,
@@ -255,8 +258,9 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     if (body !== undefined && this.#state.phase === 'filling') this.#startOver(body, error);
   }
 
-  received(bytes: number): void {
+  received(bytes: number, source: Source): void {
     this.#receivedBytes += bytes;
+    if (source.isPeer === true) this.#peerBytes += bytes;
     this.#meter.add(bytes);
   }
 
@@ -380,8 +384,10 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
       waiters: this.#readers.size,
       sources: this.#roster.names,
       receivedBytes: this.#receivedBytes,
+      peerBytes: this.#peerBytes,
       rateBytesPerSecond: this.#meter.bytesPerSecond,
       attempts: this.#earlierAttempts + (this.#filling?.attempts ?? 0),
+      peerAttempts: this.#earlierPeerAttempts + (this.#filling?.peerAttempts ?? 0),
       startedAtMs: this.#startedAtMs,
       ageMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),
       error: this.error?.message,

@@ -28,6 +28,8 @@ export interface PullSnapshot {
   /** Requests and body bytes that it cost upstream. */
   readonly upstreamRequests: number;
   readonly upstreamBytes: number;
+  /** What other nodes sent of it. */
+  readonly peerBytes: number;
   readonly firstAskedAtMs: number;
   readonly lastAskedAtMs: number;
   readonly layers: readonly LayerSnapshot[];
@@ -42,6 +44,7 @@ export interface LayerSnapshot {
   readonly filledBytes: number;
   readonly waiters: number;
   readonly upstreamBytes: number;
+  readonly peerBytes: number;
   readonly error: string | undefined;
 }
 
@@ -220,8 +223,9 @@ export class PullBoard {
       waiters: sum(layers, (layer) => layer.waiters),
       clients: [...clients].slice(0, clientsNamed),
       pulls: image.pulls,
-      upstreamRequests: sum(shown, ({ flight }) => flight?.attempts ?? 0),
-      upstreamBytes: sum(shown, ({ flight }) => flight?.receivedBytes ?? 0),
+      upstreamRequests: sum(shown, ({ flight }) => (flight === undefined ? 0 : flight.attempts - flight.peerAttempts)),
+      upstreamBytes: sum(layers, (layer) => layer.upstreamBytes),
+      peerBytes: sum(layers, (layer) => layer.peerBytes),
       firstAskedAtMs: image.firstAskedAtMs,
       lastAskedAtMs: image.lastAskedAtMs,
       layers,
@@ -247,7 +251,8 @@ export class PullBoard {
       waitingFor: active?.waitingFor,
       filledBytes: isStored ? sizeBytes : (flight?.filledBytes ?? 0),
       waiters: readersOf(this.#readers.get(digest)),
-      upstreamBytes: flight?.receivedBytes ?? 0,
+      upstreamBytes: flight === undefined ? 0 : flight.receivedBytes - flight.peerBytes,
+      peerBytes: flight?.peerBytes ?? 0,
       error: state === 'failed' ? flight?.error : undefined,
     };
   }

@@ -69,5 +69,26 @@ test('while nodes pull, each of them shows who leads, who follows whom, and how 
     }
     hold.release();
     for (const { digest } of await Promise.all(pulls)) assert.equal(digest, layer.digest);
+
+    // What it cost upstream, and what other nodes sent, is told apart: upstream sent it once.
+    const size = layer.bytes.length;
+    const cost = await Promise.all(
+      nodes.map(async ({ admin }) => {
+        const [pulled] = await admin.pulls();
+        const shown = pulled?.layers.find(({ digest }) => digest === layer.digest);
+        return [
+          shown?.upstreamBytes,
+          shown?.peerBytes,
+          pulled?.upstreamRequests,
+          pulled?.upstreamBytes,
+          pulled?.peerBytes,
+        ];
+      }),
+    );
+    assert.deepEqual(cost, [
+      [size, 0, 1, size, 0],
+      [0, size, 0, 0, size],
+      [0, size, 0, 0, size],
+    ]);
   }),
 );

@@ -27,10 +27,12 @@ export const flight: z.ZodObject = z
       'Where it may read from: `registry/repository` of each client; of several endpoints each: `registry/repository at host`.',
     ),
     receivedBytes: bytes(
-      'What came from upstream, thrown away bytes included: what the transfer cost so far. More than `filledBytes` after a bad body.',
+      'What came from upstream and from other nodes, thrown away bytes included: what the transfer cost so far. More than `filledBytes` after a bad body.',
     ),
+    peerBytes: bytes('Of these, what came from other nodes.'),
     rateBytesPerSecond: bytesPerSecond('How fast bytes came in the last second.'),
     attempts: count('Requests for the body so far: 1 unless something broke off or was asked for out of order.'),
+    peerAttempts: count('Of these, requests to other nodes.'),
     startedAtMs: epochMs('When it began.'),
     ageMs: durationMs('How long ago that is; of one that ended, how long it took.'),
     error: text('Why it failed, in words.').optional(),

@@ -14,6 +14,7 @@ export const layer: z.ZodObject = z
     filledBytes: bytes('How much of it is here.'),
     waiters: count('Responses that read it now, those from the store included.'),
     upstreamBytes: bytes('What came from upstream for it.'),
+    peerBytes: bytes('What came from other nodes for it.'),
     error: text('While `state` is `failed`: why, in words.').optional(),
   })
   .meta({ id: 'Layer' });
@@ -37,6 +38,7 @@ export const pull: z.ZodObject = z
     pulls: count('How often its manifest was fetched since `firstAskedAtMs`.'),
     upstreamRequests: count('Requests to upstream for its layers.'),
     upstreamBytes: bytes('What they brought, thrown away bytes included.'),
+    peerBytes: bytes('What came from other nodes instead.'),
     firstAskedAtMs: epochMs('When its manifest was fetched first, as far as this list remembers.'),
     lastAskedAtMs: epochMs('When it was fetched last.'),
     layers: list(layer, "What the manifest lists, the image's configuration included; at most 200."),

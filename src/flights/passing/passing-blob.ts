@@ -236,8 +236,11 @@ export class PassingBlob implements PassHost, PassReaderHost {
       waiters: this.#readers.size,
       sources: this.#roster.names,
       receivedBytes: this.#receivedBytes,
+      // What is streamed without being kept is read from upstreams only.
+      peerBytes: 0,
       rateBytesPerSecond: passes.reduce((sum, pass) => sum + pass.bytesPerSecond, 0),
       attempts: this.#earlierAttempts + passes.reduce((sum, pass) => sum + pass.attempts, 0),
+      peerAttempts: 0,
       startedAtMs: this.#startedAtMs,
       ageMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),
       error: this.#error?.message,

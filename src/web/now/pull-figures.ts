@@ -89,9 +89,11 @@ export function crowdWords({ waiters, clients }: Pick<PullSnapshot, 'waiters' | 
 }
 
 /** What it took, from upstream or from other nodes. */
-export function fetchedWords({ upstreamRequests, upstreamBytes }: PullSnapshot): string {
-  if (upstreamRequests === 0) return 'nothing';
-  return `${size(upstreamBytes)} in ${counted(upstreamRequests, 'request')}`;
+export function fetchedWords({ upstreamRequests, upstreamBytes, peerBytes }: PullSnapshot): string {
+  const fromPeers = peerBytes === 0 ? [] : [`${size(peerBytes)} from other nodes`];
+  const fromUpstream =
+    upstreamRequests === 0 ? [] : [`${size(upstreamBytes)} in ${counted(upstreamRequests, 'request')}`];
+  return [...fromUpstream, ...fromPeers].join(', ') || 'nothing';
 }
 
 /** `peer edge-2` of `peer edge-2#5f1c02aa`. */
