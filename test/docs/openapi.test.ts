@@ -7,6 +7,7 @@ import { stateDocument } from '../../src/admin/description/effect-operations.ts'
 import { openApiDocument } from '../../src/admin/description/openapi-document.ts';
 import { errors } from '../../src/admin/description/operation.ts';
 import { operations } from '../../src/admin/description/operations.ts';
+import { preheat } from '../../src/admin/description/preheat-fields.ts';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
 import { productVersion } from '../../src/config/version.ts';
 import { inWorld } from '../faults/world.ts';
@@ -81,6 +82,38 @@ test('what is answered while pulls wait, come and fail is what is described', ()
     gate.release();
     await Promise.all(blobs);
     await untilPulls('done');
+  }));
+
+test('what is told of preheats while they run, fail, are cancelled and are done is what is described', () =>
+  inScene({}, async ({ registry, onepull: { admin, adminUrl } }) => {
+    registry.content.add('org/app', image, 'v1');
+    const hold = registry.hold(held.digest, 150_000);
+    await using viewer = await EventStream.open(`${adminUrl}/api/v1/events`);
+    await viewer.next();
+    const start = async (...images: readonly string[]) => {
+      const { status, json } = await admin.change('POST', '/api/v1/preheats', { images });
+      assert.equal(status, 202);
+      assertFits(preheat, json, 'what the start answers');
+      return `/api/v1/preheats/${(json as { id: string }).id}`;
+    };
+    const untilTold = (...states: readonly string[]) =>
+      viewer.until((_, state) => {
+        assertFits(stateDocument, state, 'what the changes make of it');
+        const told = Object.values(state.preheats as Readonly<Record<string, { state: string }>>);
+        return states.every((each) => told.some((one) => one.state === each));
+      });
+    const first = await start('org/app:v1', 'org/none:v1');
+    await hold.reached;
+    await untilTold('running');
+    assertFits(preheat, await admin.json(first), 'one that runs');
+    const second = await start('org/app:v1');
+    const { json: cancelled } = await admin.change('DELETE', second);
+    assertFits(preheat, cancelled, 'one that is cancelled');
+    hold.release();
+    await start('org/app:v1');
+    await untilTold('failed', 'cancelled', 'done');
+    for (const path of [first, second]) assertFits(preheat, await admin.json(path), 'one that has ended');
+    await assertAnswersFit(admin);
   }));
 
 test('what is answered while upstreams limit us and are away is what is described', () =>
