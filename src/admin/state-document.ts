@@ -44,13 +44,13 @@ export type PullEntry = Omit<PullSnapshot, 'layers'> & {
 
 export type FlightEntry = FlightSnapshot & { readonly id: string };
 
-/** Without layers: an image may have thousands. */
+/** Without what an image may have hundreds or thousands of. */
 export type PreheatEntry = Omit<PreheatSnapshot, 'images'> & {
   /** By position, from 0. */
   readonly images: Readonly<Record<string, PreheatImageEntry>>;
 };
 
-export type PreheatImageEntry = Omit<PreheatImageSnapshot, 'layers'>;
+export type PreheatImageEntry = Omit<PreheatImageSnapshot, 'layers' | 'platforms'>;
 
 export type EffectEntry = Omit<EffectSnapshot, 'points'> & {
   /** By `atMs`. */
@@ -90,5 +90,7 @@ const preheatEntry = onceEach(
     images: Object.fromEntries(preheat.images.map((image, position) => [position, preheatImageEntry(image)])),
   }),
 );
-const preheatImageEntry = onceEach(({ layers: _, ...image }: PreheatImageSnapshot): PreheatImageEntry => image);
+const preheatImageEntry = onceEach(
+  ({ layers: _, platforms: _1, ...image }: PreheatImageSnapshot): PreheatImageEntry => image,
+);
 const flightEntry = onceEach((flight: FlightSnapshot): FlightEntry => ({ id: flightId(flight), ...flight }));

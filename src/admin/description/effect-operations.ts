@@ -31,7 +31,7 @@ export const stateDocument: z.ZodObject = z
     preheats: z
       .record(z.string(), preheatEntry)
       .describe(
-        `By \`id\`: those that run and the last ${endedPreheatsShown} that ended, as in \`/api/v1/preheats/:id\`, but that \`images\` stand under their position, from 0, without \`layers\`.`,
+        `By \`id\`: those that run and the last ${endedPreheatsShown} that ended, as in \`/api/v1/preheats/:id\`, but that \`images\` stand under their position, from 0, without \`layers\` and \`platforms\`.`,
       ),
     upstreams: z.record(z.string(), upstream).describe('By `name`: as in `/api/v1/upstreams`.'),
     cluster: cluster.describe('As in `/api/v1/cluster`; left out where the node is alone.').optional(),

@@ -59,7 +59,9 @@ export const preheat: z.ZodObject = z
 
 /** As it stands in the state that events tell. */
 export const preheatEntry: z.ZodObject = preheat.extend({
-  images: z.record(z.string(), image.omit({ layers: true })).describe('By their position, from 0, without `layers`.'),
+  images: z
+    .record(z.string(), image.omit({ layers: true, platforms: true }))
+    .describe('By their position, from 0, without `layers` and `platforms`.'),
 });
 
 export const preheatRequest = z
