@@ -46,6 +46,8 @@ const earlier = [
 const web = offer('library/nginx', '1.29', 11, 4, 1.5, 0.2);
 const database = offer('library/postgres', '18', 14, 5, 0.6);
 const shop = offer('ghcr.io/acme/storefront', '2026.11.23', 8, 3, 1);
+const cron = offer('quay.io/acme/cron', '1.8', 1.4, 0.6);
+const batch = offer('ghcr.io/acme/batch', '4', 12, 2);
 const reports = offer('ghcr.io/acme/reports', '7', 2, 0.4);
 
 async function main(): Promise<void> {
@@ -53,9 +55,10 @@ async function main(): Promise<void> {
   await using quay = await ScriptedRegistry.start();
   await using hub = await ScriptedRegistry.start({ bytesPerSecond: 0.4 * mebibyte, latencyMs: 30 });
   await using github = await ScriptedRegistry.start({ bytesPerSecond: 0.15 * mebibyte, latencyMs: 60 });
-  for (const { repository, tag, image } of earlier) quay.content.add(withoutHost(repository), image, tag);
+  for (const { repository, tag, image } of [...earlier, cron]) quay.content.add(withoutHost(repository), image, tag);
   for (const { repository, tag, image } of [web, database]) hub.content.add(repository, image, tag);
-  for (const { repository, tag, image } of [shop, reports]) github.content.add(withoutHost(repository), image, tag);
+  for (const { repository, tag, image } of [shop, reports, batch])
+    github.content.add(withoutHost(repository), image, tag);
   const refused = reports.image.layers[0];
   if (refused !== undefined) github.always({ kind: 'blob', reference: refused.digest }, faults.status(403));
   await using redis = await RedisServer.start();
@@ -92,10 +95,18 @@ async function main(): Promise<void> {
     crowd(first.url, reports, 5),
     ...others.map((node) => crowd(node.url, web, 4)),
   ];
+  await preheat(first.adminUrl, [cron, batch]);
   await takeAll(viewer, first.adminUrl);
   // The nodes go, and the clients with them.
   await nodes.disposeAsync();
   await Promise.all(bursts);
+}
+
+/** It is under way when the cache is looked at. */
+async function preheat(origin: string, offers: readonly Offer[]): Promise<void> {
+  const images = offers.map(({ repository, tag }) => `${repository}:${tag}`);
+  const headers = { 'content-type': 'application/json' };
+  await fetch(`${origin}/api/v1/preheats`, { method: 'POST', headers, body: JSON.stringify({ images }) });
 }
 
 function withoutHost(repository: string): string {

@@ -14,6 +14,7 @@ import {
   imageState,
   imageWords,
   isRunning,
+  preheatAmount,
   preheatName,
   preheatShare,
   preheatState,
@@ -26,7 +27,7 @@ interface PreheatCardProps {
   readonly onAgain: () => void;
 }
 
-const imagesStep = 12;
+const imagesStep = 20;
 
 export function PreheatCard({ preheat, onCancel, onAgain }: PreheatCardProps) {
   const { images, platforms } = preheat;
@@ -42,9 +43,9 @@ export function PreheatCard({ preheat, onCancel, onAgain }: PreheatCardProps) {
     <article class="preheat" aria-label={`Preheat of ${name}`} tabIndex={-1}>
       <h3 class="preheat-title">{isOne ? <ImageName image={only.image} /> : <b>{name}</b>}</h3>
       <p class="preheat-amount num">
-        <b>{percent(preheatShare(preheat), 1)}</b> <span class="dim">{amountWords(preheat)}</span>
+        {isOne && <b>{percent(preheatShare(preheat), 1)}</b>} <span class="dim">{preheatAmount(preheat)}</span>
       </p>
-      <Progress label={`Preheat of ${name}`} state={state} share={preheatShare(preheat)} words={words} />
+      <Strip preheat={preheat} words={words} />
       <div class="preheat-facts">
         <StateMark state={state} words={words} />
         <span class="dim">{platforms.length === 0 ? 'all platforms' : platforms.join(', ')}</span>
@@ -84,6 +85,28 @@ export function PreheatCard({ preheat, onCancel, onAgain }: PreheatCardProps) {
         </More>
       )}
     </article>
+  );
+}
+
+/** An image is a part of the bar, each as wide as any other: how large one is shows only when it is its turn. */
+function Strip({ preheat, words }: { readonly preheat: ShownPreheat; readonly words: string }) {
+  const { images } = preheat;
+  return (
+    <div
+      class={`strip${images.length > 30 ? ' is-fine' : ''}`}
+      role="progressbar"
+      aria-label={`Preheat of ${preheatName(preheat)}`}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.floor(100 * preheatShare(preheat))}
+      aria-valuetext={words}
+    >
+      {images.map((image) => (
+        <span key={image.image} class={`bar bar-${imageState(image)}`}>
+          <span class="bar-fill" style={{ transform: `scaleX(${Math.min(1, imageShare(image) ?? 0)})` }} />
+        </span>
+      ))}
+    </div>
   );
 }
 

@@ -9,6 +9,7 @@ import {
   imageShare,
   imageState,
   imageWords,
+  preheatAmount,
   preheatName,
   preheatShare,
   preheatState,
@@ -52,6 +53,7 @@ test('of several images none is there before its bytes are, however small the ot
   );
   assert.equal(preheatShare(running), 0.5);
   assert.equal(preheatName(running), '3 images');
+  assert.equal(plain(preheatAmount(running)), '120.0 MiB so far', 'what the third has is not known');
   assert.equal(preheatWords(running), '1 of 3 images here');
   assert.equal(preheatState(running), 'pulling');
   const resting = shown(
@@ -60,6 +62,7 @@ test('of several images none is there before its bytes are, however small the ot
     preheatImage('b', 'pulling', 0, { waitingFor: 'a rest' }),
   );
   assert.equal(preheatState(resting), 'waiting', 'nothing of it comes now');
+  assert.equal(plain(preheatAmount(resting)), '80.0 MiB of 160.0 MiB');
 });
 
 test('what failed among several is named with its cause, and what was left out is counted', () => {

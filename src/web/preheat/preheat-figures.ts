@@ -50,6 +50,15 @@ export function amountWords({
   return filledBytes === sizeBytes ? size(sizeBytes) : `${size(filledBytes)} of ${size(sizeBytes)}`;
 }
 
+/** As of an image; as long as it is not known how much is to come, what is here. */
+export function preheatAmount(preheat: ShownPreheat): string | undefined {
+  const isOpen = preheat.images.some(
+    ({ state, sizeBytes }) => sizeBytes === 0 && (state === 'waiting' || state === 'pulling'),
+  );
+  if (!isOpen) return amountWords(preheat);
+  return preheat.sizeBytes === 0 ? undefined : `${size(preheat.filledBytes)} so far`;
+}
+
 export function preheatState(preheat: ShownPreheat): ShownState {
   if (preheat.state !== 'running') return preheat.state;
   const states = preheat.images.map(imageState);
