@@ -174,7 +174,7 @@ export class PullBoard {
   async snapshots(): Promise<PullSnapshot[]> {
     const images = [...this.#images.values()];
     const unknown = new Set(images.flatMap((image) => this.#unknownOf(image)));
-    await Promise.all([...unknown].map((digest) => this.#stored.look(digest)));
+    await this.#stored.look(unknown);
     const { flights } = this.#deps;
     const ended = new Map<Digest, FlightSnapshot>();
     for (const flight of flights.ended()) if (!ended.has(flight.digest)) ended.set(flight.digest, flight);

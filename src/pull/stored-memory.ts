@@ -15,6 +15,8 @@ const absentMs = 60_000;
 /** Of what a store that fails has nothing is known. */
 const failedMs = 1000;
 const remembered = 50_000;
+/** Each look may take one at the disk, and there may be tens of thousands: what is served waits in the same line. */
+const looksAtOnce = 8;
 
 type Known =
   | { readonly isStored: true; readonly changes: number }
@@ -42,8 +44,16 @@ export class StoredMemory {
     return isValid ? known.isStored : undefined;
   }
 
-  /** Looks. In a store that fails nothing is there. */
-  async look(digest: Digest): Promise<void> {
+  /** Looks at each. In a store that fails nothing is there. */
+  async look(digests: ReadonlySet<Digest>): Promise<void> {
+    const left = digests.values();
+    const some = async () => {
+      for (const digest of left) await this.#look(digest);
+    };
+    await Promise.all(Array.from({ length: looksAtOnce }, some));
+  }
+
+  async #look(digest: Digest): Promise<void> {
     const { changes, clock, store } = this.#deps;
     const before = changes.value;
     const forgotten = this.#forgotten;
