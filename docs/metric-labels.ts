@@ -41,7 +41,7 @@ const routes: Record<RequestEvent['route'], string> = {
   tags: 'the list of tags of a repository',
   referrers: 'the list of what refers to a manifest',
   catalog: 'the list of repositories',
-  other: 'none of these',
+  other: 'none of these, what is no request, or what was refused before it was looked at',
 };
 const served: Record<NonNullable<RequestEvent['served']> | 'none', string> = {
   hit: 'from the cache, without a word to upstream',
@@ -171,7 +171,10 @@ export const labelDescriptions: readonly LabelDescription[] = [
     meaning: 'What is asked for again.',
     values: retryKinds,
   },
-  { label: 'method', meaning: 'The HTTP method; `other` for one that HTTP does not have.' },
+  {
+    label: 'method',
+    meaning: 'The HTTP method; `other` for one that HTTP does not have, and where none was understood.',
+  },
   { label: 'outcome', meaning: 'What came of it.', values: hedges },
   { label: 'place', meaning: 'The place of the fill.', values: places },
   { label: 'reason', metrics: ['onepull_peer_refused_total'], meaning: 'What was wrong.', values: refusals },

@@ -31,9 +31,13 @@ describe('requests that are no HTTP', () => {
     ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
   ];
   for (const [what, text, status] of cases) {
-    it(`answers ${status} to ${what}, and closes`, async () => {
+    it(`answers ${status} to ${what}, closes, and counts it`, async () => {
       await using gateway = await TestGateway.start();
-      assert.equal(errorOf(await sendRaw(gateway.port, text)).status, status);
+      const { status: told } = errorOf(await sendRaw(gateway.port, text));
+      assert.equal(told, status);
+      const counted = [...gateway.tally.cells()].map(({ labels, duration }) => [labels.status, duration.count]);
+      assert.deepEqual(counted, [[status, 1]]);
+      assert.deepEqual([...gateway.tally.errors().values()], [1]);
     });
   }
 

@@ -284,7 +284,7 @@ export class GatewayServer implements Gateway {
     server.on('checkExpectation', onRequest);
     server.on('connect', (_request, socket) => {
       this.#connections.get(socket as Socket)?.lane?.leave();
-      this.#refusals.refuse(socket as Socket, new AppError('METHOD_UNSUPPORTED', 'this is no proxy'), this.#nextId());
+      this.#refuseStrange(socket as Socket, new AppError('METHOD_UNSUPPORTED', 'this is no proxy'));
     });
     server.on('clientError', (error, socket) => this.#onClientError(error, socket as Socket));
     server.on('error', (error) => {
@@ -398,7 +398,15 @@ export class GatewayServer implements Gateway {
     }
     const fields = { client: socket.remoteAddress, code: error.code };
     this.#deps.channels.notice.publish({ level: 'debug', message: 'what a client sent is no request', fields });
-    this.#refusals.refuse(socket, clientErrorOf(error), this.#nextId());
+    this.#refuseStrange(socket, clientErrorOf(error));
+  }
+
+  /** What was no request is counted, and not logged: anybody can send any number of these. */
+  #refuseStrange(socket: Socket, error: AppError): void {
+    const { code: errorCode, status } = error;
+    const cell = this.#deps.tally.cell({ route: 'other', method: '', status, served: undefined });
+    cell.add({ firstByteMs: undefined, durationMs: 0, complete: true, errorCode });
+    this.#refusals.refuse(socket, error, this.#nextId());
   }
 
   #nextId(): string {

@@ -28,6 +28,7 @@ export class TestGateway implements AsyncDisposable {
   readonly clock: VirtualClock;
   readonly pool: BufferPool;
   readonly server: GatewayServer;
+  readonly tally: RequestCounts;
   readonly requests: RequestEvent[] = [];
   readonly served: ServedBytesEvent[] = [];
   readonly traced: TracedRequest[] = [];
@@ -45,6 +46,7 @@ export class TestGateway implements AsyncDisposable {
     this.clock = new VirtualClock();
     this.pool = new BufferPool();
     const channels = new Channels();
+    this.tally = new RequestCounts(channels);
     channels.request.subscribe((event) => {
       this.requests.push(event);
       this.#onRequest?.();
@@ -65,7 +67,7 @@ export class TestGateway implements AsyncDisposable {
         ...ways,
         names: testNames,
         channels,
-        tally: new RequestCounts(channels),
+        tally: this.tally,
         clock,
         pool,
         random: () => 0.5,
