@@ -63,6 +63,64 @@ test('a client that leaves is in the log as one that did not get all', () =>
     assert.ok(Number(line?.bytes) < 24 * 1024 * 1024);
   }));
 
+test('every way to end is told: a part, none, unchanged, HEAD, refused, stale', () => {
+  const configuration = { server: { maxResponses: 1 } };
+  return inScene({ upstream: { tagTtl: '0s' }, configuration }, async ({ registry, onepull, client }) => {
+    registry.content.add('org/app', image, 'v1');
+    const [, layer] = image.layers;
+    assert.ok(layer);
+    await client.manifest('org/app', 'v1');
+    const hold = registry.hold(layer.digest, 100_000);
+    const held = client.blob('org/app', layer.digest);
+    await hold.reached;
+    await using refused = new PullClient(onepull.url);
+    assert.equal((await refused.blob('org/app', layer.digest)).status, 503);
+    hold.release();
+    await held;
+    await onepull.assertIdle();
+    const asked: [string, Record<string, string>][] = [
+      ['GET', { range: 'bytes=10-19' }],
+      ['GET', { range: 'bytes=999999999-' }],
+      ['GET', { 'if-none-match': `"${layer.digest}"` }],
+      ['HEAD', {}],
+      ['DELETE', {}],
+    ];
+    for (const [method, headers] of asked) {
+      const closing = { ...headers, connection: 'close' };
+      const response = await fetch(`${onepull.url}/v2/org/app/blobs/${layer.digest}`, { method, headers: closing });
+      await response.arrayBuffer();
+      await onepull.admin.until(
+        () => onepull.admin.metric('onepull_responses'),
+        (responses) => responses === 0,
+      );
+    }
+    await registry.goAway();
+    assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+    await registry.comeBack();
+    const lines = () => onepull.log.filter(({ event }) => event === 'request');
+    await onepull.admin.until(
+      async () => lines().length,
+      (count) => count === 9,
+    );
+    const told = lines().map(({ method, status, error = '-', served = '-', bytes }) =>
+      // How long the text of an error is does not matter here.
+      [method, status, error, served, error === '-' ? bytes : '-'].join(' '),
+    );
+    assert.deepEqual(told.toSorted(), [
+      'DELETE 405 METHOD_UNSUPPORTED - -',
+      'GET 200 - led 200000',
+      `GET 200 - led ${image.manifest.bytes.length}`,
+      `GET 200 - stale ${image.manifest.bytes.length}`,
+      'GET 206 - hit 10',
+      'GET 304 - hit 0',
+      'GET 416 RANGE_UNSATISFIABLE - -',
+      'GET 503 OVERLOADED - -',
+      'HEAD 200 - hit 0',
+    ]);
+    assert.ok(lines().every(({ complete }) => complete === true));
+  });
+});
+
 test('requests are not logged where the access log is off', () =>
   inScene({ configuration: { log: { access: false } } }, async ({ registry, onepull }) => {
     registry.content.add('org/app', image, 'v1');
