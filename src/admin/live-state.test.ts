@@ -85,7 +85,7 @@ const status: Status = {
     ...{ servedBytes: 0, upstreamBytes: 0, savedBytes: 0, requests: 0, upstreamRequests: 0, coalescedRequests: 0 },
     hitRatio: undefined,
   },
-  pulls: { waiting: 0, pulling: 0, verifying: 0, done: 0, failed: 0 },
+  pulls: { waiting: 0, pulling: 0, verifying: 0, incomplete: 0, done: 0, failed: 0 },
 };
 
 /** What the test says is so. */

@@ -76,7 +76,7 @@ function effectOf(totals: EffectTotals): Status['effect'] {
 }
 
 function countsOf(pulls: readonly PullSnapshot[]): Status['pulls'] {
-  const counts = { waiting: 0, pulling: 0, verifying: 0, done: 0, failed: 0 };
+  const counts = { waiting: 0, pulling: 0, verifying: 0, incomplete: 0, done: 0, failed: 0 };
   for (const { state } of pulls) counts[state]++;
   return counts;
 }

@@ -45,10 +45,10 @@ export function pullLine(pull: PullAnswer, columns: number, style: Style): Line 
   const percent = percentText(filledBytes, sizeBytes);
   const amount = state === 'done' ? formatSize(sizeBytes) : `${percent.padStart(4)} of ${formatSize(sizeBytes)}`;
   const waiting = waiters === 0 ? '' : `${waiters.toLocaleString('en')} waiting`;
-  const room = Math.max(16, Math.min(100, columns - 44));
+  const room = Math.max(16, Math.min(100, columns - 45));
   return [
     piece(shortened(image, room, style).padEnd(room), 'bold'),
-    piece(`  ${state.padEnd(9)}`, stateFormat(state)),
+    piece(`  ${state.padEnd(10)}`, stateFormat(state)),
     piece(`  ${amount.padEnd(17)}  ${waiting}`),
   ];
 }

@@ -40,9 +40,10 @@ export function watchLines(state: WatchState, layout: WatchLayout): Line[] {
 
 function headLines(state: WatchState, { address }: WatchLayout): Line[] {
   const { status, pulls, cluster } = state;
-  const number = (wanted: string) =>
-    pulls.filter((pull) => pull.state === wanted && (wanted !== 'waiting' || isUnderWay(pull))).length;
+  const number = (wanted: string) => pulls.filter(({ state }) => state === wanted).length;
   const failed = number('failed');
+  // Seldom there, and the line is full.
+  const incomplete = number('incomplete') === 0 ? '' : `${number('incomplete')} incomplete, `;
   const ready = status?.state ?? '';
   return [
     [
@@ -54,7 +55,7 @@ function headLines(state: WatchState, { address }: WatchLayout): Line[] {
     ],
     [
       piece(
-        `${number('pulling')} pulling, ${number('waiting')} waiting, ${number('verifying')} verifying, ${number('done')} done, `,
+        `${number('pulling')} pulling, ${number('waiting')} waiting, ${number('verifying')} verifying, ${number('done')} done, ${incomplete}`,
       ),
       piece(`${failed} failed`, failed > 0 ? 'red' : undefined),
       piece(`   ${formatSize(state.bytesPerSecond)}/s from upstream`),

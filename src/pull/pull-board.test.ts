@@ -26,7 +26,7 @@ describe('the board of pulls', () => {
   it('shows an image with its layers, by the name it was asked by', async () => {
     await world.soon(world.manifest('latest'));
     const pull = await only();
-    assert.deepEqual([pull.image, pull.state], ['docker.io/library/app:latest', 'waiting']);
+    assert.deepEqual([pull.image, pull.state], ['docker.io/library/app:latest', 'incomplete']);
     assert.deepEqual(
       pull.layers.map((layer) => [layer.digest, layer.state]),
       [
@@ -69,6 +69,47 @@ describe('the board of pulls', () => {
     assert.deepEqual([done.state, done.waiters, done.clients], ['done', 0, []]);
     assert.deepEqual([done.upstreamRequests, done.upstreamBytes], [2, done.sizeBytes]);
     assert.equal(done.filledBytes, done.sizeBytes);
+  });
+
+  it('counts nothing of what has left the store, however often it was pulled before', async () => {
+    const { config, layer } = image;
+    await world.soon(world.manifest('latest'));
+    for (const { digest } of [config, layer]) await world.bytesOf(await world.soon(world.blob(digest)));
+    await world.quiet();
+    assert.deepEqual(
+      [(await only()).state, (await only()).filledBytes],
+      ['done', config.bytes.length + layer.bytes.length],
+    );
+    for (const { digest } of [config, layer]) await world.lose(digest);
+    const left = await only();
+    assert.deepEqual([left.state, left.filledBytes], ['incomplete', 0]);
+    assert.deepEqual(
+      left.layers.map(({ state, filledBytes }) => [state, filledBytes]),
+      [
+        ['missing', 0],
+        ['missing', 0],
+      ],
+    );
+    const gate = Promise.withResolvers<void>();
+    world.hub.before = () => gate.promise;
+    const asked = world.blob(config.digest);
+    await world.quiet();
+    const again = await only();
+    assert.deepEqual([again.state, again.filledBytes, again.layers[1]?.filledBytes], ['waiting', 0, 0]);
+    gate.resolve();
+    await world.bytesOf(await world.soon(asked));
+    await world.quiet();
+    const half = await only();
+    assert.deepEqual([half.state, half.filledBytes], ['incomplete', config.bytes.length], 'nobody asks for the layer');
+  });
+
+  it('counts what a fill that failed has left on disk, and no more once that is gone', async () => {
+    const { layer } = image;
+    await world.soon(world.manifest('latest'));
+    const half = layer.bytes.length / 2;
+    await world.leaveHalf(layer.digest, layer.bytes.subarray(0, half));
+    const left = await only();
+    assert.deepEqual([left.state, left.filledBytes, left.layers[1]?.state], ['incomplete', half, 'missing']);
   });
 
   it('shows what failed, and why', async () => {
@@ -119,10 +160,8 @@ describe('the board of pulls', () => {
     await world.bytesOf(answer);
     assert.deepEqual([await isSame(), shown.waiters], [false, 0]);
     assert.equal(await isSame(), true);
-    const damaged = (await world.memory.open(image.layer.digest)) ?? assert.fail();
-    await world.memory.condemn(image.layer.digest, damaged.fd);
-    damaged.close();
-    assert.deepEqual([await isSame(), shown.state, shown.layers[1]?.state], [false, 'waiting', 'missing']);
+    await world.lose(image.layer.digest);
+    assert.deepEqual([await isSame(), shown.state, shown.layers[1]?.state], [false, 'incomplete', 'missing']);
     await world.bytesOf(await world.soon(world.blob(image.layer.digest)));
     await world.quiet();
     assert.deepEqual([await isSame(), shown.state], [false, 'done'], 'what came is seen at once');

@@ -6,6 +6,7 @@ import { manifestReferences } from '../core/manifest-references.ts';
 import { type Reference, referenceText } from '../core/reference.ts';
 import { type Scope, scopeKey, scopeName } from '../core/scope.ts';
 import type { FlightSnapshot } from '../flights/flight-snapshot.ts';
+import type { ContentStore } from '../store/content-store.ts';
 import type { Channels } from '../telemetry/channels.ts';
 import type { HitNote, ManifestAnswer } from './depot.ts';
 import { StoredMemory, type StoredMemoryDeps } from './stored-memory.ts';
@@ -17,8 +18,10 @@ export interface PullSnapshot {
   /** `registry/repository:tag` or `registry/repository@digest`. */
   readonly image: string;
   readonly manifest: Digest;
-  readonly state: 'waiting' | 'pulling' | 'verifying' | 'done' | 'failed';
+  /** `incomplete`: something of it is not here, and nobody waits for it, nor fetches it. */
+  readonly state: 'waiting' | 'pulling' | 'verifying' | 'incomplete' | 'done' | 'failed';
   readonly sizeBytes: number;
+  /** What of it is here now: of what left the store nothing is. */
   readonly filledBytes: number;
   /** Responses that wait for one of its layers now, and the clients behind them (at most 20 named). */
   readonly waiters: number;
@@ -49,6 +52,7 @@ export interface LayerSnapshot {
 }
 
 export interface PullBoardDeps extends StoredMemoryDeps {
+  readonly store: Pick<ContentStore, 'sizeOf' | 'partialBytes'>;
   readonly clock: Clock;
   readonly channels: Pick<Channels, 'flight'>;
   /** Flights in progress and those that ended lately. */
@@ -239,17 +243,19 @@ export class PullBoard {
   /** `flight`: the active one, or else one that ended lately. */
   #layer(layer: Descriptor, active: FlightSnapshot | undefined, flight: FlightSnapshot | undefined): LayerSnapshot {
     const { digest, mediaType, sizeBytes } = layer;
-    const isStored = active === undefined && this.#stored.isStored(digest) === true;
-    const state =
-      active?.state ??
-      (isStored || this.#deps.flights.wasPassed(digest) ? 'done' : flight?.state === 'failed' ? 'failed' : 'missing');
+    // One that ended while the others were looked at has not been looked at since: its word counts.
+    const isStored = active === undefined && (this.#stored.isStored(digest) ?? flight?.state === 'done');
+    const wasPassed = !isStored && flight !== undefined && this.#deps.flights.wasPassed(digest);
+    const isFailed = flight?.state === 'failed';
+    const state = active?.state ?? (isStored || wasPassed ? 'done' : isFailed ? 'failed' : 'missing');
+    const partBytes = () => Math.min(sizeBytes, this.#deps.store.partialBytes(digest));
     return {
       digest,
       mediaType,
       sizeBytes,
       state,
       waitingFor: active?.waitingFor,
-      filledBytes: isStored ? sizeBytes : (flight?.filledBytes ?? 0),
+      filledBytes: isStored ? sizeBytes : (active?.filledBytes ?? (wasPassed ? flight.filledBytes : partBytes())),
       waiters: readersOf(this.#readers.get(digest)),
       upstreamBytes: flight === undefined ? 0 : flight.receivedBytes - flight.peerBytes,
       peerBytes: flight?.peerBytes ?? 0,
@@ -258,13 +264,14 @@ export class PullBoard {
   }
 }
 
-/** An image is in the state of its layer that has the longest way to go; a layer nobody has asked for yet is waited for. */
+/** An image is in the state of its layer that has the longest way to go; a layer that nobody asks for goes none. */
 function stateOf(layers: readonly LayerSnapshot[]): PullSnapshot['state'] {
   const has = (state: LayerSnapshot['state']) => layers.some((layer) => layer.state === state);
   if (has('failed')) return 'failed';
   if (has('pulling')) return 'pulling';
-  if (has('waiting') || has('missing')) return 'waiting';
-  return has('verifying') ? 'verifying' : 'done';
+  if (has('waiting')) return 'waiting';
+  if (has('verifying')) return 'verifying';
+  return has('missing') ? 'incomplete' : 'done';
 }
 
 /** Somebody reads of it, or something of it is being fetched. */

@@ -2,12 +2,13 @@ import { LRUCache } from 'lru-cache';
 import type { ChangeCount } from '../core/change-count.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
+import type { ContentStore } from '../store/content-store.ts';
 
 export interface StoredMemoryDeps {
   readonly clock: Pick<Clock, 'monotonic'>;
   /** Grows whenever content leaves. */
   readonly changes: Pick<ChangeCount, 'value'>;
-  readonly store: { sizeOf(digest: Digest): Promise<number | undefined> };
+  readonly store: Pick<ContentStore, 'sizeOf'>;
 }
 
 /** Content comes without a fill only where somebody puts it there behind our back. A look may take one at the disk. */

@@ -9,6 +9,8 @@ import type { Digest } from '../core/digest.ts';
 export interface ContentStore {
   /** The size of committed content in bytes, or undefined where we do not have it. */
   sizeOf(digest: Digest): Promise<number | undefined>;
+  /** What of a fill that is open, or ended early, is on disk; 0 where there is none. */
+  partialBytes(digest: Digest): number;
   /** Opens committed content; while it is open it is not evicted. Undefined where we do not have it. */
   open(digest: Digest): Promise<StoredBlob | undefined>;
   /** All bytes of small committed content (at most `maxBytes`; larger is a STORAGE_FAILED), or undefined. */

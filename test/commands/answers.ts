@@ -18,7 +18,7 @@ const status = {
     coalescedRequests: 4321,
     hitRatio: 0.987,
   },
-  pulls: { waiting: 0, pulling: 1, verifying: 0, done: 0, failed: 0 },
+  pulls: { waiting: 0, pulling: 1, verifying: 0, incomplete: 0, done: 0, failed: 0 },
 };
 
 export const digest = `sha256:8a1e25ce7c4f${'0'.repeat(52)}`;

@@ -9,13 +9,13 @@ describe('onepull status', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start(answers());
     const { code, stdout, stderr } = await command(['status', '--admin', admin.host]);
     assert.deepEqual([code, stderr], [0, '']);
-    const name = 'docker.io/library/nginx:1.29'.padEnd(74);
+    const name = 'docker.io/library/nginx:1.29'.padEnd(73);
     assert.equal(
       stdout,
       `onepull 0.1.0  ready  at 0.0.0.0:5000, up 3 days
 
 Pulling 1 image at 6.0 MiB/s for 500 waiting responses:
-  ${name}  pulling     43% of 100.0 MiB  500 waiting
+  ${name}  pulling      43% of 100.0 MiB  500 waiting
     for 10.0.3.17, 10.0.3.18
 
 effect     saved 90.0 GiB (90 %): served 100.0 GiB, from upstream 10.0 GiB
@@ -59,7 +59,7 @@ cluster    none: this node is alone`,
   });
 
   test('what nobody waits for any more is not being pulled', async () => {
-    const left = pull({ state: 'waiting', waiters: 0, layers: [layer({ state: 'missing', waiters: 0 })] });
+    const left = pull({ state: 'incomplete', waiters: 0, layers: [layer({ state: 'missing', waiters: 0 })] });
     await using admin = await ScriptedAdmin.start(
       answers({ pulls: [left, pull({ id: '2', state: 'done', layers: [] })] }),
     );

@@ -159,6 +159,19 @@ describe('onepull watch on a terminal', { concurrency: 2 }, () => {
     });
   }
 
+  test('each image counts once: one of which something is not here, and nobody asks for, is not said to wait', async () => {
+    const states = ['pulling', 'waiting', 'done', 'done', 'done', 'incomplete', 'failed'];
+    const pulls = states.map((state, index) => pull({ id: String(index), state, layers: [], waiters: 0 }));
+    await using admin = await ScriptedAdmin.start();
+    await using terminal = new PseudoTerminal(['watch', '--admin', admin.host]);
+    await admin.viewed;
+    admin.event('state', stateTold({ pulls }));
+    const counts = '1 pulling, 1 waiting, 0 verifying, 3 done, 1 incomplete, 1 failed';
+    await terminal.until(({ frames }) => frames.at(-1)?.join('\n').includes(counts) === true);
+    terminal.type('q');
+    assert.deepEqual(await terminal.exited, { code: 0, signal: null });
+  });
+
   test('Ctrl-C ends it well, and an instance that is lost is told in place', async () => {
     await using admin = await ScriptedAdmin.start();
     await using terminal = new PseudoTerminal(['watch', '--admin', admin.host]);

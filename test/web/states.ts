@@ -120,7 +120,7 @@ export function status(more: Partial<Status> = {}): Status {
       coalescedRequests: 9120,
       hitRatio: 0.87,
     },
-    pulls: { waiting: 1, pulling: 2, verifying: 0, done: 38, failed: 1 },
+    pulls: { waiting: 1, pulling: 2, verifying: 0, incomplete: 0, done: 38, failed: 1 },
     ...more,
   };
 }

@@ -43,7 +43,7 @@ export const effect: z.ZodObject = z
   })
   .meta({ id: 'Effect' });
 
-const states = ['waiting', 'pulling', 'verifying', 'done', 'failed'] as const;
+const states = ['waiting', 'pulling', 'verifying', 'incomplete', 'done', 'failed'] as const;
 
 /** As `Status`. */
 export const status: z.ZodObject = z

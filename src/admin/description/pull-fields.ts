@@ -8,10 +8,10 @@ export const layer: z.ZodObject = z
     sizeBytes: bytes('Its size, as the manifest says.'),
     state: choice(
       ['missing', 'waiting', 'pulling', 'verifying', 'done', 'failed'],
-      'As of a flight, or `missing`: not here, and nobody pulls it now. `done`: it is in the store.',
+      'As of a flight, or `missing`: not here, and nobody pulls it now. `done`: it is in the store, or was passed through to its end as it could not be kept.',
     ),
     waitingFor: text('While `state` is `waiting`: for what, in words.').optional(),
-    filledBytes: bytes('How much of it is here.'),
+    filledBytes: bytes('How much of it is here now: 0 once it has left the store.'),
     waiters: count('Responses that read it now, those from the store included.'),
     upstreamBytes: bytes('What came from upstream for it.'),
     peerBytes: bytes('What came from other nodes for it.'),
@@ -28,8 +28,8 @@ export const pull: z.ZodObject = z
       "The digest of the image's manifest (of one platform: an index has an entry for each child that was asked for).",
     ),
     state: choice(
-      ['waiting', 'pulling', 'verifying', 'done', 'failed'],
-      '`failed` where a layer failed; else `pulling` where one is; else `waiting` where one waits or was not asked for yet; else `verifying`, `done`.',
+      ['waiting', 'pulling', 'verifying', 'incomplete', 'done', 'failed'],
+      '`failed` where a layer failed; else `pulling`, `waiting` or `verifying` where a layer is; else `incomplete` where one is not here, and nobody waits for it or fetches it; else `done`.',
     ),
     sizeBytes: bytes('The sum over the layers.'),
     filledBytes: bytes('The sum over the layers.'),

@@ -98,6 +98,10 @@ export class MortalStore implements ContentStore {
     return this.#count(() => this.#store.condemn(digest, fd, reason));
   }
 
+  partialBytes(digest: Digest): number {
+    return this.#store.partialBytes(digest);
+  }
+
   gatewayEnded(gateway: number): void {
     this.#store.gatewayEnded(gateway);
   }

@@ -83,6 +83,21 @@ export class PullWorld implements AsyncDisposable {
     await this.memory[Symbol.asyncDispose]();
   }
 
+  /** Content leaves the store. */
+  async lose(digest: Digest): Promise<void> {
+    const stored = (await this.memory.open(digest)) ?? assert.fail(`${digest} is not here`);
+    await this.memory.condemn(digest, stored.fd);
+    stored.close();
+  }
+
+  /** A fill that ended early has left its first bytes. */
+  async leaveHalf(digest: Digest, bytes: Uint8Array): Promise<void> {
+    const partial = await this.memory.openPartial(digest);
+    await partial.write(bytes, 0);
+    await partial.record([{ start: 0, end: bytes.length }], undefined);
+    await partial.close();
+  }
+
   scope(repository = 'library/app', registry = 'docker.io'): Scope {
     const name = parseRepositoryName(repository);
     assert.ok(name);

@@ -73,6 +73,10 @@ export class FsContentStore implements ContentStore {
     return this.#deps.blobs.find(digest)?.sizeBytes ?? (await this.adopt(digest));
   }
 
+  partialBytes(digest: Digest): number {
+    return this.#deps.ingest.bytesOf(digest);
+  }
+
   async open(digest: Digest): Promise<StoredBlob | undefined> {
     const file = this.#deps.files.share(digest) ?? (await this.hold(digest));
     if (file === undefined) return undefined;

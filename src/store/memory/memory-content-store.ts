@@ -58,6 +58,11 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     return { digest, sizeBytes, fd: view.fd, view, proof: undefined, hurry: () => {}, lease, close: () => {} };
   }
 
+  partialBytes(digest: Digest): number {
+    const { filled = [] } = this.#left.get(digest)?.record ?? {};
+    return filled.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
   async read(digest: Digest, maxBytes: number): Promise<Uint8Array | undefined> {
     const content = this.#committed.get(digest);
     if (content === undefined) return undefined;

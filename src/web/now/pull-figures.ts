@@ -32,24 +32,19 @@ export function isUnderWay({ state }: Pick<FlightSnapshot, 'state'>): boolean {
   return state !== 'done' && state !== 'failed';
 }
 
-/**
- * The state of a pull as a whole. The board says `waiting` also of one that lacks a layer nobody asks for (clients have it from
- * elsewhere): that is no waiting.
- */
-export function pullState({ state, layers }: Pick<PullSnapshot, 'state' | 'layers'>): LayerSnapshot['state'] {
-  if (state !== 'waiting' || layers.some((layer) => layer.state === 'waiting')) return state;
-  return layers.some((layer) => layer.state === 'verifying') ? 'verifying' : 'missing';
+/** The state of a pull as a whole, as it is shown: what is missing of an image looks as a layer that is. */
+export function pullState({ state }: Pick<PullSnapshot, 'state'>): LayerSnapshot['state'] {
+  return state === 'incomplete' ? 'missing' : state;
 }
 
 /** What a pull is about as a whole, in words. */
 export function pullWords(pull: PullSnapshot): string {
   if (pull.state === 'done') return pull.waiters > 0 ? 'served from the cache' : 'done';
-  const state = pullState(pull);
-  if (state === 'missing') {
+  if (pull.state === 'incomplete') {
     const here = pull.layers.filter(({ state }) => state === 'done').length;
     return `${here} of ${counted(pull.layers.length, 'layer')} here, nobody asks for the rest`;
   }
-  return state;
+  return pull.state;
 }
 
 export function layerWords(layer: LayerSnapshot): string {
@@ -61,7 +56,7 @@ export function layerWords(layer: LayerSnapshot): string {
     case 'failed':
       return `failed: ${layer.error ?? 'the cause is not known any more'}`;
     case 'missing':
-      return 'not asked for yet';
+      return 'not here, nobody asks for it';
     case 'verifying':
     case 'done':
       return layer.state;

@@ -35,7 +35,7 @@ test('what ends stays where it was for a while, then it is among those that ende
 test('what is served from the cache alone, or lacks a layer that nobody asks for, is not in progress', () => {
   const order = new PullOrder();
   const served = pull('a.example/served:1', 'done', [layer('s', 1, 'done', { waiters: 40 })]);
-  const partly = pull('a.example/partly:1', 'waiting', [layer('p', 1, 'done'), layer('q', 0, 'missing')]);
+  const partly = pull('a.example/partly:1', 'incomplete', [layer('p', 1, 'done'), layer('q', 0, 'missing')]);
   assert.deepEqual(order.update([served, partly], 0).active, []);
 });
 
