@@ -182,6 +182,51 @@ test('of very many pulls some are shown, the others counted, and none moves anot
   }),
 );
 
+test(
+  'what is said to be in progress is one number everywhere, also while what has just ended still stands there',
+  { skip },
+  () =>
+    withFake(busyState(), async (fake) => {
+      const page = await viewer.open(fake.url, 'now', { prepare: (page) => page.clock.install() });
+      const image = 'docker.io/library/nginx:1.29';
+      const figures = () =>
+        Promise.all(
+          ['nav .badge', '.figures dd', '#in-progress .tally'].map((place) =>
+            page.locator(place).first().textContent(),
+          ),
+        );
+      await page.getByRole('article', { name: image }).waitFor();
+      assert.deepEqual(await figures(), ['2', '2', '2']);
+      await page.clock.pauseAt(Date.now() + 1000);
+      fake.tell({ pulls: [pull(image, 'done', [layer('one', 1, 'done')])] });
+      while ((await page.locator('nav .badge').first().textContent()) !== '1') await page.clock.runFor(50);
+      assert.equal(await page.getByRole('article', { name: image }).count(), 1);
+      assert.deepEqual(await figures(), ['1', '1', '1']);
+      await page.context().close();
+    }),
+);
+
+test(
+  'on a phone the head of the page is one line while it is connected, and the present view is in sight',
+  { skip },
+  () =>
+    withFake(busyState(), async (fake) => {
+      const page = await viewer.open(fake.url, 'clients', { width: 360, height: 740 });
+      const top = async (what: string) =>
+        (await page.locator(what).boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+      const [brand, theme] = [await top('.brand'), await top('.theme')];
+      assert.ok(theme.y < brand.y + brand.height, 'beside each other');
+      assert.ok(theme.x + theme.width <= 360 - 15, `the choice of colours ends at ${theme.x + theme.width}`);
+      await page.locator('nav [aria-current]').filter({ hasText: 'Clients' }).waitFor();
+      // Right of that it fades away.
+      await page.waitForFunction(`(() => {
+      const { left, right } = document.querySelector('nav [aria-current]').getBoundingClientRect();
+      return left >= 0 && right <= 0.88 * innerWidth;
+    })()`);
+      await page.context().close();
+    }),
+);
+
 test('a failure is told to screen readers once, and a bar says its state in words', { skip }, () =>
   withFake(busyState(), async (fake) => {
     const page = await viewer.open(fake.url, 'now');

@@ -73,15 +73,19 @@ function Feeds({
       {graphs.length === 0 ? (
         <p class="nothing">Nodes share no transfer right now.</p>
       ) : (
-        <More items={graphs} step={6} what="transfers">
-          {(shown) => (
-            <div class="feeds">
-              {shown.map((graph) => (
-                <FeedGraphFigure key={graph.digest} graph={graph} images={imagesOf(graph.digest)} />
-              ))}
-            </div>
-          )}
-        </More>
+        <>
+          {/* So a node may seem to have more than the one it reads from. */}
+          <p class="lead">What other nodes have is as of their last word, up to a second ago.</p>
+          <More items={graphs} step={6} what="transfers">
+            {(shown) => (
+              <div class="feeds">
+                {shown.map((graph) => (
+                  <FeedGraphFigure key={graph.digest} graph={graph} images={imagesOf(graph.digest)} />
+                ))}
+              </div>
+            )}
+          </More>
+        </>
       )}
     </section>
   );

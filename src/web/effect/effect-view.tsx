@@ -1,5 +1,5 @@
 import type { Status } from '../../admin/status.ts';
-import { count, percent, size } from '../format/amounts.ts';
+import { count, counted, percent, size } from '../format/amounts.ts';
 import { span } from '../format/times.ts';
 import { Figure } from '../parts/figure.tsx';
 import { live, serverNowMs } from '../state/store.ts';
@@ -38,13 +38,17 @@ function Ledger({ status }: { readonly status: Status }) {
         <LedgerBar name="upstream" bytes={upstreamBytes} widest={widest} />
       </div>
       <dl class="figures">
-        <Figure name="Served to clients" value={size(servedBytes)} note={`${count(requests)} requests`} />
+        <Figure
+          name="Served to clients"
+          value={size(servedBytes)}
+          note={`${counted(requests, 'request')} that ended`}
+        />
         <Figure name="From upstream" value={size(upstreamBytes)} note={`${count(upstreamRequests)} requests`} />
         <Figure name="Saved" value={size(savedBytes)} note={`${percent(savedBytes, servedBytes)} of what was served`} />
         <Figure
           name="Hit ratio"
           value={hitRatio === undefined ? '–' : percent(hitRatio, 1)}
-          note={`${count(coalescedRequests)} requests shared upstream work`}
+          note={`${counted(coalescedRequests, 'request')}, ended or not, shared upstream work`}
         />
       </dl>
       <p class="dim">Since the start, {span(serverNowMs.value - status.startedAtMs)} ago.</p>

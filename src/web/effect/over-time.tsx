@@ -40,9 +40,9 @@ export function OverTime({ effect }: { readonly effect: EffectSnapshot }) {
   const requestWords = `${last} there were ${counted(
     total((point) => point.requests),
     'request',
-  )}, ${count(total((point) => point.hits))} of them hits. ${count(
-    total((point) => point.coalesced),
-  )} shared upstream work with others, ${count(total((point) => point.failures))} failed.`;
+  )} that ended, ${count(total((point) => point.hits))} of them hits and ${count(
+    total((point) => point.failures),
+  )} failures. ${count(total((point) => point.coalesced))}, ended or not, shared upstream work with others.`;
   return (
     <section aria-labelledby="over-time">
       <div class="heading-row">

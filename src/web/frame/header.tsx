@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'preact/hooks';
 import { count } from '../format/amounts.ts';
 import { span } from '../format/times.ts';
 import { isOnItsWay } from '../now/pull-order.ts';
@@ -74,10 +75,15 @@ function ThemeSwitch() {
 
 function Nav() {
   const { cluster } = live.value;
+  const list = useRef<HTMLUListElement>(null);
   const shown = places.filter((name) => name !== 'cluster' || cluster != null || place.value === 'cluster');
+  // On a phone there is room for some only.
+  useEffect(() => {
+    list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [place.value, shown.length]);
   return (
     <nav aria-label="Views">
-      <ul>
+      <ul ref={list}>
         {shown.map((name) => (
           <li key={name}>
             <a href={`#/${name}`} aria-current={place.value === name ? 'page' : undefined}>

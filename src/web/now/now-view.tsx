@@ -10,7 +10,7 @@ import { EndedPulls } from './ended-pulls.tsx';
 import { OtherFlights } from './other-flights.tsx';
 import { PullCard } from './pull-card.tsx';
 import { flightsByDigest, isUnderWay } from './pull-figures.ts';
-import { PullOrder } from './pull-order.ts';
+import { isOnItsWay, PullOrder } from './pull-order.ts';
 
 const openWhileFewer = 4;
 
@@ -24,6 +24,8 @@ export function NowView() {
   const wanted = filter.value.trim().toLowerCase();
   const fits = ({ image }: PullSnapshot) => image.toLowerCase().includes(wanted);
   const active = pulls.value.active.filter(fits);
+  // What has just ended is still shown among them, and is not counted.
+  const onTheirWay = useMemo(() => pulls.value.active.filter(isOnItsWay).length, [pulls.value]);
   /** Few pulls show their layers; in a crowd, those that come later stay small. Decided once for each. */
   const opens = (pull: PullSnapshot, place: number) => {
     const known = seen.current.get(pull.id) ?? place < openWhileFewer;
@@ -32,7 +34,7 @@ export function NowView() {
   };
   return (
     <>
-      <Summary flights={flights} pulls={pulls.value.active} />
+      <Summary flights={flights} images={onTheirWay} />
       <div class="filter">
         <label>
           <span>Filter by name</span>
@@ -41,7 +43,7 @@ export function NowView() {
       </div>
       <section aria-labelledby="in-progress">
         <h2 id="in-progress">
-          In progress <span class="tally num">{count(pulls.value.active.length)}</span>
+          In progress <span class="tally num">{count(onTheirWay)}</span>
         </h2>
         {active.length === 0 ? (
           <p class="nothing">
@@ -67,19 +69,13 @@ export function NowView() {
   );
 }
 
-function Summary({
-  flights,
-  pulls,
-}: {
-  readonly flights: readonly FlightSnapshot[];
-  readonly pulls: readonly PullSnapshot[];
-}) {
+function Summary({ flights, images }: { readonly flights: readonly FlightSnapshot[]; readonly images: number }) {
   const current = flights.filter(isUnderWay);
   const sum = (value: (flight: FlightSnapshot) => number) =>
     current.reduce((total, flight) => total + value(flight), 0);
   return (
     <dl class="figures">
-      <Figure name="Images on their way" value={count(pulls.length)} />
+      <Figure name="Images on their way" value={count(images)} />
       <Figure name="Transfers" value={count(current.length)} />
       <Figure name="Responses that wait" value={count(sum((flight) => flight.waiters))} />
       <Figure name="Arriving" value={rate(sum((flight) => flight.rateBytesPerSecond))} />
