@@ -15,8 +15,8 @@ ${adminHelp}`;
 const watchHelp = `
 On a terminal it draws the pulls as they go, until q or Ctrl-C; elsewhere it prints a line where an image changes its
 state or a tenth more of it has come. An instance that restarts meanwhile is waited for. With --json, a
-line tells what has changed: images and transfers whole, as the admin API has them, preheats as its events have them, and
-ids of those that are gone.
+line tells what has changed: images and transfers whole, as the admin API has them, preheats as its events have them,
+and ids of those that are gone.
 
 Examples:
   onepull watch
