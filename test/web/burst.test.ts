@@ -37,6 +37,8 @@ async function inBurst(configuration: Record<string, unknown>, body: (burst: Bur
   await using registry = await ScriptedRegistry.start();
   registry.content.add('org/app', image, 'v1');
   await using onepull = await OnepullApp.start({
+    // What is held stands still for as long as it takes to look at it.
+    pull: { minProgress: '0', stallTimeout: '10m' },
     ...configuration,
     upstreams: { 'demo.example': { url: registry.url, default: true } },
   });
