@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { folderWith } from './config/testing/written-config.ts';
@@ -39,13 +40,13 @@ test('an unknown command is refused with a hint', async () => {
   const { code, stdout, stderr } = await onepull(['srve']);
   assert.equal(code, 2);
   assert.equal(stdout, '');
-  assert.match(stderr, /unknown command 'srve'\n\(Did you mean serve\?\)/);
+  assert.match(stderr, /^onepull: unknown command 'srve'\n {4}hint: did you mean serve\?\n$/);
 });
 
 test('help of an unknown command says that it is unknown', async () => {
   const { code, stdout, stderr } = await onepull(['help', 'srve']);
-  assert.deepEqual([code, stdout, stderr], [2, '', "error: unknown command 'srve'\n(did you mean serve?)\n"]);
-  assert.equal((await onepull(['help', 'nope'])).stderr, "error: unknown command 'nope'\n");
+  assert.deepEqual([code, stdout, stderr], [2, '', "onepull: unknown command 'srve'\n    hint: did you mean serve?\n"]);
+  assert.equal((await onepull(['help', 'nope'])).stderr, "onepull: unknown command 'nope'\n");
 });
 
 test('help of a command is what the command prints with --help', async () => {
@@ -95,13 +96,13 @@ test('check prints every problem with its place and a hint, and exits with 2', a
   assert.equal(stdout, '');
   assert.equal(
     stderr,
-    `storage.maxSize: "lots" is not a size (${file}:2:12)
+    `onepull: storage.maxSize: "lots" is not a size (${file}:2:12)
     hint: a number of bytes, or with a unit such as 512MiB or 50GiB
-log.level: "loud" is not one of its values (ONEPULL_LOG_LEVEL)
+onepull: log.level: "loud" is not one of its values (ONEPULL_LOG_LEVEL)
     hint: one of: debug, info, warn, error
-lisen: is not a known key (${file}:1:1)
+onepull: lisen: is not a known key (${file}:1:1)
     hint: did you mean listen?
-${file}: 3 problems
+onepull: ${file}: 3 problems
 `,
   );
 });
@@ -109,7 +110,7 @@ ${file}: 3 problems
 test('check of a file that does not exist is one clear problem', async () => {
   const { code, stderr } = await onepull(['check', '--config', '/does/not/exist.yaml']);
   assert.equal(code, 2);
-  assert.match(stderr, /^\/does\/not\/exist\.yaml: does not exist\n {4}hint: --config is .*\n$/);
+  assert.match(stderr, /^onepull: \/does\/not\/exist\.yaml: does not exist\n {4}hint: --config is .*\n$/);
 });
 
 test('check without a file looks at the defaults and the environment', async () => {
@@ -118,11 +119,11 @@ test('check without a file looks at the defaults and the environment', async () 
   assert.match(stdout, /^ok\n {2}listen +127\.0\.0\.1:7777\n/);
   const wrong = await onepull(['check'], { ONEPULL_LISTEN: 'x', ONEPULL_LOG_LEVEL: 'loud' });
   assert.equal(wrong.code, 2);
-  assert.match(wrong.stderr, /\nconfiguration: 2 problems\n$/);
+  assert.match(wrong.stderr, /\nonepull: configuration: 2 problems\n$/);
 });
 
 test('the help of check says what it does not look at', async () => {
-  assert.match((await onepull(['check', '--help'])).stdout, /neither\s+at the data directory nor at the network/);
+  assert.match((await onepull(['check', '--help'])).stdout, /neither at the data directory\s+nor at the network/);
 });
 
 test('serve tells the problems of a configuration as check does', async (context) => {
@@ -131,6 +132,26 @@ test('serve tells the problems of a configuration as check does', async (context
   const served = await onepull(['serve', ...config]);
   assert.match(served.stderr, /: 2 problems\n$/);
   assert.deepEqual(served, await onepull(['check', ...config]));
+});
+
+test('serve says who set an address that cannot be had: a variable that was exported for the commands moves it, too', async (context) => {
+  const folder = await folderWith(context, {});
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  context.after(() => taken.close());
+  const address = taken.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const { code, stderr } = await onepull(['serve', '--listen', '127.0.0.1:0', '--storage', folder], {
+    ONEPULL_ADMIN: `127.0.0.1:${address.port}`,
+    ONEPULL_LOG_LEVEL: 'error',
+  });
+  assert.deepEqual(
+    [code, stderr],
+    [
+      1,
+      `onepull: cannot listen on 127.0.0.1:${address.port}: another program uses it; change "admin"\n    hint: ONEPULL_ADMIN sets it\n`,
+    ],
+  );
 });
 
 test('serve refuses a wrong flag', async () => {

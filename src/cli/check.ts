@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { loadConfig, redactedConfig } from '../config/load.ts';
-import { problemsText } from '../config/problems.ts';
 import type { Config, Credentials } from '../config/schema.ts';
 import { addressText } from '../core/address.ts';
 import { formatDuration, formatSize } from '../core/units.ts';
 import { clusterSummary } from './cluster-summary.ts';
+import { configFailure } from './command-failure.ts';
 import { type CheckOptions, exitCodes } from './options.ts';
 import { printJson } from './printing.ts';
 
@@ -22,10 +22,7 @@ export async function check(options: CheckOptions): Promise<number> {
     printJson(result);
     return result.ok ? exitCodes.ok : exitCodes.usage;
   }
-  if (loaded.kind === 'problems') {
-    process.stderr.write(problemsText(loaded.problems, options.config));
-    return exitCodes.usage;
-  }
+  if (loaded.kind === 'problems') throw configFailure(loaded.problems, options.config);
   for (const notice of loaded.notices) process.stderr.write(`note: ${notice}\n`);
   process.stdout.write(`ok\n${summary(loaded.config)}`);
   return exitCodes.ok;

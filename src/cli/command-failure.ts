@@ -1,3 +1,4 @@
+import { type Problem, problemsText } from '../config/problems.ts';
 import { exitCodes } from './options.ts';
 import { piece } from './text-line.ts';
 
@@ -26,14 +27,21 @@ export class CommandFailure extends Error {
     this.kind = kind;
   }
 
-  /** For standard error: one line, and one for the hint. */
+  /** For standard error: a line for each thing that is wrong, and one for its hint. */
   get text(): string {
-    const message = this.message.split('\n').map((line) => piece(line).text);
-    return `onepull: ${message.join('\n')}\n${this.hint === undefined ? '' : `    hint: ${this.hint}\n`}`;
+    const lines = [...this.message.split('\n'), ...(this.hint === undefined ? [] : [`${indent}hint: ${this.hint}`])];
+    return lines.map((line) => `${line.startsWith(indent) ? '' : 'onepull: '}${piece(line).text}\n`).join('');
   }
 }
+
+const indent = '    ';
 
 /** What was typed is wrong. */
 export function usageFailure(message: string, hint?: string): CommandFailure {
   return new CommandFailure(message, { hint, exitCode: exitCodes.usage });
+}
+
+/** All that is wrong with a configuration; `file` is its own, where it has one. */
+export function configFailure(problems: readonly Problem[], file: string | undefined): CommandFailure {
+  return usageFailure(problemsText(problems, file).trimEnd());
 }

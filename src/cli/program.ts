@@ -10,6 +10,7 @@ import { imagesCommand, pinCommands, preheatCommand, purgeCommand } from './comm
 import { statusCommand, watchCommand } from './commands/look-commands.ts';
 import type { Run } from './commands/run.ts';
 import { serveCommand } from './commands/serve-command.ts';
+import { usageErrorText } from './commands/usage-error.ts';
 import { endWithReader } from './printing.ts';
 
 /** The tree of commands; docs/COMMANDS.md and the shells' completion are made from it. */
@@ -25,6 +26,7 @@ export function program(run: Run): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .addHelpText('after', '\nTry it: onepull demo')
+    .configureOutput({ outputError: (text, write) => write(usageErrorText(text)) })
     .exitOverride();
   onepull.commandsGroup('Run it:');
   serveCommand(onepull, run);

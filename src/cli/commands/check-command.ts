@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { CheckOptions } from '../options.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const help = `
@@ -14,11 +15,9 @@ Examples:
   ONEPULL_STORAGE_MAX_SIZE=200GiB onepull check`;
 
 export function checkCommand(onepull: Command, run: Run): void {
-  onepull
-    .command('check')
+  withHelp(onepull.command('check'), help)
     .description('Check a configuration and say what would run.')
     .option('--config <file>', 'YAML file with the configuration (default: none: defaults and environment alone)')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', help)
     .action((options: CheckOptions) => run(async () => (await import('../check.ts')).check(options)));
 }

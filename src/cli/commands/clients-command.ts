@@ -1,7 +1,7 @@
 import { Argument, type Command, Option } from 'commander';
 import { clientNames } from '../../clients/client-names.ts';
 import type { ClientsOptions } from '../options.ts';
-import { adminHelp } from './admin-options.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const help = `
@@ -14,11 +14,11 @@ Examples:
   onepull clients containerd --registry ghcr.io --address cache.example:5000
   onepull clients docker --config /etc/onepull.yaml --address cache.example:5000
   onepull clients k3s --json | jq -r '.files[].path'
-${adminHelp}`;
+
+The running instance is found by --admin, else by ONEPULL_ADMIN; with --config neither counts.`;
 
 export function clientsCommand(onepull: Command, run: Run): void {
-  onepull
-    .command('clients')
+  withHelp(onepull.command('clients'), help)
     .description('Print what a client is configured with to pull through the cache.')
     .addArgument(new Argument('<client>', 'the client').choices([...clientNames]))
     .option('--address <addr>', 'host:port where clients reach the cache (default: where it listens)')
@@ -29,10 +29,9 @@ export function clientsCommand(onepull: Command, run: Run): void {
     )
     .option('--ca <file>', 'where clients have the authority that signed its certificate, if that is your own')
     .option('--write <dir>', 'containerd: write the files below this folder instead of printing them')
-    .option('--admin <addr>', 'host:port of the admin API (default: 127.0.0.1:5001)')
+    .option('--admin <addr>', 'host:port of the admin API (default: that of ONEPULL_ADMIN, else 127.0.0.1:5001)')
     .option('--config <file>', 'take it from this YAML file and ask nobody')
     .option('--json', 'print it as JSON')
-    .addHelpText('after', help)
     .action((client: string, options: ClientsOptions) =>
       run(async () => (await import('../clients.ts')).clients(client, options)),
     );

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { AdminOptions } from '../options.ts';
 import { adminHelp, withAdminOptions } from './admin-options.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const help = `
@@ -9,8 +10,7 @@ The exit code is 1 where the instance does not answer, or runs on its own.
 Examples:
   onepull cluster status
   onepull cluster status --admin 10.0.0.7:5001
-  onepull cluster status --json | jq '.members[].node.id'
-${adminHelp}`;
+  onepull cluster status --json | jq '.members[].node.id'`;
 
 export function clusterCommand(onepull: Command, run: Run): void {
   const cluster = onepull
@@ -18,8 +18,7 @@ export function clusterCommand(onepull: Command, run: Run): void {
     .description('Nodes that share an engine.')
     .helpCommand(false)
     .addHelpText('after', '\nExample:\n  onepull cluster status');
-  withAdminOptions(cluster.command('status'))
+  withHelp(withAdminOptions(cluster.command('status')), help, adminHelp)
     .description('Show the nodes, who leads and who follows, and how far each is.')
-    .addHelpText('after', help)
     .action((options: AdminOptions) => run(async () => (await import('../cluster-status.ts')).clusterStatus(options)));
 }

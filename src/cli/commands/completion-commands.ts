@@ -1,5 +1,6 @@
 import { Argument, type Command } from 'commander';
 import type { Shell } from '../completion/scripts.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const help = `
@@ -13,11 +14,9 @@ Examples:
   onepull completion fish > ~/.config/fish/completions/onepull.fish`;
 
 export function completionCommands(onepull: Command, run: Run): void {
-  onepull
-    .command('completion')
+  withHelp(onepull.command('completion'), help)
     .description('Print the completion script of a shell.')
     .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
-    .addHelpText('after', help)
     .action((shell: Shell) =>
       run(async () => {
         process.stdout.write((await import('../completion/scripts.ts')).completionScript(shell));

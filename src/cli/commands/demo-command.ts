@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from '../options.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const help = `
@@ -9,8 +10,7 @@ Examples:
   onepull demo --json > result.json`;
 
 export function demoCommand(onepull: Command, run: Run): void {
-  onepull
-    .command('demo')
+  withHelp(onepull.command('demo'), help)
     .description(
       'Show the effect in a minute, on this machine alone: many nodes pull one image, with and without onepull.',
     )
@@ -19,7 +19,6 @@ export function demoCommand(onepull: Command, run: Run): void {
     )
     .option('--serve', 'stay up afterwards, to look around')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', help)
     .action((options: DemoOptions) => run(async () => (await import('../demo.ts')).demo(options)));
 }
 

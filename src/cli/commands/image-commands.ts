@@ -1,42 +1,41 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { AdminOptions, ImagesOptions, PreheatOptions, PurgeOptions } from '../options.ts';
 import { adminHelp, withAdminOptions } from './admin-options.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const preheatHelp = `
-The exit code is 0 when all of them are there, 1 when one failed, and 2 when the command is wrong. Ctrl-C cancels it
+The exit code is 0 when all of them are there, 1 when one failed, and 2 when the command is wrong, a name included. Ctrl-C cancels it
 (exit code 130); what has come by then stays. --no-wait prints its id and leaves it to the instance.
 
 Examples:
   onepull preheat docker.io/library/nginx:1.29
-  onepull preheat ghcr.io/org/app:2.1 ghcr.io/org/worker:2.1 --platform linux/amd64 --platform linux/arm64
-  onepull preheat docker.io/library/nginx:1.29 --json | jq -r '.images[] | "\\(.image) \\(.state)"'
-${adminHelp}`;
+  onepull preheat ghcr.io/org/app:2.1 ghcr.io/org/worker:2.1
+  onepull preheat nginx:1.29 --platform linux/amd64 --platform linux/arm64
+  onepull preheat nginx:1.29 --json | jq -r '.images[] | "\\(.image) \\(.state)"'`;
 
 const imagesHelp = `
 SIZE is all that its manifest names, STORED what of that is here (layers that images share count for each of them). A
-platform of an index counts once somebody has asked for it.
+platform of an index counts once somebody has asked for it. USED and CACHED say how long ago it was served last, and came.
+On a terminal, long names are shortened: first the registry and the digest. Elsewhere, and with --json, they are whole.
 
 Examples:
   onepull images
   onepull images --search nginx --sort size
-  onepull images --sort age --limit 1000 --json | jq -r '.images[].image'
-${adminHelp}`;
+  onepull images --sort age --limit 1000 --json | jq -r '.images[].image'`;
 
 const purgeHelp = `
 On a terminal it asks first; elsewhere it wants --yes. What another image shares stays. The exit code is 1 where one is
-not gone.
+not gone, and 2 where a name is none.
 
 Examples:
   onepull purge docker.io/library/nginx:1.29
-  onepull purge ghcr.io/org/app:2.0 ghcr.io/org/app:2.1 --yes
-${adminHelp}`;
+  onepull purge ghcr.io/org/app:2.0 ghcr.io/org/app:2.1 --yes`;
 
 const pinHelp = (name: string) => `
 Examples:
   onepull ${name} docker.io/library/nginx:1.29
-  onepull ${name} ghcr.io/org/app:2.0 ghcr.io/org/app:2.1 --json
-${adminHelp}`;
+  onepull ${name} ghcr.io/org/app:2.0 ghcr.io/org/app:2.1 --json`;
 
 export function imagesCommand(onepull: Command, run: Run): void {
   const order = new Option('--sort <order>', 'what comes first: used last, largest, here for longest, or by name');
@@ -46,9 +45,9 @@ export function imagesCommand(onepull: Command, run: Run): void {
     .option('--search <text>', 'only those with this in their name')
     .addOption(order.choices(['used', 'size', 'age', 'name']).default('used'))
     .addOption(new Option('--limit <number>', 'how many at most').argParser(positive).default(50));
-  withAdminOptions(command)
-    .addHelpText('after', imagesHelp)
-    .action((options: ImagesOptions) => run(async () => (await import('../images.ts')).images(options)));
+  withHelp(withAdminOptions(command), imagesHelp, adminHelp).action((options: ImagesOptions) =>
+    run(async () => (await import('../images.ts')).images(options)),
+  );
 }
 
 export function preheatCommand(onepull: Command, run: Run): void {
@@ -62,11 +61,9 @@ export function preheatCommand(onepull: Command, run: Run): void {
     .argument('<image...>', 'as clients name them: nginx:1.29, ghcr.io/org/app@sha256:...')
     .addOption(platform.argParser(platformsOf))
     .option('--no-wait', 'print its id and do not wait for it');
-  withAdminOptions(command)
-    .addHelpText('after', preheatHelp)
-    .action((images: string[], options: PreheatOptions) =>
-      run(async () => (await import('../preheat.ts')).preheat(images, options)),
-    );
+  withHelp(withAdminOptions(command), preheatHelp, adminHelp).action((images: string[], options: PreheatOptions) =>
+    run(async () => (await import('../preheat.ts')).preheat(images, options)),
+  );
 }
 
 export function purgeCommand(onepull: Command, run: Run): void {
@@ -75,11 +72,9 @@ export function purgeCommand(onepull: Command, run: Run): void {
     .description('Take images out of the cache.')
     .argument('<image...>', 'as onepull images lists them, or as clients name them')
     .option('--yes', 'do not ask');
-  withAdminOptions(command)
-    .addHelpText('after', purgeHelp)
-    .action((images: string[], options: PurgeOptions) =>
-      run(async () => (await import('../change-images.ts')).purge(images, options)),
-    );
+  withHelp(withAdminOptions(command), purgeHelp, adminHelp).action((images: string[], options: PurgeOptions) =>
+    run(async () => (await import('../change-images.ts')).purge(images, options)),
+  );
 }
 
 export function pinCommands(onepull: Command, run: Run): void {
@@ -87,10 +82,9 @@ export function pinCommands(onepull: Command, run: Run): void {
     ['pin', 'Keep images when the cache makes room.'],
     ['unpin', 'Let the cache drop images again.'],
   ] as const) {
-    withAdminOptions(onepull.command(name))
+    withHelp(withAdminOptions(onepull.command(name)), pinHelp(name), adminHelp)
       .description(description)
       .argument('<image...>', 'as onepull images lists them, or as clients name them')
-      .addHelpText('after', pinHelp(name))
       .action((images: string[], options: AdminOptions) =>
         run(async () => (await import('../change-images.ts')).pin(images, options, name === 'pin')),
       );

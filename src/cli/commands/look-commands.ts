@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { AdminOptions } from '../options.ts';
 import { adminHelp, withAdminOptions } from './admin-options.ts';
+import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const statusHelp = `
@@ -9,8 +10,7 @@ The exit code is 0 where the instance is ready, and 1 where it is not, or does n
 Examples:
   onepull status
   onepull status --config /etc/onepull.yaml
-  onepull status --admin 10.0.0.7:5001 --json | jq .status.effect
-${adminHelp}`;
+  onepull status --admin 10.0.0.7:5001 --json | jq .status.effect`;
 
 const watchHelp = `
 On a terminal it draws the pulls as they go, until q or Ctrl-C; elsewhere it prints a line where an image changes its
@@ -21,19 +21,16 @@ and ids of those that are gone.
 Examples:
   onepull watch
   onepull watch --admin 10.0.0.7:5001
-  onepull watch --json | jq -c '.pulls[]? | [.image, .state, .waiters]'
-${adminHelp}`;
+  onepull watch --json | jq -c '.pulls[]? | [.image, .state, .waiters]'`;
 
 export function statusCommand(onepull: Command, run: Run): void {
-  withAdminOptions(onepull.command('status'))
+  withHelp(withAdminOptions(onepull.command('status')), statusHelp, adminHelp)
     .description('Show a running instance on one screen: pulls, effect, cache, upstreams, cluster.')
-    .addHelpText('after', statusHelp)
     .action((options: AdminOptions) => run(async () => (await import('../status.ts')).status(options)));
 }
 
 export function watchCommand(onepull: Command, run: Run): void {
-  withAdminOptions(onepull.command('watch'))
+  withHelp(withAdminOptions(onepull.command('watch')), watchHelp, adminHelp)
     .description('Watch pulls as they go.')
-    .addHelpText('after', watchHelp)
     .action((options: AdminOptions) => run(async () => (await import('../watch.ts')).watch(options)));
 }
