@@ -145,7 +145,7 @@ export const images = z.looseObject({
 });
 
 export const purged = z.looseObject({
-  removed: z.array(z.unknown()),
+  removed: z.array(z.string()),
   freedBytes: z.number(),
   /** What is still read: it goes when that has ended. */
   following: z.array(z.looseObject({ sizeBytes: z.number() })).default([]),

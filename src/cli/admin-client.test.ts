@@ -7,7 +7,7 @@ import { AdminClient } from './admin-client.ts';
 test('a stream of events that falls silent has ended: its host hangs, though its system keeps the connection', async () => {
   await using admin = await ScriptedAdmin.start();
   const address = parseAddress(admin.host) ?? assert.fail();
-  const client = new AdminClient({ address, token: undefined }, { eventSilenceMs: 200 });
+  const client = new AdminClient({ address, token: undefined, saidBy: 'flag' }, { eventSilenceMs: 200 });
   const events = client.events('/api/v1/events', AbortSignal.timeout(30_000));
   const failure = {
     name: 'CommandFailure',

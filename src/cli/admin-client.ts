@@ -5,7 +5,7 @@ import { addressText } from '../core/address.ts';
 import { type AdminPlace, adminPlace } from './admin-place.ts';
 import { CommandFailure } from './command-failure.ts';
 import { eventsIn, type ServerEvent } from './event-stream.ts';
-import type { AdminOptions } from './options.ts';
+import { type AdminOptions, exitCodes } from './options.ts';
 
 export interface AdminClientOptions {
   /** A server that is silent for so long is not waited for. */
@@ -45,6 +45,11 @@ export class AdminClient {
     return new AdminClient(await adminPlace(options, environment));
   }
 
+  /** Where the environment decided who is asked: for whoever is to know it, what nobody typed. */
+  get saidByEnvironment(): boolean {
+    return this.#place.saidBy === 'environment';
+  }
+
   get<Schema extends z.ZodType>(path: string, schema: Schema, signal?: AbortSignal): Promise<z.output<Schema>> {
     return this.send('GET', path, schema, undefined, signal);
   }
@@ -60,7 +65,7 @@ export class AdminClient {
     const answer = await this.#ask(method, path, body, signal);
     if (answer.status < 200 || answer.status > 299) throw await this.#refusal(answer, signal);
     const read = schema.safeParse(parsedJson(answer.text));
-    if (!read.success) throw await this.#otherVersion(signal);
+    if (!read.success) throw this.#otherVersion(await this.#version(signal));
     return read.data;
   }
 
@@ -139,7 +144,7 @@ export class AdminClient {
     const known = reasons[String(code)] ?? (/^HPE_/.test(String(code)) ? 'it does not speak HTTP' : undefined);
     const why = known ?? (error instanceof Error ? error.message : String(error));
     return new CommandFailure(`no answer from the admin API at ${this.address}: ${why}`, {
-      hint: 'is onepull running there? --admin, --config or ONEPULL_ADMIN say where its admin API listens',
+      hint: `is onepull running there? ${this.#whereHint()}`,
       kind: 'passing',
       cause: error,
     });
@@ -147,28 +152,41 @@ export class AdminClient {
 
   async #refusal({ status, text }: Answer, signal?: AbortSignal): Promise<CommandFailure> {
     const { code, message } = errorIn(text);
-    if (status === 401 || code === 'UNAUTHORIZED') {
-      return this.#place.token === undefined
-        ? new CommandFailure(`the admin API at ${this.address} wants its token for this`, {
-            hint: '--token-file FILE, --config FILE or ONEPULL_ADMIN_TOKEN give it',
-          })
-        : new CommandFailure(`the admin API at ${this.address} refuses the token`, {
-            hint: 'it is not the one that the instance was started with',
-          });
-    }
+    if (status === 401 || code === 'UNAUTHORIZED') return this.#unauthorized();
     const isPathUnknown = (status === 404 || status === 405) && (code === undefined || code === 'UNSUPPORTED');
-    if (isPathUnknown && (message === undefined || (await this.#version(signal)) !== productVersion())) {
-      return this.#otherVersion(signal);
+    if (isPathUnknown) {
+      const version = await this.#version(signal);
+      if (message === undefined || version !== productVersion()) return this.#otherVersion(version);
     }
-    return new CommandFailure(message ?? `the admin API at ${this.address} answered ${status}`, { kind: 'refused' });
+    // What it cannot make sense of was typed.
+    const exitCode = status === 400 ? exitCodes.usage : exitCodes.failed;
+    return new CommandFailure(message ?? `the admin API at ${this.address} answered ${status}`, {
+      kind: 'refused',
+      exitCode,
+    });
   }
 
-  /** It answers, but not as this version expects: another version, or no onepull at all. */
-  async #otherVersion(signal?: AbortSignal): Promise<CommandFailure> {
-    const [version, own] = [await this.#version(signal), productVersion()];
+  #unauthorized(): CommandFailure {
+    const { token, overruled } = this.#place;
+    if (token !== undefined) {
+      return new CommandFailure(`the admin API at ${this.address} refuses the token`, {
+        hint: 'it is not the one that the instance was started with',
+      });
+    }
+    return new CommandFailure(`the admin API at ${this.address} wants its token for this`, {
+      hint:
+        overruled?.token === undefined
+          ? '--token-file FILE gives it, or --config FILE if that has it, or ONEPULL_ADMIN_TOKEN'
+          : `--token-file FILE gives it; ${overruled.token} is kept for the instance of ONEPULL_ADMIN, ${overruled.address}`,
+    });
+  }
+
+  /** It answers, but not as this version expects: another version, or (undefined) no onepull at all. */
+  #otherVersion(version: string | undefined): CommandFailure {
+    const own = productVersion();
     if (version === undefined) {
       return new CommandFailure(`what answers at ${this.address} is not onepull's admin API`, {
-        hint: '--admin, --config or ONEPULL_ADMIN say where that listens',
+        hint: this.#whereHint(),
       });
     }
     if (version === own) {
@@ -178,6 +196,13 @@ export class AdminClient {
     return new CommandFailure(message, {
       hint: `use the command of onepull ${version}, or bring the instance to ${own}`,
     });
+  }
+
+  #whereHint(): string {
+    const { saidBy, overruled } = this.#place;
+    if (saidBy === 'environment') return 'ONEPULL_ADMIN says so; --admin and --config go before it';
+    if (overruled?.address === undefined) return '--admin, --config or ONEPULL_ADMIN say where its admin API listens';
+    return `ONEPULL_ADMIN says ${overruled.address}, but --admin and --config go before it`;
   }
 
   async #version(signal?: AbortSignal): Promise<string | undefined> {

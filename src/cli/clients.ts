@@ -61,10 +61,8 @@ export async function clients(name: string, options: ClientsOptions): Promise<nu
 
 async function running(options: ClientsOptions): Promise<Instance> {
   const client = await AdminClient.for(options, process.env);
-  const [{ listen, tls }, { settings }] = await Promise.all([
-    client.get('/api/v1/status', answers.listening),
-    client.get('/api/v1/settings', answers.settings),
-  ]);
+  const { listen, tls } = await client.get('/api/v1/status', answers.listening);
+  const { settings } = await client.get('/api/v1/settings', answers.settings);
   const address = parseAddress(listen);
   if (address === undefined) throw new CommandFailure(`the instance says that it listens on ${JSON.stringify(listen)}`);
   return { listen: address, askedAt: client.host, machine: machine(), isTls: tls, registries: registriesIn(settings) };

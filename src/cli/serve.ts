@@ -1,13 +1,14 @@
 import { flushCompileCache } from 'node:module';
 import { type App, startApp } from '../app.ts';
 import { loadConfig, redactedConfig } from '../config/load.ts';
-import { problemsText } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
+import type { SettingInForce } from '../config/settings-in-force.ts';
 import { productVersion } from '../config/version.ts';
 import { addressText } from '../core/address.ts';
 import { asAppError } from '../core/errors.ts';
 import { Channels } from '../telemetry/channels.ts';
 import { Log } from '../telemetry/log.ts';
+import { CommandFailure, configFailure } from './command-failure.ts';
 import { descriptorLimit } from './descriptor-limit.ts';
 import { exitOnFault } from './fault-watch.ts';
 import { exitCodes, type ServeOptions } from './options.ts';
@@ -19,10 +20,7 @@ const closeWithinMs = 15_000;
 export async function serve(options: ServeOptions): Promise<number> {
   const { config: file, ...flags } = options;
   const loaded = await loadConfig({ file, environment: process.env, flags: { ...flags } });
-  if (loaded.kind === 'problems') {
-    process.stderr.write(problemsText(loaded.problems, file));
-    return exitCodes.usage;
-  }
+  if (loaded.kind === 'problems') throw configFailure(loaded.problems, file);
   const { config, notices, settings } = loaded;
   const channels = new Channels();
   await using log = new Log({ channels }, config.log);
@@ -45,8 +43,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const given = { env: process.env, settings, descriptorLimit: limit };
     app = await startApp(config, { channels, log, processMetrics: true, ...given });
   } catch (error) {
-    process.stderr.write(`onepull: ${asAppError(error).message}\n`);
-    return exitCodes.failed;
+    throw startFailure(error, settings);
   }
   announce(channels, app, config);
   // In a checkout, so that the next start finds what Node made of the sources however this one ends.
@@ -57,6 +54,14 @@ export async function serve(options: ServeOptions): Promise<number> {
   if (isClosed) return exitCodes.ok;
   await log[Symbol.asyncDispose]();
   process.exit(exitCodes.failed);
+}
+
+/** Of an address that cannot be had it says who set it: a variable that was exported for the commands, too, moves `admin`. */
+function startFailure(error: unknown, settings: readonly SettingInForce[]): CommandFailure {
+  const { message, details } = asAppError(error);
+  const source = settings.find(({ path }) => path === details.key)?.source;
+  const hint = source === undefined || source === 'default' ? undefined : `${source} sets it`;
+  return new CommandFailure(message, { hint, cause: error });
 }
 
 function announce(channels: Channels, app: App, config: Config): void {

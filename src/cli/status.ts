@@ -12,8 +12,9 @@ const otherRows = 16;
 /** One screen about a running instance. Exit code 1: it does not answer, or is not ready. */
 export async function status(options: AdminOptions): Promise<number> {
   const client = await AdminClient.for(options, process.env);
-  const [status, { pulls }, { flights }, { upstreams }, { cluster }] = await Promise.all([
-    client.get('/api/v1/status', answers.status),
+  // First this one alone: what is no admin API is asked no more.
+  const status = await client.get('/api/v1/status', answers.status);
+  const [{ pulls }, { flights }, { upstreams }, { cluster }] = await Promise.all([
     client.get('/api/v1/pulls', answers.pulls),
     client.get('/api/v1/flights', answers.flights),
     client.get('/api/v1/upstreams', answers.upstreams),

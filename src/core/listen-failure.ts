@@ -17,5 +17,8 @@ export function listenFailure(
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
   const place = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new AppError('LISTEN_FAILED', `cannot listen on ${place}: ${reason}; change "${key}"`, { cause });
+  return new AppError('LISTEN_FAILED', `cannot listen on ${place}: ${reason}; change "${key}"`, {
+    cause,
+    details: { key },
+  });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { status } from '../../src/cli/admin-answers.ts';
 import { AdminClient } from '../../src/cli/admin-client.ts';
-import { command } from '../support/command.ts';
+import { command, PseudoTerminal } from '../support/command.ts';
 import { freePort, TemporaryDirectory } from '../support/loopback.ts';
 import { ScriptedAdmin } from '../support/scripted-admin.ts';
 import { answers } from './answers.ts';
@@ -13,22 +13,72 @@ import { answers } from './answers.ts';
 const hintWhere =
   '    hint: is onepull running there? --admin, --config or ONEPULL_ADMIN say where its admin API listens';
 
+const name = 'docker.io/library/a:1';
+
+/** An instance in which images are purged and pinned; it remembers which token it was shown. */
+async function changing(): Promise<ScriptedAdmin> {
+  return await ScriptedAdmin.start({
+    'DELETE /api/v1/images': { removed: [name], freedBytes: 1024, following: [] },
+    'PUT /api/v1/pins': { image: name, isPinned: true },
+    'DELETE /api/v1/pins': { image: name, isPinned: false },
+  });
+}
+
 describe('which instance a command asks', { concurrency: 2 }, () => {
-  test('--admin goes before ONEPULL_ADMIN, and that before the configuration', async () => {
+  test('what was typed goes before ONEPULL_ADMIN: --admin, then the file of --config', async () => {
     await using admin = await ScriptedAdmin.start(answers());
     await using folder = await TemporaryDirectory.make();
     const file = join(folder.path, 'onepull.yaml');
     await writeFile(file, `admin: ${admin.host}\n`);
     const nobody = `127.0.0.1:${await freePort()}`;
     assert.equal((await command(['status', '--admin', admin.host], { ONEPULL_ADMIN: nobody })).code, 0);
+    assert.equal((await command(['status', '--config', file], { ONEPULL_ADMIN: nobody })).code, 0);
+    assert.equal((await command(['status', '--config', file], { ONEPULL_ADMIN: 'no address' })).code, 0);
     assert.equal((await command(['status'], { ONEPULL_ADMIN: admin.host })).code, 0);
     assert.equal((await command(['status', '--config', file])).code, 0);
-    const other = await command(['status', '--config', file], { ONEPULL_ADMIN: nobody });
+    const other = await command(['status', '--admin', nobody, '--config', file], { ONEPULL_ADMIN: admin.host });
     assert.deepEqual([other.code, other.stdout], [1, '']);
     assert.equal(
       other.stderr,
-      `onepull: no answer from the admin API at ${nobody}: the connection was refused\n${hintWhere}`,
+      `onepull: no answer from the admin API at ${nobody}: the connection was refused
+    hint: is onepull running there? ONEPULL_ADMIN says ${admin.host}, but --admin and --config go before it`,
     );
+    assert.ok((await command(['status', '--admin', nobody])).stderr.endsWith(`\n${hintWhere}`));
+    const around = await command(['status'], { ONEPULL_ADMIN: nobody });
+    assert.match(around.stderr, /hint: .* ONEPULL_ADMIN says so; --admin and --config go before it$/);
+  });
+
+  test('an exported ONEPULL_ADMIN does not have another instance purged than the one of --config', async () => {
+    await using wanted = await changing();
+    await using other = await changing();
+    await using folder = await TemporaryDirectory.make();
+    const file = join(folder.path, 'onepull.yaml');
+    await writeFile(file, `admin: ${wanted.host}\n`);
+    const around = { ONEPULL_ADMIN: other.host };
+    const { code, stdout } = await command(['purge', 'a:1', '--yes', '--config', file], around);
+    assert.deepEqual([code, stdout], [0, `${name}  purged, 1.0 KiB freed`]);
+    assert.deepEqual([wanted.asked.length, other.asked.length], [1, 0]);
+  });
+
+  test('where the environment decides whom purge, pin and unpin ask, they name the instance', async () => {
+    await using admin = await changing();
+    const around = { ONEPULL_ADMIN: admin.host };
+    const place = ` at ${admin.host} (ONEPULL_ADMIN)`;
+    for (const [args, said] of [
+      [['purge', 'a:1', '--yes'], `${name}  purged, 1.0 KiB freed${place}`],
+      [['pin', 'a:1'], `${name}  pinned${place}`],
+      [['unpin', 'a:1'], `${name}  not pinned${place}`],
+    ] as const) {
+      assert.deepEqual(await command(args, around), { code: 0, stdout: said, stderr: '' });
+    }
+    admin.refuses('PUT /api/v1/pins', 404, 'MANIFEST_UNKNOWN', 'no such image is here');
+    const missing = await command(['pin', 'a:1'], around);
+    assert.deepEqual([missing.code, missing.stderr], [1, `onepull: a:1: no such image is here${place}`]);
+    await using terminal = new PseudoTerminal(['purge', 'a:1'], { environment: around, columns: 120 });
+    await terminal.until(({ output }) => output.includes('[y/N]'));
+    terminal.type('n\r');
+    await terminal.exited;
+    assert.ok(terminal.text.includes(`Purge it from the cache${place}? [y/N]`), terminal.text);
   });
 
   test('of an instance that listens for all, this machine is asked', async () => {
@@ -54,14 +104,19 @@ describe('which instance a command asks', { concurrency: 2 }, () => {
     const directory = join(folder.path, 'directory');
     await mkdir(directory);
     for (const [args, said] of [
-      [['--admin', 'nowhere'], /^onepull: --admin: "nowhere" is not an address\n {4}hint: host:port/],
+      [
+        ['--admin', 'nowhere'],
+        /^onepull: --admin: "nowhere" is not an address\n {4}hint: host:port, such as nowhere:5001;/,
+      ],
+      [['--admin', '::1'], /hint: host:port, such as \[::1\]:5001;/],
       [['--admin', 'https://127.0.0.1:1'], /hint: .*plain HTTP/],
-      [['--config', wrong], /admin: "nowhere" is not an address \(.*wrong\.yaml:1:1\)\n {4}hint:/],
+      [['--config', wrong], /^onepull: admin: "nowhere" is not an address \(.*wrong\.yaml:1:1\)\n {4}hint:/],
       [['--config', join(folder.path, 'missing')], /does not exist/],
       [['--token-file', join(folder.path, 'missing')], /^onepull: --token-file: .*missing does not exist$/],
       [['--token-file', directory], /directory cannot be read$/],
-      [['--nonsense'], /^error: unknown option '--nonsense'/],
-      [['more'], /too many arguments/],
+      [['--nonsense'], /^onepull: unknown option '--nonsense'$/],
+      [['--jsn'], /^onepull: unknown option '--jsn'\n {4}hint: did you mean --json\?$/],
+      [['more'], /^onepull: too many arguments/],
     ] as const) {
       const { code, stdout, stderr } = await command(['status', ...args]);
       assert.deepEqual([code, stdout], [2, ''], stderr);
@@ -93,6 +148,11 @@ describe('what answers', { concurrency: 2 }, () => {
     }
     const { code, stderr } = await command(['status', '--admin', admin.host]);
     assert.equal(code, 1);
+    assert.deepEqual(
+      admin.asked.map(({ path }) => path),
+      ['/api/v1/status', '/api/v1/version'],
+      'it is not bothered with more',
+    );
     assert.match(stderr, /^onepull: what answers at \S+ is not onepull's admin API\n {4}hint: --admin/);
     const rude = createServer((socket) => socket.on('error', () => {}).end('220 mail.example ESMTP\r\n'));
     await new Promise<void>((resolve) => rude.listen(0, '127.0.0.1', resolve));
@@ -107,13 +167,25 @@ describe('what answers', { concurrency: 2 }, () => {
     }
   });
 
+  test('the port of the registry is told apart from the admin API by two requests', async () => {
+    await using admin = await ScriptedAdmin.start();
+    admin.scripts.delete('GET /api/v1/version');
+    for (const args of [['status'], ['clients', 'k3s'], ['cluster', 'status'], ['images'], ['pin', 'a', 'b']]) {
+      admin.asked.length = 0;
+      const { code, stderr } = await command([...args, '--admin', admin.host]);
+      assert.equal(code, 1);
+      assert.match(stderr, /^onepull: what answers at \S+ is not onepull's admin API\n/);
+      assert.equal(admin.asked.length, 2, args.join(' '));
+    }
+  });
+
   test('who is silent is not waited for', async () => {
     const silent = createServer(() => {});
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     try {
       const address = silent.address();
       const port = typeof address === 'object' && address !== null ? address.port : 0;
-      const place = { address: { host: '127.0.0.1', port }, token: undefined };
+      const place = { address: { host: '127.0.0.1', port }, token: undefined, saidBy: 'flag' } as const;
       const asking = new AdminClient(place, { silenceMs: 20 }).get('/api/v1/status', status);
       await assert.rejects(asking, { name: 'CommandFailure', message: /: no answer within 0\.02 s$/ });
     } finally {
@@ -145,11 +217,15 @@ describe('the admin token', { concurrency: 2 }, () => {
   test('comes from a flag, a variable, a file that a variable names, or the configuration', async () => {
     await using admin = await guarded();
     await using folder = await TemporaryDirectory.make();
-    const [file, config, other] = ['token', 'onepull.yaml', 'other.yaml'].map((name) => join(folder.path, name)) as [
-      string,
-      string,
-      string,
+    const place = (file: string) => join(folder.path, file);
+    const [file, config, other, open] = [
+      place('token'),
+      place('onepull.yaml'),
+      place('other.yaml'),
+      place('open.yaml'),
     ];
+    const nobody = `127.0.0.1:${await freePort()}`;
+    await writeFile(open, `admin: ${admin.host}\n`);
     await writeFile(file, `${token}\n`);
     await writeFile(config, `admin: ${admin.host}\nadminToken: ${token}\n`);
     await writeFile(other, `admin: ${admin.host}\nadminTokenFile: ${file}\n`);
@@ -161,10 +237,39 @@ describe('the admin token', { concurrency: 2 }, () => {
       [['pin', 'a:1', '--config', config], {}],
       [['pin', 'a:1', '--config', other], {}],
       [[...pin, '--token-file', file], { ONEPULL_ADMIN_TOKEN: 'another-token-of-yesterday' }],
+      [['pin', 'a:1', '--config', config], { ONEPULL_ADMIN_TOKEN: 'another-token-of-yesterday' }],
+      [[...pin, '--config', config], { ONEPULL_ADMIN: nobody, ONEPULL_ADMIN_TOKEN: 'another-token-of-yesterday' }],
+      [pin, { ONEPULL_ADMIN: admin.host, ONEPULL_ADMIN_TOKEN: token }],
+      [['pin', 'a:1', '--config', open], { ONEPULL_ADMIN_TOKEN: token }],
     ] as const) {
       const { code, stdout, stderr } = await command(args, environment);
       assert.deepEqual([code, stdout, stderr], [0, 'docker.io/library/a:1  pinned', ''], args.join(' '));
     }
+  });
+
+  test('that stands beside ONEPULL_ADMIN is sent to that instance alone', async () => {
+    await using admin = await guarded();
+    await using folder = await TemporaryDirectory.make();
+    const [config, secret] = [join(folder.path, 'onepull.yaml'), join(folder.path, 'token')];
+    await writeFile(config, `admin: ${admin.host}\n`);
+    await writeFile(secret, token);
+    const other = `127.0.0.1:${await freePort()}`;
+    for (const flags of [
+      ['--admin', admin.host],
+      ['--config', config],
+    ]) {
+      for (const kept of ['ONEPULL_ADMIN_TOKEN', 'ONEPULL_ADMIN_TOKEN_FILE']) {
+        const around = { ONEPULL_ADMIN: other, [kept]: kept.endsWith('FILE') ? secret : token };
+        const { code, stderr } = await command(['pin', 'a:1', ...flags], around);
+        assert.equal(code, 1);
+        assert.equal(
+          stderr,
+          `onepull: the admin API at ${admin.host} wants its token for this
+    hint: --token-file FILE gives it; ${kept} is kept for the instance of ONEPULL_ADMIN, ${other}`,
+        );
+      }
+    }
+    assert.ok(admin.asked.every(({ headers }) => headers.authorization === undefined));
   });
 
   test('is asked for where it is wanted, and told to be wrong where it is; it is never repeated', async () => {

@@ -90,7 +90,7 @@ describe('onepull preheat', { concurrency: 2 }, () => {
     assert.ok(admin.asked.every(({ method }) => method === 'POST'));
   });
 
-  test('what is wrong about the command exits with 2; what the instance refuses with 1', async () => {
+  test('what is wrong about the command exits with 2, a name too; what the instance refuses with 1', async () => {
     assert.equal((await command(['preheat'])).code, 2);
     const platform = await command(['preheat', first, '--platform', 'amd64']);
     assert.equal(platform.code, 2);
@@ -98,7 +98,10 @@ describe('onepull preheat', { concurrency: 2 }, () => {
     await using admin = await ScriptedAdmin.start();
     admin.refuses('POST /api/v1/preheats', 400, 'NAME_INVALID', '"NGINX" is not the name of an image');
     const refused = await command(['preheat', 'NGINX', '--admin', admin.host]);
-    assert.deepEqual([refused.code, refused.stderr], [1, 'onepull: "NGINX" is not the name of an image']);
+    assert.deepEqual([refused.code, refused.stderr], [2, 'onepull: "NGINX" is not the name of an image']);
+    admin.refuses('POST /api/v1/preheats', 404, 'NAME_UNKNOWN', 'the registry a.example is not configured');
+    const unknown = await command(['preheat', 'a.example/b', '--admin', admin.host]);
+    assert.deepEqual([unknown.code, unknown.stderr], [1, 'onepull: the registry a.example is not configured']);
   });
 
   test('an instance that does not answer for a moment is asked again', async () => {
