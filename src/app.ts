@@ -150,7 +150,16 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   );
   const preheats = opening.use(
     new Preheats(
-      { clock, depot, store: content, flights: fetches, names, newId: () => randomBytes(8).toString('hex') },
+      {
+        clock,
+        depot,
+        store: content,
+        catalog: store.catalog,
+        troubles: () => store.health(),
+        flights: fetches,
+        names,
+        newId: () => randomBytes(8).toString('hex'),
+      },
       { ...preheatDefaults, maxBytes: maxSizeBytes },
     ),
   );

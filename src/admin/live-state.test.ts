@@ -69,7 +69,7 @@ function preheat(id: string, images: readonly PreheatImageSnapshot[], endedAtMs?
 }
 
 function preheatImage(name: string, filledBytes: number): PreheatImageSnapshot {
-  const nothing = { manifest: undefined, waitingFor: undefined, error: undefined };
+  const nothing = { manifest: undefined, waitingFor: undefined, error: undefined, warning: undefined };
   const one = { digest, mediaType: 'x', sizeBytes: 100, filledBytes, state: 'pulling' as const, ...nothing };
   return { image: name, state: 'pulling', platforms: [], ...nothing, sizeBytes: 100, filledBytes, layers: [one] };
 }

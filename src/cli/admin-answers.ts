@@ -162,6 +162,7 @@ export const preheat = z.looseObject({
       image: z.string(),
       state: z.string(),
       error: z.string().optional(),
+      warning: z.string().optional(),
       layers: z.array(layer).default([]),
     }),
   ),

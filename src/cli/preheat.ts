@@ -89,19 +89,23 @@ async function cancel(client: AdminClient, { id }: PreheatAnswer, exitCode: numb
   return exitCode;
 }
 
-function isOver({ state, images }: PreheatAnswer): boolean {
-  const isEnd = (word: string) => word === 'done' || word === 'failed' || word === 'cancelled';
-  return isEnd(state) || (images.length > 0 && images.every((image) => isEnd(image.state)));
+/** Not where only all images are: whether they are here is looked at once more, at the end. */
+function isOver({ state }: PreheatAnswer): boolean {
+  return state === 'done' || state === 'failed' || state === 'cancelled';
 }
 
 function summary({ images }: PreheatAnswer): Line[] {
   const failed = images.filter(({ state }) => state !== 'done');
   const all = images.length === 1 ? 'The image is here.' : `All ${images.length} images are here.`;
-  if (failed.length === 0) return [[piece(all, 'green')]];
+  const warnings = images.flatMap(({ image, warning }) =>
+    warning === undefined ? [] : [[piece(`${image}: ${warning}`, 'yellow')]],
+  );
+  if (failed.length === 0) return [[piece(all, 'green')], ...warnings];
   const [only] = images;
   if (images.length === 1 && only !== undefined) return [[piece(`Failed: ${only.error ?? only.state}`, 'red')]];
   return [
     [piece(`${failed.length} of ${images.length} failed:`, 'red')],
     ...failed.map(({ image, state, error }) => [piece(`  ${image}: ${error ?? state}`)]),
+    ...warnings,
   ];
 }

@@ -53,6 +53,8 @@ export interface ManifestRequest {
   readonly accept: string | undefined;
   /** HEAD: the answer's bytes may be absent. */
   readonly method: 'GET' | 'HEAD';
+  /** By a tag: upstream is asked where that points now, however lately it said so. `stale`: it could not be asked. */
+  readonly isFresh?: boolean | undefined;
   /** Who asks, for the view of pulls by image. */
   readonly client: string;
   readonly trace?: TraceContext | undefined;

@@ -26,6 +26,8 @@ export interface Manifest {
 interface KeptManifest extends Manifest {
   /** The blobs that it references and whoever has it has too. */
   readonly proven: readonly LinkRecord[];
+  /** It is not in the store, which failed; when that is to be tried again, by the monotonic clock. */
+  readonly storeAgainAtMs?: number | undefined;
 }
 
 export interface ManifestContentDeps extends AttemptDeps {
@@ -44,6 +46,7 @@ export interface ManifestContentOptions {
 }
 
 const usualMemoryBytes = 32 * 2 ** 20;
+const storeAgainAfterMs = 10_000;
 
 /**
  * Manifests by digest: from memory, from the store, or fetched once for all who want one.
@@ -75,7 +78,11 @@ export class ManifestContent {
   async held(scope: Scope, digest: Digest): Promise<Manifest | undefined> {
     if (this.#deps.catalog.linked(scope, digest) === undefined) return undefined;
     const stored = await this.#stored(digest);
-    if (stored !== undefined) this.#linkProven(scope, stored);
+    if (stored === undefined) return undefined;
+    if ((stored.storeAgainAtMs ?? Number.POSITIVE_INFINITY) <= this.#deps.clock.monotonic()) {
+      return this.keep(scope, stored.mediaType, stored.bytes, digest);
+    }
+    this.#linkProven(scope, stored);
     return stored;
   }
 
@@ -112,12 +119,13 @@ export class ManifestContent {
 
   /**
    * Keeps a manifest that upstream gave for this scope, and links what it proves that the repository has. Where the store
-   * fails it is still a good answer, and not asked for again while the memory has it.
+   * fails it is still a good answer, and not asked for again while the memory has it; the store is tried again, now and then.
    */
   async keep(scope: Scope, mediaType: string, bytes: Uint8Array, digest: Digest): Promise<Manifest> {
     const references = manifestReferences(bytes, mediaType);
     const isStored = await this.#put(digest, bytes);
-    const manifest = { digest, mediaType: references.mediaType, bytes, proven: proven(references) };
+    const storeAgainAtMs = isStored ? undefined : this.#deps.clock.monotonic() + storeAgainAfterMs;
+    const manifest = { digest, mediaType: references.mediaType, bytes, proven: proven(references), storeAgainAtMs };
     if (isStored) this.#record(manifest, references);
     this.#memory.set(digest, manifest);
     const self = { digest, sizeBytes: bytes.length, mediaType: manifest.mediaType };

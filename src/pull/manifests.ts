@@ -29,7 +29,8 @@ export class Manifests {
       const { manifest, served } = await this.#content.get(scope, reference.digest, signal);
       return answerWith(manifest, served, keepForGood(change));
     }
-    const resolved = await this.#tags.resolve(scope, reference.tag, acceptVariant(request.accept), method, signal);
+    const how = { method, isFresh: request.isFresh === true };
+    const resolved = await this.#tags.resolve(scope, reference.tag, acceptVariant(request.accept), how, signal);
     const keep = resolved.freshUntilMs === undefined ? undefined : { change, untilMs: resolved.freshUntilMs };
     if (resolved.manifest !== undefined) return answerWith(resolved.manifest, resolved.served, keep);
     const described = this.#describe(request, resolved, keep);

@@ -57,6 +57,11 @@ interface Told {
   readonly at: string | undefined;
 }
 
+interface Ages {
+  readonly maxAgeMs: number;
+  readonly keepMs: number;
+}
+
 type Answer<T> = { readonly told: Told; readonly value: T };
 
 /**
@@ -85,6 +90,7 @@ export class SharedRegistry implements Registry {
     accept: string,
     maxBytes: number,
     signal: AbortSignal,
+    maxAgeMs?: number,
   ): ReturnType<Registry['getManifest']> {
     const { registry } = this.#deps;
     const key = this.#key('get', repository, reference, accept);
@@ -100,7 +106,7 @@ export class SharedRegistry implements Registry {
       if (bytes === undefined || digestOf(bytes, algorithmOf(digest)) !== digest) return undefined;
       return { digest, mediaType, bytes };
     };
-    return this.#share(key, this.#ttlMs(reference), ask, use, signal);
+    return this.#share(key, this.#ages(reference, maxAgeMs), ask, use, signal);
   }
 
   async headManifest(
@@ -108,6 +114,7 @@ export class SharedRegistry implements Registry {
     reference: string,
     accept: string,
     signal: AbortSignal,
+    maxAgeMs?: number,
   ): ReturnType<Registry['headManifest']> {
     const key = this.#key('head', repository, reference, accept);
     const ask = async () => {
@@ -117,7 +124,7 @@ export class SharedRegistry implements Registry {
     };
     const use = async ({ digest, mediaType, sizeBytes }: Told) =>
       digest === undefined || mediaType === undefined ? undefined : { digest, mediaType, sizeBytes };
-    return this.#share(key, this.#ttlMs(reference), ask, use, signal);
+    return this.#share(key, this.#ages(reference, maxAgeMs), ask, use, signal);
   }
 
   async headBlob(repository: RepositoryName, digest: Digest, signal: AbortSignal): ReturnType<Registry['headBlob']> {
@@ -127,7 +134,8 @@ export class SharedRegistry implements Registry {
       return { told: { digest, ...value, at: undefined }, value };
     };
     const use = async ({ sizeBytes, mediaType }: Told) => ({ sizeBytes, mediaType });
-    return this.#share(key, this.#options.digestTtlMs, ask, use, signal);
+    const { digestTtlMs } = this.#options;
+    return this.#share(key, { maxAgeMs: digestTtlMs, keepMs: digestTtlMs }, ask, use, signal);
   }
 
   blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[] {
@@ -151,21 +159,23 @@ export class SharedRegistry implements Registry {
     return [what, this.#options.name, repository, reference, accept].join(' ');
   }
 
-  #ttlMs(reference: string): number {
-    return parseDigest(reference) === undefined ? this.#options.tagTtlMs : this.#options.digestTtlMs;
+  /** How old an answer may be, and how long this one counts for others. */
+  #ages(reference: string, maxAgeMs: number | undefined): Ages {
+    const keepMs = parseDigest(reference) === undefined ? this.#options.tagTtlMs : this.#options.digestTtlMs;
+    return { maxAgeMs: maxAgeMs ?? keepMs, keepMs };
   }
 
   /** What `ask` brings, or what another node's question brought, if `use` can make something of it. */
   async #share<T extends object | undefined>(
     key: string,
-    maxAgeMs: number,
+    { maxAgeMs, keepMs }: Ages,
     ask: () => Promise<Answer<T>>,
     use: (told: Told) => Promise<T | undefined>,
     signal: AbortSignal,
   ): Promise<T> {
     const claim = await this.#claimed(key, maxAgeMs, signal);
     if (claim === undefined) return (await ask()).value;
-    if (claim.kind === 'mine') return this.#askFor(key, claim.token, maxAgeMs, ask);
+    if (claim.kind === 'mine') return this.#askFor(key, claim.token, keepMs, ask);
     const told = parseTold(claim.value);
     if (told instanceof AppError) throw told;
     const value = told === undefined ? undefined : await use(told);

@@ -56,6 +56,53 @@ describe('a tag', () => {
     assert.equal((await world.soon(world.manifest('latest'))).served, 'hit');
   });
 
+  it('asked for as it is now, is asked for however lately upstream said where it points', async () => {
+    await world.soon(world.manifest('latest'));
+    world.hub.calls.length = 0;
+    const same = await world.soon(world.manifest('latest', { isFresh: true }));
+    assert.deepEqual([same.served, same.digest], ['revalidated', first.manifest.digest]);
+    assert.deepEqual(world.hub.calls, ['HEAD manifest library/app latest']);
+    world.hub.push('library/app', 'latest', second);
+    const now = await world.soon(world.manifest('latest', { isFresh: true }));
+    assert.deepEqual([now.digest, now.bytes], [second.manifest.digest, second.manifest.bytes]);
+    assert.equal((await world.soon(world.manifest('latest'))).digest, second.manifest.digest, 'and so it is for all');
+    assert.equal(world.hub.count('HEAD manifest'), 2);
+  });
+
+  it('asked for as it is now, is asked for anew of who was told otherwise for other types', async () => {
+    const docker = { accept: dockerManifest };
+    await world.soon(world.manifest('latest', docker));
+    world.hub.push('library/app', 'latest', second);
+    const before = world.changes.value;
+    await world.soon(world.manifest('latest', { isFresh: true }));
+    assert.notEqual(world.changes.value, before, 'who remembers an answer is to ask');
+    assert.equal((await world.soon(world.manifest('latest', docker))).digest, second.manifest.digest);
+  });
+
+  it('asked for as it is now, shares no answer that was asked for before', async () => {
+    await known();
+    const gate = Promise.withResolvers<void>();
+    world.hub.before = () => gate.promise;
+    const earlier = world.manifest('latest');
+    await world.quiet();
+    const now = world.manifest('latest', { isFresh: true });
+    await world.quiet();
+    assert.equal(world.hub.count('HEAD manifest'), 2);
+    gate.resolve();
+    await world.soon(Promise.all([earlier, now]));
+    world.assertNothingLeft();
+  });
+
+  it('asked for as it is now, is what it was where upstream is away, and says so; a refusal is a refusal', async () => {
+    await world.soon(world.manifest('latest'));
+    world.hub.before = failing('UPSTREAM_UNREACHABLE');
+    const stale = await world.soon(world.manifest('latest', { isFresh: true }));
+    assert.deepEqual([stale.served, stale.digest], ['stale', first.manifest.digest]);
+    world.clock.advance(60_000);
+    world.hub.before = failing('UPSTREAM_DENIED', 403);
+    assert.deepEqual(await codes([world.manifest('latest', { isFresh: true })]), ['UPSTREAM_DENIED']);
+  });
+
   it('brings the new manifest once it has changed', async () => {
     await known();
     world.hub.push('library/app', 'latest', second);

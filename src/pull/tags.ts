@@ -17,6 +17,8 @@ interface Question {
   readonly scope: Scope;
   readonly tag: Tag;
   readonly variant: AcceptVariant;
+  /** Nothing that upstream said before counts. */
+  readonly isFresh: boolean;
 }
 
 /** What a tag means now. */
@@ -48,6 +50,8 @@ export interface TagOptions {
  * - A known tag is served stale when upstream is away, limits us or is slow (P7), never when upstream says that it is
  *   gone or not ours to read (P6, P9). A slow upstream is waited for once: who comes later waits a tenth of that; one that
  *   asked for a rest is not waited for at all, though the call goes on and brings what is new when the rest is over.
+ * - Who asks for what is so now (`isFresh`) is told what upstream said after that, or else that it is stale. What others were
+ *   told that differs counts no longer.
  */
 export class Tags {
   readonly #deps: ManifestContentDeps;
@@ -68,19 +72,31 @@ export class Tags {
     scope: Scope,
     tag: Tag,
     variant: AcceptVariant,
-    method: 'GET' | 'HEAD',
+    { method, isFresh }: { readonly method: 'GET' | 'HEAD'; readonly isFresh: boolean },
     signal: AbortSignal,
   ): Promise<Resolution> {
     const known = this.#deps.catalog.tag(scope, tag, variant.key);
     const ttlMs = this.#deps.upstreams.get(scope.registry).tagTtlMs;
-    if (known !== undefined && this.#ageMs(known) < ttlMs) {
+    if (known !== undefined && !isFresh && this.#ageMs(known) < ttlMs) {
       return resolution(known.digest, 'hit', known.checkedAtMs + ttlMs);
     }
-    const question = { key: `tag ${scopeKey(scope)} ${tag} ${variant.key}`, scope, tag, variant };
-    if (known === undefined) return this.#firstAnswer(question, method, signal);
+    // An answer that is on its way to somebody else may have been given before this was asked.
+    const key = `tag ${scopeKey(scope)} ${tag} ${variant.key}${isFresh ? ' now' : ''}`;
+    const question = { key, scope, tag, variant, isFresh };
+    if (known === undefined) return this.#firstAnswer(question, isFresh ? 'HEAD' : method, signal);
     const failure = this.#deps.failures.recall(question.key);
     if (failure !== undefined) return staleOrThrow(known, failure);
-    return this.#revalidate(question, known, signal);
+    return isFresh ? this.#askNow(question, known, signal) : this.#revalidate(question, known, signal);
+  }
+
+  /** Nobody hurries: upstream is waited for as long as for a tag that is not known. */
+  async #askNow(question: Question, known: TagRecord, signal: AbortSignal): Promise<Resolution> {
+    try {
+      return await this.#ask(question.key, (onRest) => this.#check(question, known, onRest), signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return staleOrThrow(known, asAppError(error));
+    }
   }
 
   #ageMs(record: TagRecord): number {
@@ -164,14 +180,14 @@ export class Tags {
     }
   }
 
-  /** One HEAD, without retries: whoever waits has a stale answer. */
+  /** One HEAD; without retries where whoever waits has a stale answer. */
   async #check(question: Question, known: TagRecord, onRest: () => void): Promise<Resolution> {
-    const { scope, tag, variant } = question;
+    const { scope, tag, variant, isFresh } = question;
     const { registry } = this.#deps.upstreams.get(scope.registry);
-    const once = { ...this.#deps, retry: () => undefined };
+    const once = isFresh ? this.#deps : { ...this.#deps, retry: () => undefined };
     try {
       const head = await withAttempts(once, this.#attempts(scope), (signal) =>
-        registry.headManifest(scope.repository, tag, variant.header, signal),
+        registry.headManifest(scope.repository, tag, variant.header, signal, maxAgeMs(question)),
       );
       if (head?.digest === undefined) return await this.#fetch(question, onRest);
       const manifest = head.digest === known.digest ? undefined : await this.#fetchNew(scope, head.digest, onRest);
@@ -206,7 +222,7 @@ export class Tags {
     const { scope, tag, variant } = question;
     const { registry } = this.#deps.upstreams.get(scope.registry);
     const head = await withAttempts(this.#deps, this.#attempts(scope, onRest), (signal) =>
-      registry.headManifest(scope.repository, tag, variant.header, signal),
+      registry.headManifest(scope.repository, tag, variant.header, signal, maxAgeMs(question)),
     );
     if (head?.digest === undefined) return this.#fetch(question, onRest);
     const { digest, mediaType, sizeBytes, ageMs } = head;
@@ -219,7 +235,7 @@ export class Tags {
     const { scope, tag, variant } = question;
     const { registry } = this.#deps.upstreams.get(scope.registry);
     const answer = await withAttempts(this.#deps, this.#attempts(scope, onRest), (signal) =>
-      registry.getManifest(scope.repository, tag, variant.header, maxManifestBytes, signal),
+      registry.getManifest(scope.repository, tag, variant.header, maxManifestBytes, signal, maxAgeMs(question)),
     );
     // Of a tag the bytes are the truth; an algorithm other than sha256 is used where upstream named its digest so.
     const digest = digestOf(answer.bytes, answer.digest === undefined ? 'sha256' : algorithmOf(answer.digest));
@@ -235,15 +251,30 @@ export class Tags {
   }
 
   /** Returns until when that counts. */
-  #note({ scope, tag, variant }: Question, digest: Digest, ageMs = 0): number {
+  #note({ scope, tag, variant, isFresh }: Question, digest: Digest, ageMs = 0): number {
     const checkedAtMs = this.#deps.clock.now() - ageMs;
     this.#deps.catalog.setTag(scope, tag, variant.key, { digest, checkedAtMs });
+    if (isFresh) this.#doubtOthers(scope, tag, digest);
     return checkedAtMs + this.#deps.upstreams.get(scope.registry).tagTtlMs;
+  }
+
+  /** Who accepts other types was told another digest before: whether that is still so is for upstream to say. */
+  #doubtOthers(scope: Scope, tag: Tag, digest: Digest): void {
+    const { catalog } = this.#deps;
+    for (const key of variantKeys) {
+      const known = catalog.tag(scope, tag, key);
+      if (known !== undefined && known.digest !== digest) catalog.setTag(scope, tag, key, { ...known, checkedAtMs: 0 });
+    }
   }
 
   #forgetIfGone({ scope, tag, variant }: Question, error: AppError): void {
     if (error.status === 404) this.#deps.catalog.removeTag(scope, tag, variant.key);
   }
+}
+
+/** Of what another node was told: undefined leaves it to the upstream's time. */
+function maxAgeMs({ isFresh }: Question): number | undefined {
+  return isFresh ? 0 : undefined;
 }
 
 /** A refusal is upstream's word on the tag. Anything else leaves a known tag good enough to serve: it did not answer. */

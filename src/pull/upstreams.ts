@@ -14,13 +14,18 @@ export interface Registry {
     accept: string,
     maxBytes: number,
     signal: AbortSignal,
+    maxAgeMs?: number,
   ): Promise<{ digest: Digest | undefined; mediaType: string; bytes: Uint8Array; ageMs?: number }>;
-  /** Undefined: this registry does not do HEAD, which says nothing of the manifest. */
+  /**
+   * Undefined: this registry does not do HEAD, which says nothing of the manifest. `maxAgeMs`, here and above: how old an answer
+   * that upstream gave another node may be, where it is not for the registry to say.
+   */
   headManifest(
     repository: RepositoryName,
     reference: string,
     accept: string,
     signal: AbortSignal,
+    maxAgeMs?: number,
   ): Promise<
     { digest: Digest | undefined; mediaType: string; sizeBytes: number | undefined; ageMs?: number } | undefined
   >;

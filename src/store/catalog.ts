@@ -6,7 +6,7 @@ import type { Scope } from '../core/scope.ts';
  * Calls are synchronous and take microseconds. All of it can be lost at the cost of asking upstream again.
  *
  * Whatever makes untrue what it said before (a digest that a scope has no more, or that turned out to be something else; a tag
- * that moved or is gone) counts in the `ChangeCount` that it was made with, right after it: once for all that goes together.
+ * that moved, is gone, or counts as checked earlier than before) counts in the `ChangeCount` that it was made with, right after it: once for all that goes together.
  */
 export interface Catalog {
   /** Records a manifest (its bytes are in the content store) and what it references; children of an index included. */

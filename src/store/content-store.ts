@@ -31,6 +31,11 @@ export interface ContentStore {
    */
   makeRoom(sizeBytes: number, digest?: Digest): Promise<Room>;
   /**
+   * Keeps committed content from being evicted until the returned function is called; a purge takes it all the same. What only
+   * it references may leave. `sizeBytes`: what it takes of the store.
+   */
+  keep(digest: Digest, sizeBytes: number): () => void;
+  /**
    * Takes content that turned out to be damaged out of the store, so that it is fetched again: if it is the very file that
    * `fd` has open, and no other has its place by now. `fd` has to be valid at the call. Who has it open keeps it.
    */

@@ -67,6 +67,23 @@ describe('onepull preheat', { concurrency: 2 }, () => {
     assert.match(stdout, /\n1 of 2 failed:\n {2}ghcr\.io\/org\/app:2: upstream ghcr\.io does not know the tag$/);
   });
 
+  test('what is lost before the end is not said to be here, although every image was', async () => {
+    const almost = preheat('running', [image(first, 'done', []), image(second, 'done', [])]);
+    const error = 'it was here and has left the cache meanwhile';
+    const lost = preheat('failed', [image(first, 'done', []), image(second, 'failed', [], { error })]);
+    await using admin = await startWith(almost, almost, lost);
+    const { code, stdout } = await command(['preheat', first, second, '--admin', admin.host]);
+    assert.equal(code, 1);
+    assert.ok(stdout.endsWith(`1 of 2 failed:\n  ${second}: ${error}`), stdout);
+  });
+
+  test('an image as it was known, because upstream could not be asked, is here, and that is said', async () => {
+    const warning = 'upstream could not be asked where the tag points';
+    await using admin = await startWith(preheat('done', [image(first, 'done', [], { warning })]));
+    const { code, stdout } = await command(['preheat', first, '--admin', admin.host]);
+    assert.deepEqual([code, stdout.split('\n').slice(-2)], [0, ['The image is here.', `${first}: ${warning}`]]);
+  });
+
   test('of one image alone it says why in the last line', async () => {
     await using admin = await startWith(preheat('failed', [image(second, 'failed', [], { error: 'no such tag' })]));
     const { code, stdout } = await command(['preheat', second, '--admin', admin.host]);

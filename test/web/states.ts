@@ -236,7 +236,7 @@ export function preheatImage(
 ): PreheatImageSnapshot {
   const sizeBytes = more.sizeBytes ?? (state === 'waiting' ? 0 : 80 * mebibyte);
   const filledBytes = Math.round(sizeBytes * share);
-  const unknown = { manifest: undefined, waitingFor: undefined, error: undefined };
+  const unknown = { manifest: undefined, waitingFor: undefined, error: undefined, warning: undefined };
   return { image, state, platforms: [], ...unknown, sizeBytes, filledBytes, layers: [], ...more };
 }
 

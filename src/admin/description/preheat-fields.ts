@@ -24,6 +24,9 @@ const image = z.strictObject({
   platforms: list(z.string(), 'The platforms that are pulled, where the image is an index.'),
   waitingFor: text('While `state` is `pulling` and nothing of it comes: for what it waits, in words.').optional(),
   error: text('Why it failed, in words.').optional(),
+  warning: text(
+    'What is to be known although it did not fail: upstream could not be asked where the tag points, so it is what that last was.',
+  ).optional(),
   sizeBytes: bytes('The sum over the layers.'),
   filledBytes: bytes('The sum over the layers.'),
   layers: list(layer, 'Configurations and layers of all platforms that are pulled, once they are known.'),
@@ -33,7 +36,7 @@ const summary = {
   id: text('Names the preheat.'),
   state: choice(
     ['running', 'done', 'failed', 'cancelled'],
-    '`running`, `done`, `cancelled`, or `failed` where an image failed: the others are here all the same.',
+    '`running`, `done` (every image was looked for at the end, and is here whole), `cancelled`, or `failed` where an image failed: the others are here all the same.',
   ),
   platforms: list(z.string(), 'Those that were asked for. Empty: all that an image has.'),
   startedAtMs: epochMs('When it was started.'),

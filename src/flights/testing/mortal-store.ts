@@ -102,6 +102,10 @@ export class MortalStore implements ContentStore {
     return this.#store.partialBytes(digest);
   }
 
+  keep(digest: Digest, sizeBytes: number): () => void {
+    return this.#store.keep(digest, sizeBytes);
+  }
+
   gatewayEnded(gateway: number): void {
     this.#store.gatewayEnded(gateway);
   }

@@ -11,7 +11,9 @@ import type { PreheatLayerSnapshot } from './preheat-snapshot.ts';
 export interface PreheatLayerDeps {
   readonly clock: Clock;
   readonly depot: Pick<Depot, 'blob'>;
-  readonly store: Pick<ContentStore, 'sizeOf'>;
+  readonly store: Pick<ContentStore, 'sizeOf' | 'makeRoom' | 'keep'>;
+  /** What is wrong with the disk, in words; empty: nothing. */
+  readonly troubles: () => readonly string[];
   /** Of the transfer in progress. */
   readonly flights: { snapshot(digest: Digest): FlightSnapshot | undefined };
 }
@@ -58,6 +60,12 @@ export class PreheatLayer {
     this.#state = 'done';
   }
 
+  /** It was here, and is not any more. */
+  lost(error: AppError): void {
+    this.#filledBytes = 0;
+    this.failed(error);
+  }
+
   failed(error: AppError): void {
     this.#state = 'failed';
     this.#error = error.message;
@@ -90,7 +98,7 @@ export class PreheatLayer {
     for (let offset = body.start; ; ) {
       const readable = await body.whenReadable(offset, signal);
       if (readable === offset) return;
-      if (body.storage.kind === 'window') throw notKept(this.descriptor.digest);
+      if (body.storage.kind === 'window') throw notKept(this.descriptor.digest, this.#deps.troubles());
       this.#filledBytes = readable;
       offset = readable;
     }
@@ -98,11 +106,11 @@ export class PreheatLayer {
 
   /** Its readers have it a moment before the store does. */
   async #whenKept(digest: Digest, signal: AbortSignal): Promise<void> {
-    const { clock, flights, store } = this.#deps;
+    const { clock, flights, store, troubles } = this.#deps;
     for (;;) {
       const isCommitting = flights.snapshot(digest) !== undefined;
       if ((await store.sizeOf(digest)) !== undefined) return;
-      if (!isCommitting) throw notKept(digest);
+      if (!isCommitting) throw notKept(digest, troubles());
       await sleep(clock, commitPollMs, signal);
     }
   }
@@ -119,7 +127,8 @@ export function pauseAfter(thrown: unknown, attempt: number): number | undefined
 const mostAttempts = 5;
 const longestPauseMs = 10 * 60_000;
 
-function notKept(digest: Digest): AppError {
-  const message = `${digest} cannot be kept: the disk, or what of the cache may leave, has no room for it`;
+export function notKept(digest: Digest, troubles: readonly string[]): AppError {
+  const cause = troubles.length === 0 ? 'what of the cache may leave makes no room for it' : troubles.join('; ');
+  const message = `${digest} cannot be kept: ${cause}`;
   return new AppError('STORAGE_FULL', message, { details: { reason: 'preheat' } });
 }

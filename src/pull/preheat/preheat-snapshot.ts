@@ -33,6 +33,8 @@ export interface PreheatImageSnapshot {
   /** While it is `pulling` and nothing of it comes: for what, in words, where it is known. */
   readonly waitingFor: string | undefined;
   readonly error: string | undefined;
+  /** What its reader is to know although it did not fail. */
+  readonly warning: string | undefined;
   readonly sizeBytes: number;
   readonly filledBytes: number;
   /** Configurations and layers of all platforms that are pulled. */

@@ -163,6 +163,64 @@ describe('a preheat', () => {
     world.assertNothingLeft();
   });
 
+  it('asks where the tag points now, and says so where upstream cannot be asked', async () => {
+    await using world = new PreheatWorld();
+    const [first, second] = [testImage(1, 1000), testImage(2, 1000)];
+    world.hub.push('library/app', 'v1', first);
+    await world.ended(world.start());
+    world.hub.push('library/app', 'v1', second);
+    const fresh = await world.ended(world.start());
+    assert.deepEqual([fresh.images[0]?.manifest, fresh.images[0]?.warning], [second.manifest.digest, undefined]);
+    assert.equal(world.hub.count('HEAD manifest library/app v1'), 2);
+    world.hub.before = () => {
+      throw new AppError('UPSTREAM_UNREACHABLE', 'nobody is there');
+    };
+    const stale = await world.ended(world.start());
+    assert.deepEqual([stale.state, stale.images[0]?.manifest], ['done', second.manifest.digest]);
+    assert.match(stale.images[0]?.warning ?? '', /^upstream could not be asked where the tag points/);
+    world.assertNothingLeft();
+  });
+
+  it('looks at the end whether all of it is here: what left meanwhile has failed', async () => {
+    await using world = new PreheatWorld();
+    const [first, last] = [testImage(1, 30_000), testImage(2, 30_000)];
+    world.hub.push('library/app', 'v1', first);
+    world.hub.push('library/app', 'v2', last);
+    const gate = Promise.withResolvers<void>();
+    world.hub.before = (call) => (call.endsWith(last.layer.digest) ? gate.promise : undefined);
+    const id = world.start({ images: ['app:v1', 'app:v2'] });
+    const stateOfFirst = () => world.preheats.get(id)?.images[0]?.state;
+    for (let turn = 0; turn < 100 && stateOfFirst() !== 'done'; turn++) {
+      await world.quiet();
+      world.clock.advance(50);
+    }
+    assert.equal(stateOfFirst(), 'done');
+    await world.lose(first.layer.digest);
+    gate.resolve();
+    const ended = await world.ended(id);
+    assert.deepEqual([ended.state, ended.images.map(({ state }) => state)], ['failed', ['failed', 'done']]);
+    const [image] = ended.images;
+    assert.match(image?.error ?? '', new RegExp(`^${first.layer.digest} was here and has left the cache meanwhile`));
+    assert.deepEqual([image?.layers[1]?.state, image?.filledBytes], ['failed', first.config.bytes.length]);
+    world.assertNothingLeft();
+  });
+
+  it('of a manifest that cannot be kept has failed, with the cause, and does not when the disk takes it again', async () => {
+    await using world = new PreheatWorld();
+    world.hub.push('library/app', 'v1', testImage(1));
+    world.store.failPuts = new AppError('STORAGE_FULL', 'no space left on device');
+    world.troubles.push('the disk is full');
+    const ended = await world.ended(world.start());
+    assert.equal(ended.state, 'failed');
+    assert.match(ended.images[0]?.error ?? '', /^sha256:\w+ cannot be kept: the disk is full$/);
+    world.store.failPuts = undefined;
+    world.troubles.pop();
+    world.clock.advance(10_000);
+    assert.equal((await world.ended(world.start())).state, 'done');
+    assert.equal(world.hub.count('GET manifest'), 1);
+    world.assertNothingLeft();
+  });
+
   it('of more than the cache holds fetches nothing', async () => {
     await using world = new PreheatWorld({ maxBytes: 1000 });
     world.hub.push('library/app', 'v1', testImage(1, 3000));

@@ -7,7 +7,7 @@ import { Slots } from '../slots.ts';
 import { PreheatImage, type PreheatImageDeps } from './preheat-image.ts';
 import type { PreheatSnapshot, PreheatState, PreheatSummary } from './preheat-snapshot.ts';
 
-export interface PreheatsDeps extends Omit<PreheatImageDeps, 'slots'> {
+export interface PreheatsDeps extends Omit<PreheatImageDeps, 'slots' | 'roomTurn'> {
   readonly names: NameResolver;
   /** Another one each time, that nobody guesses. */
   readonly newId: () => string;
@@ -61,13 +61,15 @@ interface Preheat {
  *
  * Invariants: a preheat is nobody's request: it goes on until it has ended or somebody cancels it, watched or not. It asks the
  * depot as clients do, so what it wants is fetched once for it and all of them, waits in the same lines, and goes on for them
- * when it is cancelled. What runs is bounded, in preheats, images and layers, and so is what is remembered. A restart forgets
+ * when it is cancelled. What it brought is not evicted before it has ended, and is looked for then: what is not here has not
+ * been done. What runs is bounded, in preheats, images and layers, and so is what is remembered. A restart forgets
  * them; what was fetched stays.
  */
 export class Preheats implements AsyncDisposable {
   readonly #deps: PreheatsDeps;
   readonly #options: PreheatsOptions;
   readonly #slots: Slots;
+  readonly #roomTurn = new Slots(1);
   /** In the order in which they were started. */
   readonly #preheats = new Map<string, Preheat>();
   #isClosed = false;
@@ -97,7 +99,7 @@ export class Preheats implements AsyncDisposable {
       const message = `${maxRunning} preheats are running already: wait for one to end, or cancel one`;
       throw new AppError('OVERLOADED', message, { retryAfterMs: 10_000 });
     }
-    const deps = { ...this.#deps, slots: this.#slots };
+    const deps = { ...this.#deps, slots: this.#slots, roomTurn: this.#roomTurn };
     const preheat: Preheat = {
       id: newId(),
       platforms,
@@ -171,6 +173,7 @@ export class Preheats implements AsyncDisposable {
     // Not aborted while it waits for its turn: each image is to say what became of it.
     const never = new AbortController().signal;
     await Promise.all(preheat.images.map((image) => slots.run(() => image.pull(signal), never)));
+    await Promise.all(preheat.images.map((image) => image.settle()));
     preheat.ended = snapshotOf(preheat, this.#deps.clock.now());
     preheat.images = [];
     this.#forgetOld();

@@ -11,15 +11,17 @@ import type { TestImage } from './test-image.ts';
 /** A depot with preheats in it. */
 export class PreheatWorld extends PullWorld {
   readonly preheats: Preheats;
+  /** What is said to be wrong with the disk. */
+  readonly troubles: string[] = [];
 
   constructor(options: Partial<PreheatsOptions> = {}) {
     super();
-    const { clock, depot, store } = this;
+    const { catalog, clock, depot, store } = this;
     const names = new RegistryNames(['docker.io', 'ghcr.io'], 'docker.io');
     const flights = new Fetches(this.flights, this.passing);
     let ids = 0;
     this.preheats = new Preheats(
-      { clock, depot, store, names, flights, newId: () => `preheat-${++ids}` },
+      { clock, depot, store, catalog, troubles: () => this.troubles, names, flights, newId: () => `preheat-${++ids}` },
       { ...preheatDefaults, maxBytes: 100_000, ...options },
     );
   }

@@ -106,12 +106,20 @@ export class PullWorld implements AsyncDisposable {
 
   manifest(
     reference: string,
-    options: { method?: 'GET' | 'HEAD'; scope?: Scope; accept?: string; client?: string; signal?: AbortSignal } = {},
+    options: {
+      method?: 'GET' | 'HEAD';
+      scope?: Scope;
+      accept?: string;
+      client?: string;
+      isFresh?: boolean;
+      signal?: AbortSignal;
+    } = {},
   ): Promise<ManifestAnswer> {
     const { method = 'GET', scope = this.scope(), accept, client = 'node-1', signal = this.never } = options;
+    const { isFresh } = options;
     const parsed = parseReference(reference);
     assert.ok(parsed);
-    return this.depot.manifest({ scope, reference: parsed, method, accept, client }, signal);
+    return this.depot.manifest({ scope, reference: parsed, method, accept, client, isFresh }, signal);
   }
 
   blob(

@@ -2,6 +2,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { CatalogDatabase, Query, Row } from './catalog-database.ts';
 import { digestIn, integerOf } from './catalog-rows.ts';
 import { pinsOf } from './image-schema.ts';
+import { isStray } from './stray-schema.ts';
 
 /** Committed content, as the catalog knows it. */
 export interface BlobRow {
@@ -27,12 +28,15 @@ export class BlobTable {
   readonly #pinnedRoots: Query;
   readonly #after: Query;
   readonly #roots: Query;
+  readonly #strays: Query;
+  readonly #strayTotals: Query;
 
   constructor(database: CatalogDatabase) {
     this.#find = database.prepare(`SELECT ${columns} FROM blob WHERE digest = ?`);
     this.#add = database.prepare(
-      `INSERT INTO blob (digest, size, accessed, parents, pinned)
-       VALUES (?1, ?2, ?3, (SELECT count(*) FROM reference WHERE child = ?1), ${pinsOf('?1')})
+      `INSERT INTO blob (digest, size, accessed, parents, pinned, manifest)
+       VALUES (?1, ?2, ?3, (SELECT count(*) FROM reference WHERE child = ?1), ${pinsOf('?1')},
+         EXISTS (SELECT 1 FROM manifest WHERE digest = ?1))
        ON CONFLICT (digest) DO UPDATE SET size = excluded.size, accessed = max(accessed, excluded.accessed)`,
     );
     this.#remove = database.prepare('DELETE FROM blob WHERE digest = ?');
@@ -46,6 +50,11 @@ export class BlobTable {
       `SELECT ${columns} FROM blob WHERE parents = 0 AND pinned = 0 AND (accessed, digest) > (?, ?)
        ORDER BY accessed, digest LIMIT ?`,
     );
+    this.#strays = database.prepare(
+      `SELECT ${columns} FROM blob WHERE ${isStray('blob')} AND (accessed, digest) > (?1, ?2) AND accessed < ?3
+       ORDER BY accessed, digest LIMIT ?4`,
+    );
+    this.#strayTotals = database.prepare('SELECT stray_bytes, strays FROM totals');
   }
 
   find(digest: Digest): BlobRow | undefined {
@@ -85,6 +94,17 @@ export class BlobTable {
   /** What eviction may begin with: neither referenced nor pinned, least recently used first, after `after`. */
   roots(after: BlobRow | undefined, limit: number): BlobRow[] {
     return this.#roots.all(after?.accessedAtMs ?? Number.MIN_SAFE_INTEGER, after?.digest ?? '', limit).map(blobRow);
+  }
+
+  /** Of these what is no manifest either, as far as is known: content of no image. */
+  strays(after: BlobRow | undefined, usedBeforeMs: number, limit: number): BlobRow[] {
+    const place = [after?.accessedAtMs ?? Number.MIN_SAFE_INTEGER, after?.digest ?? ''] as const;
+    return this.#strays.all(...place, usedBeforeMs, limit).map(blobRow);
+  }
+
+  strayTotals(): { readonly sizeBytes: number; readonly blobs: number } {
+    const row = this.#strayTotals.get() ?? {};
+    return { sizeBytes: integerOf(row, 'stray_bytes'), blobs: integerOf(row, 'strays') };
   }
 }
 

@@ -1,10 +1,11 @@
 import { imageMigration } from './image-schema.ts';
+import { strayMigration } from './stray-schema.ts';
 
 /**
  * The catalog's tables, as the steps that lead to them: a catalog of `user_version` n has had the first n.
  *
  *     blob       committed content. `parents`: how many manifests reference it, kept by triggers, so that eviction finds
- *                the roots (parents = 0) by age in one index, whatever the number of rows
+ *                the roots (parents = 0) by age in one index, whatever the number of rows; `manifest`: `stray-schema.ts`
  *     totals     one row: the size and number of all blobs, kept by triggers, so that nobody ever sums them up
  *     manifest   what is known of a manifest; `reference` what it names
  *     scope      (registry, repository, identity); `name` is `registry/repository`
@@ -88,12 +89,14 @@ export const migrations: readonly string[] = [
   // What may never leave is subtracted from what could, whenever a fill needs room.
   'CREATE INDEX blob_pinned ON blob (pinned, size) WHERE pinned != 0',
   imageMigration,
+  strayMigration,
 ];
 
 /**
  * For each connection: calls `note_loss()` when a row that an answer may have been made of is gone or says something else:
  * that content is here and how large it is, that a scope has a digest and what it is known to be, where a tag points.
- * What is only added makes no answer untrue, nor does a tag that was checked again.
+ * What is only added makes no answer untrue, nor does a tag that was checked again; one that counts as checked earlier than it
+ * did is doubted.
  */
 export const lossTriggers = `
   CREATE TEMP TRIGGER blob_lost AFTER DELETE ON main.blob BEGIN SELECT note_loss(); END;
@@ -104,7 +107,8 @@ export const lossTriggers = `
     WHEN new.size != old.size OR new.media_type != old.media_type
     BEGIN SELECT note_loss(); END;
   CREATE TEMP TRIGGER tag_lost AFTER DELETE ON main.tag BEGIN SELECT note_loss(); END;
-  CREATE TEMP TRIGGER tag_moved AFTER UPDATE OF digest ON main.tag WHEN new.digest != old.digest
+  CREATE TEMP TRIGGER tag_moved AFTER UPDATE OF digest, checked ON main.tag
+    WHEN new.digest != old.digest OR new.checked < old.checked
     BEGIN SELECT note_loss(); END;
   CREATE TEMP TRIGGER manifest_lost AFTER DELETE ON main.manifest BEGIN SELECT note_loss(); END;
 `;

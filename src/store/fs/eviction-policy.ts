@@ -39,6 +39,8 @@ export interface UnitPlan {
   readonly leaves: readonly Digest[];
   /** What only this unit references and yet stays, because it may not leave now. */
   readonly stays: readonly Digest[];
+  /** All that what leaves references, shared or not. */
+  readonly parts: readonly Digest[];
 }
 
 /**
@@ -58,5 +60,5 @@ export function planUnit(root: Digest, references: References, mayLeave: (digest
       (mayLeave(child) ? leaves : stays).push(child);
     }
   }
-  return { leaves, stays };
+  return { leaves, stays, parts: [...leavingReferrers.keys()] };
 }

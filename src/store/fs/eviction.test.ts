@@ -149,20 +149,104 @@ describe('eviction', () => {
     assert.equal(fixture.store.stats().sizeBytes, 0);
   });
 
-  it('an image with a layer in use leaves after all others, and that layer stays', async () => {
+  it('an image with a layer that is read leaves after all others, and that layer goes first when that is over', async () => {
     await using fixture = await fixtureOf();
     const { content } = fixture.store;
     const old = [sampleBlob(1, 20_000), sampleBlob(2, 20_000)] as const;
     const oldManifest = await pull(fixture, alpine, 'old', old);
     await pull(fixture, alpine, 'recent', [sampleBlob(3, 20_000)]);
-    const partial = await content.openPartial(old[0].digest);
+    const reader = await content.open(old[0].digest);
+    fixture.clock.advance(1);
+    await content.open(sampleBlob(3, 20_000).digest).then((blob) => blob?.close());
     await content.makeRoom(45_000);
     assert.equal(await isStored(fixture, oldManifest), true);
     assert.equal(await isStored(fixture, sampleBlob(3, 20_000)), false);
     await content.makeRoom(75_000);
     assert.equal(await isStored(fixture, oldManifest), false);
     assert.equal(await isStored(fixture, old[0]), true);
+    assert.equal(fixture.store.stats().strayBytes, 20_000, 'nobody can name it, and it is counted');
+    reader?.close();
+    const later = await pull(fixture, alpine, 'later', [sampleBlob(4, 20_000)]);
+    assert.equal(fixture.store.stats().strayBytes, 20_000);
+    (await content.open(old[0].digest))?.close();
+    fixture.clock.advance(61_000);
+    await content.makeRoom(65_000);
+    assert.equal(await isStored(fixture, old[0]), false);
+    assert.equal(await isStored(fixture, later), true, 'although it was used before that');
+    assert.equal(fixture.store.stats().strayBytes, 0);
+  });
+
+  it('an image of which a layer is coming stays whole, whatever needs the room', async () => {
+    await using fixture = await fixtureOf();
+    const { content, catalog } = fixture.store;
+    const [here, coming] = [sampleBlob(1, 20_000), sampleBlob(2, 30_000)];
+    const manifest = sampleManifest([here, coming]);
+    await content.put(manifest.digest, manifest.bytes);
+    catalog.addManifest(manifest);
+    catalog.link(alpine, [{ digest: manifest.digest, sizeBytes: undefined, mediaType: undefined }]);
+    await content.put(here.digest, here.bytes);
+    fixture.clock.advance(600_000);
+    assert.equal(await content.makeRoom(coming.bytes.byteLength, coming.digest), 'enough');
+    assert.equal(await content.makeRoom(60_000), 'cache-in-use', 'its room is promised');
+    assert.equal(await isStored(fixture, manifest), true);
+    const partial = await content.openPartial(coming.digest);
+    await partial.write(coming.bytes, 0);
+    assert.equal(await content.makeRoom(60_000), 'cache-in-use', 'it is being filled');
+    for (const blob of [manifest, here]) assert.equal(await isStored(fixture, blob), true);
+    await partial.commit(coming.bytes.byteLength);
     await partial.close();
+    assert.equal(await content.makeRoom(60_000), 'enough');
+    assert.equal(fixture.store.stats().sizeBytes, 0, 'it leaves as whole as it came');
+  });
+
+  it('an image does not leave for a layer of its own', async () => {
+    await using fixture = await fixtureOf();
+    const { content, catalog } = fixture.store;
+    const [here, coming] = [sampleBlob(1, 60_000), sampleBlob(2, 50_000)];
+    const manifest = sampleManifest([here, coming]);
+    await content.put(manifest.digest, manifest.bytes);
+    catalog.addManifest(manifest);
+    await content.put(here.digest, here.bytes);
+    assert.equal(await content.makeRoom(coming.bytes.byteLength, coming.digest), 'cache-in-use');
+    for (const blob of [manifest, here]) assert.equal(await isStored(fixture, blob), true);
+  });
+
+  it('what is kept stays until all who keep it let it go, and an eviction that cannot help takes nothing', async () => {
+    await using fixture = await fixtureOf();
+    const { content } = fixture.store;
+    const blobs = [sampleBlob(1, 40_000)];
+    const manifest = await pull(fixture, alpine, 'kept', blobs);
+    const other = await pull(fixture, alpine, 'other', [sampleBlob(2, 20_000)]);
+    const kept = [manifest, ...blobs].flatMap(({ digest, bytes }) => [
+      content.keep(digest, bytes.byteLength),
+      content.keep(digest, bytes.byteLength),
+    ]);
+    assert.equal(await content.makeRoom(70_000), 'cache-in-use');
+    assert.equal(await isStored(fixture, other), true, 'it would have left in vain');
+    assert.equal(await content.makeRoom(50_000), 'enough');
+    assert.equal(await isStored(fixture, other), false);
+    for (const [index, letGo] of kept.entries()) if (index % 2 === 0) [letGo(), letGo()];
+    assert.equal(await content.makeRoom(70_000), 'cache-in-use');
+    for (const letGo of kept) letGo();
+    assert.equal(await content.makeRoom(70_000), 'enough');
+    assert.equal(fixture.store.stats().sizeBytes, 0);
+  });
+
+  it('content that no manifest references leaves before any image, unless it was used a moment ago', async () => {
+    await using fixture = await fixtureOf();
+    const { content, catalog } = fixture.store;
+    const image = await pull(fixture, alpine, 'old', [sampleBlob(1, 30_000)]);
+    const stray = sampleBlob(2, 30_000);
+    await content.put(stray.digest, stray.bytes);
+    assert.equal(fixture.store.stats().strayBytes, 30_000);
+    fixture.clock.advance(61_000);
+    const recent = sampleBlob(3, 20_000);
+    await content.put(recent.digest, recent.bytes);
+    await content.makeRoom(30_000);
+    assert.deepEqual([await isStored(fixture, stray), await isStored(fixture, image)], [false, true]);
+    assert.equal(await isStored(fixture, recent), true, 'its manifest may come this moment');
+    catalog.addManifest(sampleManifest([recent]));
+    assert.equal(fixture.store.stats().strayBytes, 0);
   });
 
   it('left partial files leave before committed content, oldest first', async () => {

@@ -4,16 +4,19 @@ import type { Channels } from '../../telemetry/channels.ts';
 import type { BlobRow } from './catalog-blobs.ts';
 import { type EvictionGoals, planUnit, type References } from './eviction-policy.ts';
 import { foreseen } from './storage-error.ts';
+import type { UseClock } from './use-clock.ts';
 
 export interface EvictionDeps {
   readonly channels: Channels;
   readonly blobs: {
     find(digest: Digest): BlobRow | undefined;
     roots(after: BlobRow | undefined, limit: number): BlobRow[];
+    strays(after: BlobRow | undefined, usedBeforeMs: number, limit: number): BlobRow[];
   };
   readonly references: References;
   readonly removal: { remove(digests: readonly Digest[]): void };
   readonly accessTimes: { flush(): void };
+  readonly useClock: Pick<UseClock, 'now'>;
   readonly leftovers: {
     oldestLeftover(): Digest | undefined;
     removeLeftover(digest: Digest): Promise<number>;
@@ -22,6 +25,8 @@ export interface EvictionDeps {
   readonly usageBytes: () => number;
   /** Whether the content is open, being filled, or about to be: it may not leave now. */
   readonly isInUse: (digest: Digest) => boolean;
+  /** Whether it is being filled, or has been promised the room for that. */
+  readonly isComing: (digest: Digest) => boolean;
   /** Sees to it that nobody begins to use it without asking, before the tick ends; says whether nobody uses it. */
   readonly letGo: (digest: Digest) => boolean;
   /** Removes the file, in the digest's turn; says whether it is gone. Called in the tick in which it was let go. */
@@ -29,6 +34,10 @@ export interface EvictionDeps {
 }
 
 const rootsAtOnce = 32;
+/** So long after its last use content without a manifest may be about to get one: it is kept before it is recorded. */
+const strayAfterMs = 60_000;
+
+type Slice = (after: BlobRow | undefined, limit: number) => BlobRow[];
 
 interface Tally {
   blobs: number;
@@ -36,14 +45,15 @@ interface Tally {
 }
 
 /**
- * Lets content leave: what was not used for longest first.
+ * Lets content leave: what no manifest references, so that no image would miss it, and nobody could name it, then what was not
+ * used for longest.
  *
  * Invariants: one eviction runs at a time. A unit (a root and what only it references) is chosen, taken out of the
  * catalog and queued for unlinking in one tick, after looking at what is in use; so whoever asks for one of its digests
  * later comes after the unlink and finds a miss, and whoever asked before keeps it. Gateways that read what they have a lease
  * on come at any moment: in that tick all of the unit is let go, or none of it leaves. A crash in between leaves files
  * without a row, which the next start's walk finds. Only `isInUse`, pins and references protect content; recency is
- * the order. There is nothing to cancel: units are small, and a caller need not wait.
+ * the order. An image of which something is coming stays whole, else its layers would arrive with nothing to name them. There is nothing to cancel: units are small, and a caller need not wait.
  */
 export class Evictor implements AsyncDisposable {
   readonly #deps: EvictionDeps;
@@ -73,6 +83,7 @@ export class Evictor implements AsyncDisposable {
     const tally: Tally = { blobs: 0, bytes: 0 };
     try {
       await this.#evictLeftovers(goals.wantedBytes, tally);
+      await this.#evictStrays(goals.wantedBytes, tally);
       await this.#evictRoots(goals.wantedBytes, tally, false);
       await this.#evictRoots(goals.neededBytes, tally, true);
       return true;
@@ -95,11 +106,22 @@ export class Evictor implements AsyncDisposable {
     }
   }
 
-  async #evictRoots(goalBytes: number, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
+  #evictStrays(goalBytes: number, tally: Tally): Promise<void> {
+    const { blobs, useClock } = this.#deps;
+    const usedBeforeMs = useClock.now() - strayAfterMs;
+    return this.#evictSlices((after, limit) => blobs.strays(after, usedBeforeMs, limit), goalBytes, tally, false);
+  }
+
+  #evictRoots(goalBytes: number, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
+    const { blobs } = this.#deps;
+    return this.#evictSlices((after, limit) => blobs.roots(after, limit), goalBytes, tally, evenPartlyUsed);
+  }
+
+  async #evictSlices(slice: Slice, goalBytes: number, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
     let after: BlobRow | undefined;
     while (!this.#isDone(goalBytes)) {
       this.#deps.accessTimes.flush();
-      const roots = this.#deps.blobs.roots(after, rootsAtOnce);
+      const roots = slice(after, rootsAtOnce);
       after = roots.at(-1);
       if (after === undefined) return;
       for (const root of roots) {
@@ -110,14 +132,15 @@ export class Evictor implements AsyncDisposable {
   }
 
   async #evictUnit(root: BlobRow, tally: Tally, evenPartlyUsed: boolean): Promise<void> {
-    const { accessTimes, blobs, references, removal, isInUse, letGo, unlink } = this.#deps;
+    const { accessTimes, blobs, references, removal, isComing, isInUse, letGo, unlink } = this.#deps;
     // It was read some ticks ago: since then it may have been used, referenced, pinned, or have gone.
     accessTimes.flush();
     const now = blobs.find(root.digest);
     if (now === undefined || now.parents > 0 || now.isPinned || now.accessedAtMs !== root.accessedAtMs) return;
-    if (isInUse(root.digest)) return;
+    if (isInUse(root.digest) || isComing(root.digest)) return;
     const mayLeave = (digest: Digest) => !isInUse(digest) && blobs.find(digest)?.isPinned !== true;
-    const { leaves, stays } = planUnit(root.digest, references, mayLeave);
+    const { leaves, stays, parts } = planUnit(root.digest, references, mayLeave);
+    if (parts.some(isComing)) return;
     if (!evenPartlyUsed && stays.some(isInUse)) return;
     // One that was begun to be read since is recent after all.
     if (!leaves.every(letGo)) return;

@@ -12,6 +12,7 @@ import { identityAt, identityOf, isSameFile } from './file-identity.ts';
 import { readFully, replaceFile } from './file-io.ts';
 import { hasDigest } from './has-digest.ts';
 import type { IngestFolder } from './ingest-folder.ts';
+import type { KeptContent } from './kept-content.ts';
 import type { Layout } from './layout.ts';
 import type { HeldFile, OpenFiles } from './open-files.ts';
 import { type FillSafety, FsPartialBlob, type PartialBlobDeps } from './partial-blob.ts';
@@ -44,6 +45,7 @@ export interface FsContentStoreDeps {
   readonly health: StoreHealth;
   readonly room: RoomKeeper;
   readonly reservations: Reservations;
+  readonly kept: Pick<KeptContent, 'keep'>;
   /** No content may be larger. */
   readonly maxSizeBytes: number;
 }
@@ -168,6 +170,8 @@ export class FsContentStore implements ContentStore {
       await this.#deps.room.relieve(digest);
       await this.#putOnce(digest, bytes);
     }
+    // What was promised to a fill of it is taken: it had none.
+    if (!this.#deps.ingest.isOpen(digest)) this.#deps.reservations.ended(digest);
     this.#usageChanged();
   }
 
@@ -217,6 +221,10 @@ export class FsContentStore implements ContentStore {
 
   makeRoom(sizeBytes: number, digest?: Digest): Promise<Room> {
     return this.#deps.room.makeRoom(sizeBytes, digest);
+  }
+
+  keep(digest: Digest, sizeBytes: number): () => void {
+    return this.#deps.kept.keep(digest, sizeBytes);
   }
 
   async condemn(digest: Digest, fd: number, reason: string): Promise<void> {

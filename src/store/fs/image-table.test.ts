@@ -49,12 +49,19 @@ const pinsAsDescribed = `
     SELECT 1 FROM tag JOIN pin ON pin.scope = tag.scope AND pin.tag = tag.tag AND pin.digest = ''
     WHERE tag.digest = blob.digest)) AS pinned FROM blob ORDER BY digest`;
 
+const straysAsDescribed = `
+  SELECT coalesce(sum(size), 0), count(*) AS n FROM blob
+  WHERE NOT EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = blob.digest)
+    AND NOT EXISTS (SELECT 1 FROM reference WHERE reference.child = blob.digest) AND pinned = 0`;
+
 function assertAsDescribed(database: CatalogDatabase, said: string): void {
   const all = (sql: string) => database.prepare(sql).all();
   const images = all('SELECT name, digest FROM image ORDER BY name, digest');
   assert.deepEqual(images, all(imagesAsDescribed), said);
   assert.equal(all('SELECT images FROM totals')[0]?.images, images.length, said);
   assert.deepEqual(all('SELECT digest, pinned != 0 AS pinned FROM blob ORDER BY digest'), all(pinsAsDescribed), said);
+  const [totals] = all('SELECT stray_bytes, strays FROM totals');
+  assert.deepEqual([totals?.stray_bytes, totals?.strays], Object.values(all(straysAsDescribed)[0] ?? {}), said);
   const used = 'SELECT image.used, blob.accessed FROM image JOIN blob ON blob.digest = image.digest';
   for (const row of all(used)) assert.ok(Number(row.used) >= Number(row.accessed), said);
 }

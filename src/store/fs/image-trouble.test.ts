@@ -56,6 +56,7 @@ async function worldOf() {
     queue: new DigestQueue(),
     files: new OpenFiles(),
     ingest: { isInUse: () => false, bytesOf: () => 0, removeLeftover: async () => 0 },
+    kept: { left: () => {} },
     discard: async (digest) => discarded.push(digest) > 0,
   });
   const list = new ImageList({ clock, table });

@@ -77,6 +77,10 @@ export class IngestFolder {
     return this.#open.has(digest) || this.#holds.has(digest);
   }
 
+  isOpen(digest: Digest): boolean {
+    return this.#open.has(digest);
+  }
+
   held(digest: Digest): void {
     this.#holds.set(digest, (this.#holds.get(digest) ?? 0) + 1);
   }

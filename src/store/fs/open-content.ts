@@ -13,6 +13,7 @@ import { DiskSpace } from './disk-space.ts';
 import { Evictor } from './eviction.ts';
 import { FsContentStore } from './fs-content-store.ts';
 import { IngestFolder } from './ingest-folder.ts';
+import { KeptContent } from './kept-content.ts';
 import type { Layout } from './layout.ts';
 import type { OpenCatalog } from './open-catalog.ts';
 import { type HeldFile, OpenFiles } from './open-files.ts';
@@ -70,7 +71,8 @@ export function openContent(
   const syncTurn = new SyncTurn({ clock });
   opening.defer(() => syncTurn.close());
   const ingest = new IngestFolder({ boot, disk, layout, queue, clock });
-  const held = { files, ingest, queue, unlink: (digest: Digest) => content.unlink(digest) };
+  const kept = new KeptContent();
+  const held = { files, ingest, kept, queue, unlink: (digest: Digest) => content.unlink(digest) };
   const { reservations, room, space, usageBytes } = openRoom(deps, held, options, layout, opening);
   const quarantine = new Quarantine({ disk, layout });
   const ledger = new ProofLedger({ clock }, { verifyAfterMs });
@@ -96,30 +98,35 @@ export function openContent(
     health,
     room,
     reservations,
+    kept,
     maxSizeBytes,
   });
-  return { condemnation, content, files, ingest, queue, reservations, room, space, usageBytes };
+  return { condemnation, content, files, ingest, kept, queue, reservations, room, space, usageBytes };
 }
 
 interface HeldContent {
   readonly files: OpenFiles;
   readonly ingest: IngestFolder;
+  readonly kept: KeptContent;
   readonly queue: DigestQueue;
   readonly unlink: (digest: Digest) => Promise<boolean>;
 }
 
 /** Who decides what may come and what leaves for it. */
 function openRoom(
-  { clock, channels, health, accessTimes, blobs, pinned, references, removal }: OpenContentDeps,
-  { files, ingest, queue, unlink }: HeldContent,
+  { clock, channels, health, accessTimes, blobs, pinned, references, removal, useClock }: OpenContentDeps,
+  { files, ingest, kept, queue, unlink }: HeldContent,
   { maxSizeBytes, minFreeBytes = 0 }: OpenContentOptions,
   layout: Layout,
   opening: AsyncDisposableStack,
 ) {
   const usageBytes = () => blobs.totals().sizeBytes + ingest.bytes;
   const writtenBytes = (digest: Digest) => ingest.bytesOf(digest);
-  const isInUse = (digest: Digest) => files.isOpen(digest) || ingest.isInUse(digest) || queue.isBusy(digest);
-  const letGo = (digest: Digest) => !ingest.isInUse(digest) && !queue.isBusy(digest) && files.letGo(digest);
+  const isHeld = (digest: Digest) => ingest.isInUse(digest) || queue.isBusy(digest) || kept.has(digest);
+  const isInUse = (digest: Digest) => files.isOpen(digest) || isHeld(digest);
+  const letGo = (digest: Digest) => !isHeld(digest) && files.letGo(digest);
+  // Between the promise of room and the opening of its file a fill has only the promise.
+  const isComing = (digest: Digest) => ingest.isOpen(digest) || reservations.has(digest) || room.isFor(digest);
   const reservations = new Reservations({ clock, writtenBytes });
   const leftovers = {
     // A fill that was promised room goes on with what is left of it.
@@ -127,10 +134,23 @@ function openRoom(
     removeLeftover: (digest: Digest) => ingest.removeLeftover(digest),
   };
   const evictor: Evictor = opening.use(
-    new Evictor({ channels, blobs, references, removal, accessTimes, leftovers, usageBytes, isInUse, letGo, unlink }),
+    new Evictor({
+      channels,
+      blobs,
+      references,
+      removal,
+      accessTimes,
+      useClock,
+      leftovers,
+      usageBytes,
+      isInUse,
+      isComing,
+      letGo,
+      unlink,
+    }),
   );
   const space = new DiskSpace({ clock, usageBytes }, layout.root);
-  const evictable = () => evictableBytes({ blobs, pinned, files, ingest });
+  const evictable = () => evictableBytes({ blobs, pinned, files, kept, ingest });
   const onDiskFull = (free: number, need: number) => health.failed('full', noRoomFor(need, free));
   const room: RoomKeeper = opening.use(
     new RoomKeeper(
@@ -145,15 +165,16 @@ interface Evictable {
   readonly blobs: Pick<SteadyBlobs, 'totals'>;
   readonly pinned: Pick<PinnedContent, 'bytes'>;
   readonly files: OpenFiles;
+  readonly kept: Pick<KeptContent, 'bytes'>;
   readonly ingest: IngestFolder;
 }
 
-/** What could leave at the very most: neither in use nor pinned. What is part of an image that is may stay, too. */
-function evictableBytes({ blobs, pinned, files, ingest }: Evictable): number {
+/** What could leave at the very most: not in use, pinned or kept. What is part of an image that is may stay, too. */
+function evictableBytes({ blobs, pinned, files, kept, ingest }: Evictable): number {
   let openBytes = 0;
   for (const { sizeBytes } of files.entries()) openBytes += sizeBytes;
-  // What is pinned may be open as well.
-  const stays = Math.max(openBytes, pinned.bytes());
+  // What is pinned may be open as well, and kept.
+  const stays = Math.max(openBytes, pinned.bytes(), kept.bytes);
   return Math.max(0, blobs.totals().sizeBytes - stays) + ingest.leftoverBytes;
 }
 

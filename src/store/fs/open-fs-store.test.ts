@@ -93,6 +93,7 @@ describe('disk and catalog', () => {
       sizeBytes: 10_000,
       maxSizeBytes: 1e9,
       blobs: 1,
+      strayBytes: 10_000,
       openPartials: 0,
       leftoverPartials: 0,
       reservedBytes: 0,

@@ -63,6 +63,8 @@ export interface FsStoreStats {
   readonly sizeBytes: number;
   readonly maxSizeBytes: number;
   readonly blobs: number;
+  /** What no manifest references that is known: nobody can name it, and it is the first to leave. */
+  readonly strayBytes: number;
   readonly openPartials: number;
   readonly leftoverPartials: number;
   /** What the open fills are still going to write, as far as their sizes are known. */
@@ -156,6 +158,7 @@ async function openOnce(
       sizeBytes: usageBytes(),
       maxSizeBytes: options.maxSizeBytes,
       blobs: blobs.totals().blobs,
+      strayBytes: blobs.strayTotals().sizeBytes,
       openPartials: ingest.openCount,
       leftoverPartials: ingest.leftoverCount,
       reservedBytes: reservations.total(),
@@ -169,12 +172,12 @@ async function openOnce(
 function openImages(
   { clock, channels }: Deps,
   catalogParts: OpenCatalog,
-  { content, files, ingest, queue }: ContentParts,
+  { content, files, ingest, kept, queue }: ContentParts,
   opening: AsyncDisposableStack,
 ): Images {
   const { backlog, blobs, imageList, imageNames, imageTable, indexChanged, now, pinned, references } = catalogParts;
   const discard = (digest: Digest) => content.discard(digest);
-  const parts = { clock, channels, blobs, references, ...now, names: imageNames, files, ingest, queue, discard };
+  const parts = { clock, channels, blobs, references, ...now, names: imageNames, files, ingest, kept, queue, discard };
   const purge = opening.use(new Purge(parts));
   const list = imageList;
   return new FsImages({ backlog, table: imageTable, names: imageNames, list, purge, pinned, changed: indexChanged });

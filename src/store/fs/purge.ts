@@ -23,6 +23,7 @@ export interface PurgeDeps {
   readonly queue: Pick<DigestQueue, 'isBusy'>;
   readonly files: Pick<OpenFiles, 'forget' | 'isOpen'>;
   readonly ingest: Pick<IngestFolder, 'isInUse' | 'bytesOf' | 'removeLeftover'>;
+  readonly kept: { left(digest: Digest): void };
   /** Removes the file in the digest's turn, whoever reads it; says whether it is gone. */
   readonly discard: (digest: Digest) => Promise<boolean>;
 }
@@ -96,8 +97,9 @@ export class Purge implements Disposable {
 
   /** In the tick in which it was taken out. */
   async #removeFile(digest: Digest): Promise<boolean> {
-    const { discard, files, ingest } = this.#deps;
+    const { discard, files, ingest, kept } = this.#deps;
     files.forget(digest);
+    kept.left(digest);
     const isGone = discard(digest);
     if (!ingest.isInUse(digest) && ingest.bytesOf(digest) > 0) await ingest.removeLeftover(digest);
     return isGone;

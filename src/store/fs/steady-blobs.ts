@@ -68,6 +68,14 @@ export class SteadyBlobs {
     return this.#backlog.read(() => this.#table.roots(after, limit), []);
   }
 
+  strays(after: BlobRow | undefined, usedBeforeMs: number, limit: number): BlobRow[] {
+    return this.#backlog.read(() => this.#table.strays(after, usedBeforeMs, limit), []);
+  }
+
+  strayTotals(): { readonly sizeBytes: number; readonly blobs: number } {
+    return this.#backlog.read(() => this.#table.strayTotals(), { sizeBytes: 0, blobs: 0 });
+  }
+
   #remember(digest: Digest, row: BlobRow | undefined): void {
     const before = this.find(digest);
     this.#overlay.set(digest, row && { ...row, isPinned: before?.isPinned ?? false, parents: before?.parents ?? 0 });

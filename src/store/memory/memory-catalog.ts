@@ -49,9 +49,9 @@ export class MemoryCatalog implements Catalog {
   setTag(scope: Scope, tag: string, variant: string, { digest, checkedAtMs }: TagRecord): void {
     const { tags } = this.#entry(scope);
     const key = tagKey(tag, variant);
-    const before = tags.get(key)?.digest;
+    const before = tags.get(key);
     tags.set(key, { digest, checkedAtMs });
-    if (isOther(digest, before)) this.#changes.bump();
+    if (before !== undefined && (digest !== before.digest || checkedAtMs < before.checkedAtMs)) this.#changes.bump();
   }
 
   tag(scope: Scope, tag: string, variant: string): TagRecord | undefined {

@@ -100,6 +100,11 @@ export class MemoryContentStore implements ContentStore, AsyncDisposable {
     return 'enough';
   }
 
+  /** Nothing is evicted here. */
+  keep(): () => void {
+    return () => {};
+  }
+
   async condemn(digest: Digest, fd: number): Promise<void> {
     const content = this.#committed.get(digest);
     if (content?.view.fd !== fd) return;

@@ -107,6 +107,16 @@ export function catalogSuite(name: string, factory: () => Promise<CatalogUnderTe
       assert.equal(changes.value, before);
     });
 
+    behaves('a tag that counts as checked earlier than before counts', (catalog, changes) => {
+      catalog.addManifest(manifest);
+      catalog.setTag(scope, 'latest', 'any', { digest, checkedAtMs: 10 });
+      const before = changes.value;
+      catalog.setTag(scope, 'latest', 'any', { digest, checkedAtMs: 20 });
+      assert.equal(changes.value, before);
+      catalog.setTag(scope, 'latest', 'any', { digest, checkedAtMs: 0 });
+      assert.equal(changes.value, before + 1);
+    });
+
     behaves('a tag that moves counts, and one that is gone', (catalog, changes) => {
       catalog.setTag(scope, 'latest', 'any', { digest, checkedAtMs: 1 });
       const before = changes.value;

@@ -26,7 +26,7 @@ export function imageState({ state, waitingFor }: PreheatImageEntry): ShownState
 
 /** Its state for people, with the cause where it waits or has failed. */
 export function imageWords(image: PreheatImageEntry): string {
-  const { state, waitingFor, error, filledBytes, sizeBytes } = image;
+  const { state, waitingFor, error, warning, filledBytes, sizeBytes } = image;
   switch (state) {
     case 'waiting':
       return 'waiting for its turn';
@@ -37,7 +37,7 @@ export function imageWords(image: PreheatImageEntry): string {
       return `failed: ${error ?? 'the cause is not known any more'}`;
     case 'done':
     case 'cancelled':
-      return state;
+      return warning === undefined ? state : `${state}, but ${warning}`;
   }
 }
 
