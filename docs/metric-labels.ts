@@ -1,7 +1,7 @@
 import type { FlightSnapshot } from '../src/flights/flight-snapshot.ts';
 import type {
   CoalescedEvent,
-  FlightEvent,
+  FlightEnd,
   HedgeEvent,
   PassThroughEvent,
   PauseEvent,
@@ -58,9 +58,11 @@ const states: Record<FlightSnapshot['state'], string> = {
   done: 'over, with the blob in the store; for a moment',
   failed: 'over, without it; for a moment',
 };
-const results: Record<Extract<FlightEvent['event'], 'done' | 'failed' | 'parked'>, string> = {
+const results: Record<FlightEnd, string> = {
   done: 'the blob is in the store',
-  failed: 'it is not, and those who waited were told why',
+  passed: 'it was streamed through memory to its end and is not in the store, which could not take it',
+  failed:
+    'it is not in the store, and those who waited were told why; where it was the disk that failed or was full, they are streamed the rest, which ends as `passed`',
   parked: 'stopped before its end: at a shutdown, or because nobody wanted it any more (`pull.abandon`)',
 };
 const origins: Record<ServedBytesEvent['from'], string> = {

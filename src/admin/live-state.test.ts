@@ -57,7 +57,7 @@ function flight(startedAtMs: number, filledBytes = 0): FlightSnapshot {
     peerAttempts: 0,
     ageMs: 1,
   };
-  const nothing = { waitingFor: undefined, sizeBytes: undefined, error: undefined };
+  const nothing = { waitingFor: undefined, sizeBytes: undefined, notKept: undefined, error: undefined };
   return { digest, state: 'pulling', filledBytes, startedAtMs, ...lists, ...counts, ...nothing };
 }
 

@@ -99,6 +99,11 @@ export class Filling implements FeedListener {
     return this.#peerAttempts;
   }
 
+  /** Those whose bytes are in the body. */
+  get contributors(): readonly Source[] {
+    return [...this.#contributors];
+  }
+
   /** What it waits for, in words; undefined while bytes come. */
   get waitingFor(): string | undefined {
     const [first] = this.#feeds;

@@ -1,4 +1,5 @@
 import type { Digest } from '../core/digest.ts';
+import type { PassThroughEvent } from '../telemetry/channels.ts';
 import type { FlightState } from './flight-state.ts';
 
 /** One flight as operators see it (P12). */
@@ -9,6 +10,8 @@ export interface FlightSnapshot {
   readonly waitingFor: string | undefined;
   readonly sizeBytes: number | undefined;
   readonly filledBytes: number;
+  /** Why it is streamed through memory and not kept; undefined: it is kept. */
+  readonly notKept: PassThroughEvent['cause'] | undefined;
   /** Ranges being filled now. */
   readonly ranges: readonly { readonly source: string; readonly start: number; readonly nextOffset: number }[];
   /** Responses that follow it. */

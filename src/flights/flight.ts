@@ -15,6 +15,7 @@ import { type OpenBodyDeps, type OpenBodyOptions, openBody } from './open-body.t
 import { RateMeter } from './rate-meter.ts';
 import { SizeBelief } from './size-belief.ts';
 import type { RetryPolicy, Source } from './source.ts';
+import { sourceAccount } from './source-account.ts';
 import { SourceRoster } from './source-roster.ts';
 
 export interface FlightDeps extends OpenBodyDeps {
@@ -78,6 +79,8 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
   #earlierPeerAttempts = 0;
   #earlierAttempts = 0;
   #readersEver = 0;
+  /** Of one that ended without the content: what it left on disk. */
+  #leftBytes = 0;
 
   constructor(deps: FlightDeps, options: FlightOptions, digest: Digest, claimedSizeBytes: number | undefined) {
     this.#deps = deps;
@@ -151,7 +154,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     if (!isOpenEnded(this.#state)) return;
     const body = this.body;
     this.#move({ type: 'abandoned', error });
-    this.#publish('parked', undefined, error);
+    this.#ended('parked', error, body, discard);
     void this.#end(body, discard);
   }
 
@@ -265,7 +268,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
   }
 
   noted(event: 'range-opened' | 'source-failed', source: Source, error: AppError | undefined): void {
-    this.#publish(event, source.name, error);
+    this.#publish(event, { sources: [source], error });
     if (error !== undefined && source.isPeer !== true) this.#share?.failed(error);
   }
 
@@ -311,9 +314,9 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
       .then(
         () => {
           this.#share?.end(true);
-          this.#publish('done', this.#roster.names.join(', '));
+          this.#publish('done', { keptBytes: body.filled.bytes });
         },
-        (error) => this.#publish('failed', undefined, asAppError(error)),
+        (error) => this.#publish('failed', { error: asAppError(error) }),
       )
       .then(() => {
         this.#move({ type: 'closed' });
@@ -329,7 +332,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
   /** The body is wrong: cut who has read of it, throw it away, and begin again while the budget lasts. */
   #startOver(body: FillBody, error: AppError): void {
     body.markBroken(error);
-    this.#publish('discarded-body', undefined, error);
+    this.#publish('discarded-body', { error });
     if (++this.#badBodies > this.#options.maxBadBodies) return this.#fail(error, true);
     this.#move({ type: 'mismatched' });
     this.#open(this.#closeBody(body, true));
@@ -342,8 +345,16 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     const body = this.body;
     this.#move({ type: 'failed', error });
     this.#failure.resolve(error);
-    this.#publish('failed', undefined, error);
+    this.#ended('failed', error, body, discard);
     void this.#end(body, discard);
+  }
+
+  /** It has ended without the content. */
+  #ended(event: 'failed' | 'parked', error: AppError, body: FillBody | undefined, discard: boolean): void {
+    if (!discard && body?.view.kind === 'file') this.#leftBytes = body.filled.bytes;
+    // Without a body nobody has looked at what an earlier fill may have left.
+    const keptBytes = body === undefined && !discard ? undefined : this.#leftBytes;
+    this.#publish(event, { error, body, keptBytes });
   }
 
   /** Leaves nothing behind but what readers hold. */
@@ -379,7 +390,8 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
       state: waitingFor === undefined ? shownState(this.#state) : 'waiting',
       waitingFor,
       sizeBytes: this.sizeBytes,
-      filledBytes: this.filledBytes,
+      filledBytes: this.body?.filled.bytes ?? this.#leftBytes,
+      notKept: undefined,
       ranges: feeds.map(({ source, start, nextOffset }) => ({ source: source.name, start, nextOffset })),
       waiters: this.#readers.size,
       sources: this.#roster.names,
@@ -401,18 +413,37 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     return isHeld ? this.#share?.waitingFor : this.#filling?.waitingFor;
   }
 
-  #publish(event: PublishedEvent['event'], source?: string, error?: AppError): void {
+  #publish(event: PublishedEvent['event'], facts: PublishedFacts = {}): void {
+    const { body = this.body, sources, error, keptBytes } = facts;
     this.#deps.channels.flight.publish({
       digest: this.digest,
       event,
-      sizeBytes: this.sizeBytes,
-      filledBytes: this.filledBytes,
+      sizeBytes: body?.sizeBytes ?? this.#size.sizeBytes,
+      filledBytes: body?.filled.bytes ?? 0,
+      receivedBytes: this.#receivedBytes,
+      keptBytes,
+      notKept: undefined,
       waiters: this.#readers.size,
       readers: this.#readersEver,
-      source,
+      ...sourceAccount(sources ?? this.#roster.sources, sources ?? this.#toldSources(event)),
       errorCode: error?.code,
       message: error?.message,
       durationMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),
     });
   }
+
+  #toldSources(event: PublishedEvent['event']): readonly Source[] {
+    const brought = this.#filling?.contributors ?? [];
+    return event === 'done' || brought.length > 0 ? brought : this.#roster.suspects;
+  }
+}
+
+/** What is said of an event besides what a flight knows of itself. */
+interface PublishedFacts {
+  /** Of what is said of one source only: this one. */
+  readonly sources?: readonly Source[];
+  readonly error?: AppError | undefined;
+  /** The body, where the state has it no more. */
+  readonly body?: FillBody | undefined;
+  readonly keptBytes?: number | undefined;
 }

@@ -68,6 +68,17 @@ export class SourceRoster {
     return this.#entries.size;
   }
 
+  /** All that are known. */
+  get sources(): Source[] {
+    return [...this.#entries.values()].map(({ source }) => source);
+  }
+
+  /** Who is to be named where nothing came: those that failed, or, before anybody has, all. */
+  get suspects(): Source[] {
+    const failed = [...this.#entries.values()].filter(({ lastFailure }) => lastFailure !== undefined);
+    return failed.length === 0 ? this.sources : failed.map(({ source }) => source);
+  }
+
   /** For operators: names of repositories are not for every reader to know (P9). */
   get names(): string[] {
     return [...this.#entries.keys()];

@@ -18,6 +18,8 @@ export interface Source {
   open(request: SourceRequest, signal: AbortSignal): Promise<SourceBody>;
   /** What it delivered turned out to be wrong (P4). */
   discredit(error: AppError): void;
+  /** Of an upstream, for logs and traces: `registry/repository`, and the endpoint's host. */
+  readonly place?: { readonly repository: string; readonly endpoint: string };
   /** Another node: what becomes of it says nothing of the blob, which an upstream has or has not. */
   readonly isPeer?: boolean;
   /** Told what a flight holds against it: an attempt that failed, or a transfer that was too slow. */

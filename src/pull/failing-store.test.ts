@@ -69,7 +69,7 @@ describe('a blob that the disk cannot take', () => {
     const bodies = await Promise.all(answers.map((answer) => world.bytesOf(answer)));
     assert.ok(bodies.every((body) => body.equals(vast.layer.bytes)));
     assert.deepEqual([fetches(), passed], [1, ['too-large']]);
-    assert.deepEqual(new Set(events.map(({ event }) => event)), new Set(['started', 'done']));
+    assert.deepEqual(new Set(events.map(({ event }) => event)), new Set(['started', 'passed']));
     await assertGone();
   });
 

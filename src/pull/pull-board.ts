@@ -106,7 +106,7 @@ export class PullBoard {
     this.#deps = deps;
     this.#stored = new StoredMemory(deps);
     deps.channels.flight.subscribe(({ event, digest }) => {
-      if (event === 'done') this.#stored.forget(digest);
+      if (event === 'done' || event === 'passed') this.#stored.forget(digest);
     });
   }
 

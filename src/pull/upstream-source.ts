@@ -13,6 +13,7 @@ export function upstreamSources(registry: Registry, scope: Scope, digest: Digest
   return sources.map((source) => ({
     name: sources.length === 1 ? name : `${name} at ${source.name}`,
     origin: scope.registry,
+    place: { repository: name, endpoint: source.name },
     standing: () => source.standing(),
     open: (request, signal) => source.open(request, signal),
     discredit: (error) => source.discredit(error),

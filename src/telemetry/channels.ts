@@ -204,24 +204,44 @@ export interface CoalescedEvent {
 
 export interface FlightEvent {
   readonly digest: Digest;
+  /** `passed`: streamed to its end, and not kept; `done`: kept. */
   readonly event:
     | 'started'
     | 'resumed'
     | 'done'
+    | 'passed'
     | 'failed'
     | 'parked'
     | 'discarded-body'
     | 'source-failed'
     | 'range-opened';
   readonly sizeBytes: number | undefined;
+  /** Of the blob, so much was here. */
   readonly filledBytes: number;
+  /** What came for it, thrown away bytes included. */
+  readonly receivedBytes: number;
+  /** Of one that has ended: what stays on disk, for a later one to go on with. Undefined where that is not known. */
+  readonly keptBytes: number | undefined;
+  /** Why it is streamed through memory and not kept; undefined: it is kept. */
+  readonly notKept: PassThroughEvent['cause'] | undefined;
   /** Responses that follow it now, and all that ever did. */
   readonly waiters: number;
   readonly readers: number;
+  /** The upstream that has it, as it is configured. */
+  readonly upstream: string | undefined;
+  /** In which repositories: `registry/repository`. */
   readonly source: string | undefined;
+  /** Whose bytes came: endpoints' hosts, and other nodes. Where none came: who was asked. */
+  readonly endpoint: string | undefined;
   readonly errorCode: ErrorCode | undefined;
   readonly message: string | undefined;
   readonly durationMs: number;
+}
+
+export type FlightEnd = Extract<FlightEvent['event'], 'done' | 'passed' | 'failed' | 'parked'>;
+
+export function isFlightEnd(event: FlightEvent['event']): event is FlightEnd {
+  return event === 'done' || event === 'passed' || event === 'failed' || event === 'parked';
 }
 
 export interface EvictionEvent {

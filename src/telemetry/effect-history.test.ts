@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { digestOf } from '../core/digest.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { Channels, type FlightEvent, type RequestLabels } from './channels.ts';
 import { percentilesSince } from './duration-percentiles.ts';
 import { EffectHistory } from './effect-history.ts';
 import { DurationCounts, RequestCounts } from './request-tally.ts';
+import { flightEvent } from './testing/events.ts';
 
 const stepMs = 5000;
 
@@ -26,9 +26,7 @@ function setUp(context: TestContext, maxPoints = 720) {
 }
 
 function flightDone(durationMs: number): FlightEvent {
-  const digest = digestOf(Buffer.from('x'));
-  const rest = { sizeBytes: 1, filledBytes: 1, waiters: 0, readers: 0, source: undefined };
-  return { digest, event: 'done', ...rest, errorCode: undefined, message: undefined, durationMs };
+  return { ...flightEvent, durationMs };
 }
 
 test('a point holds what happened in its step, and nothing else', (context) => {

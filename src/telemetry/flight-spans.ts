@@ -1,6 +1,6 @@
 import type { Digest } from '../core/digest.ts';
 import type { Span, Tracing } from '../core/tracing.ts';
-import type { Channels, FlightEvent } from './channels.ts';
+import { type Channels, type FlightEvent, isFlightEnd } from './channels.ts';
 
 interface FlightSpansDeps {
   readonly tracing: Tracing;
@@ -40,7 +40,8 @@ export class FlightSpans {
   }
 
   #heard({ digest, event, errorCode, message, ...facts }: FlightEvent): void {
-    if (event !== 'done' && event !== 'failed' && event !== 'parked') return;
+    // What is only passed through has no span of its own, and ends none.
+    if (!isFlightEnd(event) || facts.notKept !== undefined) return;
     const span = this.#spans.get(digest);
     if (span === undefined) return;
     this.#spans.delete(digest);
@@ -49,7 +50,10 @@ export class FlightSpans {
       'onepull.flight.size': facts.sizeBytes,
       'onepull.flight.filled': facts.filledBytes,
       'onepull.flight.readers': facts.readers,
+      'onepull.flight.received': facts.receivedBytes,
+      'onepull.flight.kept': facts.keptBytes,
       'onepull.flight.source': facts.source,
+      'onepull.flight.endpoint': facts.endpoint,
       'error.type': errorCode,
       'onepull.flight.message': message,
     });

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino, stdTimeFunctions } from 'pino';
-import { parseDigest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { VirtualClock } from '../core/testing/virtual-clock.ts';
-import { Channels, type FlightEvent } from './channels.ts';
+import { Channels } from './channels.ts';
 import { Log, type LogLevel } from './log.ts';
 import { pathForLog } from './request-lines.ts';
-import { requestEvent as request } from './testing/events.ts';
+import { flightEvent as flight, requestEvent as request } from './testing/events.ts';
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -26,21 +25,6 @@ function recorder(
       .map((line) => JSON.parse(line));
   return { channels, clock, lines, text: () => written };
 }
-
-const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
-assert(digest !== undefined);
-const flight: FlightEvent = {
-  digest,
-  event: 'done',
-  sizeBytes: 10,
-  filledBytes: 10,
-  waiters: 2,
-  readers: 3,
-  source: undefined,
-  errorCode: undefined,
-  message: undefined,
-  durationMs: 5,
-};
 
 test('a request is one line with all that an operator asks for', () => {
   const { channels, lines } = recorder();
@@ -178,16 +162,91 @@ test('no credential reaches a line', () => {
 test('the ends of flights are info, their inner life is debug', () => {
   const quiet = recorder('info');
   const chatty = recorder('debug');
-  const events = ['started', 'range-opened', 'source-failed', 'done', 'failed', 'parked'] as const;
+  const events = ['started', 'range-opened', 'source-failed', 'done', 'passed', 'failed', 'parked'] as const;
   for (const event of events) {
     quiet.channels.flight.publish({ ...flight, event });
     chatty.channels.flight.publish({ ...flight, event });
   }
   assert.deepEqual(
     quiet.lines().map(({ change }) => change),
-    ['done', 'failed', 'parked'],
+    ['done', 'passed', 'failed', 'parked'],
   );
   assert.equal(chatty.lines().length, events.length);
+});
+
+test('the line of a transfer says of what, from where, how much came and what stays', () => {
+  const { channels, lines } = recorder();
+  channels.flight.publish({
+    ...flight,
+    event: 'failed',
+    keptBytes: 7,
+    errorCode: 'UPSTREAM_FAILED',
+    message: 'broken',
+  });
+  const [{ time: _time, digest, ...line } = {}] = lines();
+  assert.equal(digest, flight.digest);
+  assert.deepEqual(line, {
+    level: 'info',
+    event: 'flight',
+    change: 'failed',
+    upstream: 'docker.io',
+    source: 'docker.io/library/app',
+    endpoint: 'registry-1.docker.io',
+    sizeBytes: 10,
+    filledBytes: 10,
+    receivedBytes: 12,
+    keptBytes: 7,
+    waiters: 2,
+    readers: 3,
+    durationMs: 5,
+    error: 'UPSTREAM_FAILED',
+    message: 'broken',
+  });
+});
+
+test('a transfer that is not kept says so, and why', () => {
+  const { channels, lines } = recorder();
+  channels.flight.publish({ ...flight, event: 'passed', keptBytes: 0, notKept: 'too-large' });
+  const [{ level, change, notKept, keptBytes, message } = {}] = lines();
+  assert.deepEqual([level, change, notKept, keptBytes], ['info', 'passed', 'too-large', 0]);
+  assert.equal(message, 'streamed without being kept: it is larger than the cache may be');
+});
+
+test('what only a transfer sees of an upstream is a warning, once in a while for each kind and upstream', () => {
+  const { channels, clock, lines } = recorder();
+  const failed = { ...flight, event: 'failed', errorCode: 'CONTENT_MISMATCH' } as const;
+  channels.flight.publish(failed);
+  channels.flight.publish(failed);
+  channels.flight.publish({ ...failed, upstream: 'ghcr.io' });
+  channels.flight.publish({ ...failed, errorCode: 'PULL_DEADLINE' });
+  clock.advance(600_000);
+  channels.flight.publish(failed);
+  channels.flight.publish({ ...failed, errorCode: 'INTERNAL' });
+  assert.deepEqual(
+    lines().map(({ level }) => level),
+    ['warn', 'info', 'warn', 'warn', 'warn', 'error'],
+  );
+});
+
+test('that an upstream is away, or refuses, is no warning of each transfer', () => {
+  const { channels, lines } = recorder();
+  for (const errorCode of ['UPSTREAM_UNREACHABLE', 'UPSTREAM_RATE_LIMITED', 'BLOB_UNKNOWN', 'STORAGE_FULL'] as const) {
+    channels.flight.publish({ ...flight, event: 'failed', errorCode });
+  }
+  assert.deepEqual(new Set(lines().map(({ level }) => level)), new Set(['info']));
+});
+
+test('content that is not kept although it should be is a warning, once in a while for each cause', () => {
+  const { channels, clock, lines } = recorder();
+  const passed = (notKept: 'too-large' | 'disk-full' | 'cache-in-use') =>
+    channels.flight.publish({ ...flight, event: 'passed', notKept });
+  for (const cause of ['disk-full', 'disk-full', 'too-large', 'cache-in-use'] as const) passed(cause);
+  clock.advance(600_000);
+  passed('disk-full');
+  assert.deepEqual(
+    lines().map(({ level }) => level),
+    ['warn', 'info', 'info', 'warn', 'warn'],
+  );
 });
 
 test('an eviction is a line', () => {

@@ -1,9 +1,10 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { asAppError } from '../core/errors.ts';
-import type { Channels, EvictionEvent, FlightEvent, NoticeEvent, RequestEvent } from './channels.ts';
+import type { Channels, EvictionEvent, NoticeEvent, RequestEvent } from './channels.ts';
 import { type EndpointLine, EndpointLines } from './endpoint-lines.ts';
-import { clipped, maxValueLength, RequestLines, tenths } from './request-lines.ts';
+import { type FlightLine, FlightLines } from './flight-lines.ts';
+import { clipped, maxValueLength, RequestLines } from './request-lines.ts';
 
 export type LogLevel = NoticeEvent['level'];
 
@@ -57,7 +58,8 @@ export class Log implements LogLines, AsyncDisposable {
       stream,
     );
     channels.notice.subscribe((event) => this.#notice(event));
-    channels.flight.subscribe((event) => this.#flight(event));
+    const flights = new FlightLines({ clock });
+    channels.flight.subscribe((event) => this.#flight(flights.line(event)));
     channels.eviction.subscribe((event) => this.#eviction(event));
     const endpoints = new EndpointLines({ clock });
     channels.breaker.subscribe((event) => this.#endpoint(endpoints.breaker(event)));
@@ -112,13 +114,9 @@ export class Log implements LogLines, AsyncDisposable {
     return this.#time.text;
   }
 
-  #flight({ event, errorCode, message, ...flight }: FlightEvent): void {
-    const level = event === 'done' || event === 'failed' || event === 'parked' ? 'info' : 'debug';
+  #flight({ level, message, fields }: FlightLine): void {
     if (!this.#logger.isLevelEnabled(level)) return;
-    this.#logger[level](
-      { event: 'flight', change: event, ...flight, durationMs: tenths(flight.durationMs), error: errorCode },
-      message === undefined ? undefined : withoutSecrets(message),
-    );
+    this.#logger[level](fields, message === undefined ? undefined : withoutSecrets(message));
   }
 
   #endpoint(line: EndpointLine | undefined): void {

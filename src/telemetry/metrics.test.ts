@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDigest } from '../core/digest.ts';
 import { Channels, type FlightEvent } from './channels.ts';
 import { Metrics, type MetricsDeps } from './metrics.ts';
 import { RequestCounts } from './request-tally.ts';
+import { flightEvent } from './testing/events.ts';
 
 function setUp(
   flights: MetricsDeps['flights'] = () => [],
@@ -46,20 +46,7 @@ async function has(metrics: Metrics, ...lines: readonly string[]): Promise<void>
 const labels = { route: 'blob', method: 'GET', status: 200, served: 'joined' } as const;
 const answer = { firstByteMs: 20, durationMs: 2000, complete: true };
 
-const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
-assert(digest !== undefined);
-const flight: FlightEvent = {
-  digest,
-  event: 'started',
-  sizeBytes: 10,
-  filledBytes: 10,
-  waiters: 2,
-  readers: 3,
-  source: 'secret-source',
-  errorCode: undefined,
-  message: undefined,
-  durationMs: 500,
-};
+const flight: FlightEvent = { ...flightEvent, event: 'started', source: 'secret-source', durationMs: 500 };
 
 test('counts what upstream costs', async () => {
   const { channels, metrics } = setUp();
@@ -140,13 +127,14 @@ test('gauges read the flights, the load and the cache as they are when asked', a
 
 test('counts the ends of flights and evictions', async () => {
   const { channels, metrics } = setUp();
-  for (const event of ['started', 'range-opened', 'done', 'done', 'failed'] as const) {
+  for (const event of ['started', 'range-opened', 'done', 'done', 'passed', 'failed'] as const) {
     channels.flight.publish({ ...flight, event });
   }
   channels.eviction.publish({ blobs: 3, bytes: 100, sizeAfterBytes: 50 });
   await has(
     metrics,
     'onepull_flight_ends_total{result="done"} 2',
+    'onepull_flight_ends_total{result="passed"} 1',
     'onepull_flight_ends_total{result="failed"} 1',
     'onepull_flight_ends_total{result="parked"} 0',
     'onepull_pull_seconds_count 2',

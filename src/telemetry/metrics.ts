@@ -1,5 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Channels, CoalescedEvent, FlightEvent, PassThroughEvent } from './channels.ts';
+import {
+  type Channels,
+  type CoalescedEvent,
+  type FlightEvent,
+  isFlightEnd,
+  type PassThroughEvent,
+} from './channels.ts';
 import { addClusterMetrics, type ClusterFigures } from './cluster-gauges.ts';
 import { addMemoryGauges, type MemoryFigures } from './memory-gauges.ts';
 import { addRequestMetrics } from './request-metrics.ts';
@@ -149,10 +155,10 @@ export class Metrics {
       [],
       [...requestBounds],
     );
-    for (const result of ['done', 'failed', 'parked']) ends.inc({ result }, 0);
+    for (const result of ['done', 'passed', 'failed', 'parked'] as const) ends.inc({ result }, 0);
     flight.subscribe(({ event, durationMs }: FlightEvent) => {
       if (event === 'done') duration.observe(durationMs / 1000);
-      if (event === 'done' || event === 'failed' || event === 'parked') ends.inc({ result: event });
+      if (isFlightEnd(event)) ends.inc({ result: event });
     });
   }
 

@@ -10,11 +10,16 @@ import { Gate } from '../support/gate.ts';
 
 const page = readFileSync(new URL('../../docs/API.md', import.meta.url), 'utf8');
 const image = buildImage({ seed: 'admin-api', layerSizes: [300_000, 200_000, 50_000] });
+/** Larger than the cache is. */
+const vast = buildImage({ seed: 'vast', layerSizes: [1_500_000] });
 const [held, waiting, gone] = image.layers as [Content, Content, Content];
 
 test('docs/API.md names every field of flights and pulls, and no other', () =>
-  inScene({}, async ({ registry, onepull: { admin }, client }) => {
+  inScene({ configuration: { storage: { maxSize: '1MiB' } } }, async ({ registry, onepull: { admin }, client }) => {
     registry.content.add('org/app', image, 'v1');
+    registry.content.add('org/vast', vast, 'v1');
+    await client.manifest('org/vast', 'v1');
+    assert.equal((await client.blob('org/vast', vast.layers[0]?.digest ?? '')).outcome, 'complete');
     await client.manifest('org/app', 'v1');
     const hold = registry.hold(held.digest, 150_000);
     const gate = new Gate();

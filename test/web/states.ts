@@ -72,6 +72,7 @@ export function flight(name: string, source: string, more: Partial<FlightSnapsho
     waitingFor: undefined,
     sizeBytes: 40 * mebibyte,
     filledBytes,
+    notKept: undefined,
     ranges: [{ source, start: 0, nextOffset: filledBytes }],
     waiters: 64,
     sources: [source],

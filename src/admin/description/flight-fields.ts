@@ -12,7 +12,13 @@ export const flight: z.ZodObject = z
     ),
     waitingFor: text('While `state` is `waiting`: for what, in words.').optional(),
     sizeBytes: bytes('The size of the blob, once upstream or a manifest has said it.').optional(),
-    filledBytes: bytes('How much of it is here.'),
+    filledBytes: bytes(
+      'How much of it is here; of one that failed or was stopped, what it left on disk. With `notKept`: how far it has come.',
+    ),
+    notKept: choice(
+      ['too-large', 'disk-full', 'cache-in-use', 'disk-failed'],
+      'Why it is streamed through memory and not kept: it is larger than the cache may be, the disk is full, all that could leave for it is in use, or the disk fails. Absent: it is kept.',
+    ).optional(),
     ranges: list(
       z.strictObject({
         source: text('Which of `sources` it reads from.'),

@@ -4,6 +4,7 @@ import { AppError } from '../../core/errors.ts';
 import type { Channels, FlightEvent, PassThroughEvent } from '../../telemetry/channels.ts';
 import type { FlightSnapshot } from '../flight-snapshot.ts';
 import type { RetryPolicy, Source } from '../source.ts';
+import { sourceAccount } from '../source-account.ts';
 import { SourceRoster } from '../source-roster.ts';
 import { Pass, type PassDeps, type PassHost, type PassOptions } from './pass.ts';
 import type { PassMemory } from './pass-memory.ts';
@@ -46,6 +47,8 @@ export class PassingBlob implements PassHost, PassReaderHost {
   readonly #passDeps: PassDeps;
   readonly #roster: SourceRoster;
   readonly #passes = new Set<Pass>();
+  /** Who brought what the passes that are gone had. */
+  readonly #contributors = new Set<Source>();
   readonly #readers = new Set<PassReader>();
   readonly #causes = new Set<PassThroughEvent['cause']>();
   readonly #failure: PromiseWithResolvers<AppError> = Promise.withResolvers();
@@ -143,7 +146,7 @@ export class PassingBlob implements PassHost, PassReaderHost {
     this.#error ??= error;
     let isNews = false;
     for (const pass of reader.passes) isNews = pass.blame(error) || isNews;
-    if (isNews) this.#publish('discarded-body', undefined, error);
+    if (isNews) this.#publish('discarded-body', error);
   }
 
   leave(reader: PassReader): void {
@@ -178,7 +181,7 @@ export class PassingBlob implements PassHost, PassReaderHost {
   }
 
   attemptFailed(source: Source, error: AppError, next: Source | undefined): void {
-    this.#publish('source-failed', source.name, error);
+    this.#publish('source-failed', error, [source]);
     if (next === undefined) return;
     const failover = next !== source;
     this.#deps.channels.retry.publish({ upstream: source.origin, kind: 'blob', cause: error.code, failover });
@@ -186,6 +189,7 @@ export class PassingBlob implements PassHost, PassReaderHost {
 
   ended(pass: Pass, error: AppError | undefined): void {
     this.#passes.delete(pass);
+    for (const source of pass.contributors) this.#contributors.add(source);
     this.#earlierAttempts += pass.attempts;
     if (error === undefined) return;
     this.#error ??= error;
@@ -230,6 +234,7 @@ export class PassingBlob implements PassHost, PassReaderHost {
       waitingFor: this.#readers.size === 0 ? undefined : waitingFor,
       sizeBytes: this.#sizeBytes,
       filledBytes: this.#furthest,
+      notKept: this.cause,
       ranges: passes.flatMap(({ source, start, window }) =>
         source === undefined ? [] : [{ source: source.name, start, nextOffset: window.end }],
       ),
@@ -253,8 +258,9 @@ export class PassingBlob implements PassHost, PassReaderHost {
 
   #note(cause: PassThroughEvent['cause']): void {
     if (this.#causes.has(cause)) return;
-    if (this.#causes.size === 0) this.#publish('started');
+    const isFirst = this.#causes.size === 0;
     this.#causes.add(cause);
+    if (isFirst) this.#publish('started');
     this.#deps.channels.passThrough.publish({ digest: this.digest, cause });
   }
 
@@ -268,21 +274,28 @@ export class PassingBlob implements PassHost, PassReaderHost {
     if (!this.hasBegun) return;
     this.#tellBytes();
     const wasWhole = this.#sizeBytes !== undefined && this.#furthest === this.#sizeBytes;
-    if (this.#hasServed || (this.#error === undefined && wasWhole))
-      this.#publish('done', this.#roster.names.join(', '));
-    else if (this.#error !== undefined) this.#publish('failed', undefined, this.#error);
+    if (this.#hasServed || (this.#error === undefined && wasWhole)) this.#publish('passed');
+    else if (this.#error !== undefined) this.#publish('failed', this.#error);
     else this.#publish('parked');
   }
 
-  #publish(event: FlightEvent['event'], source?: string, error?: AppError): void {
+  #publish(event: FlightEvent['event'], error?: AppError, sources?: readonly Source[]): void {
+    const brought = new Set([
+      ...this.#contributors,
+      ...[...this.#passes].flatMap(({ contributors }) => [...contributors]),
+    ]);
+    const told = sources ?? (brought.size > 0 ? [...brought] : this.#roster.suspects);
     this.#deps.channels.flight.publish({
       digest: this.digest,
       event,
       sizeBytes: this.#sizeBytes,
       filledBytes: this.#furthest,
+      receivedBytes: this.#receivedBytes,
+      keptBytes: 0,
+      notKept: this.cause,
       waiters: this.#readers.size,
       readers: this.#readersEver,
-      source,
+      ...sourceAccount(sources ?? this.#roster.sources, told),
       errorCode: error?.code,
       message: error?.message,
       durationMs: Math.round(this.#deps.clock.monotonic() - this.#startedMs),

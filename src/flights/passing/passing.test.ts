@@ -34,6 +34,9 @@ describe('a blob that is passed', () => {
     assert.equal(bytesSent(source), size);
     assert.equal(source.attempts.length, 1);
     assert.deepEqual(world.passed, [{ digest, cause: 'too-large' }]);
+    const { event, notKept, receivedBytes, keptBytes, endpoint } = world.events.at(-1) ?? {};
+    assert.deepEqual([event, notKept, receivedBytes, keptBytes], ['passed', 'too-large', size, 0]);
+    assert.deepEqual([endpoint, world.table.ended()[0]?.notKept], ['a', 'too-large']);
     world.assertNothingLeft();
   });
 

@@ -1,4 +1,5 @@
-import type { RequestEvent } from '../channels.ts';
+import { digestOf } from '../../core/digest.ts';
+import type { FlightEvent, RequestEvent } from '../channels.ts';
 
 export const requestEvent: RequestEvent = {
   id: 'r1',
@@ -17,4 +18,22 @@ export const requestEvent: RequestEvent = {
   complete: true,
   firstByteMs: 1.234,
   durationMs: 2.345,
+};
+
+export const flightEvent: FlightEvent = {
+  digest: digestOf(Buffer.from('a flight')),
+  event: 'done',
+  sizeBytes: 10,
+  filledBytes: 10,
+  receivedBytes: 12,
+  keptBytes: 10,
+  notKept: undefined,
+  waiters: 2,
+  readers: 3,
+  upstream: 'docker.io',
+  source: 'docker.io/library/app',
+  endpoint: 'registry-1.docker.io',
+  errorCode: undefined,
+  message: undefined,
+  durationMs: 5,
 };
