@@ -2,11 +2,12 @@ import { formatSize } from '../core/units.ts';
 import type { ImageAnswer } from './admin-answers.ts';
 import * as answers from './admin-answers.ts';
 import { AdminClient } from './admin-client.ts';
+import { shortenedImage } from './image-name.ts';
 import { exitCodes, type ImagesOptions } from './options.ts';
 import { printJson, printLines } from './printing.ts';
-import { ageText, count } from './status-text.ts';
+import { agoText, count } from './status-text.ts';
 import { type Terminal, terminalOn } from './terminal.ts';
-import { type Line, piece, shortened, tableLines } from './text-line.ts';
+import { type Line, piece, tableLines } from './text-line.ts';
 
 const pageLimit = 200;
 
@@ -49,34 +50,57 @@ export interface ImagesLayout {
   readonly terminal: Pick<Terminal, 'isInteractive' | 'hasUnicode' | 'columns'>;
 }
 
-/** A table. On a terminal, names give way to what stands beside them; elsewhere they are whole. */
+/** What is left for platforms at least, if names are long; and what of names is kept at least. */
+const [leastPlatforms, leastName] = [11, 24];
+
+/** A table. On a terminal, platforms give way to names, and both to the figures; elsewhere all is whole. */
 export function imageLines(found: readonly ImageAnswer[], { total, nowMs, isSearch, terminal }: ImagesLayout): Line[] {
   if (found.length === 0)
     return [[piece(isSearch ? 'No image has that in its name.' : 'The cache holds no image yet.')]];
-  const age = (atMs: number | undefined) => (atMs === undefined ? '-' : `${ageText(nowMs - atMs)} ago`);
-  const facts = found.map(({ sizeBytes, storedBytes, lastUsedAtMs, cachedAtMs, isPinned, platforms }) => [
-    piece(formatSize(sizeBytes)),
-    piece(storedBytes === undefined ? '-' : formatSize(storedBytes)),
-    piece(age(lastUsedAtMs)),
-    piece(age(cachedAtMs)),
-    piece(isPinned ? 'pinned' : '', 'yellow'),
-    piece(platforms.join(', '), 'dim'),
+  const age = (atMs: number | undefined) => (atMs === undefined ? '-' : agoText(nowMs - atMs));
+  const head = ['SIZE', 'STORED', 'USED', 'CACHED', 'PIN'];
+  const facts = found.map(({ sizeBytes, storedBytes, lastUsedAtMs, cachedAtMs, isPinned }) => [
+    formatSize(sizeBytes),
+    storedBytes === undefined ? '-' : formatSize(storedBytes),
+    age(lastUsedAtMs),
+    age(cachedAtMs),
+    isPinned ? 'yes' : '-',
   ]);
-  const head = ['SIZE', 'STORED', 'USED', 'CACHED', '', 'PLATFORMS'].map((text) => piece(text, 'dim'));
-  const right = [1, 2, 3, 4];
-  const widths = [0, 1, 2, 3, 4].map((column) =>
-    Math.max(...[head, ...facts].map((row) => row[column]?.text.length ?? 0)),
+  const others = head.reduce(
+    (sum, text, column) => sum + 2 + widest([text, ...facts.map((row) => row[column] ?? '')]),
+    0,
   );
-  const others = widths.reduce((sum, width) => sum + width + 2, 0);
-  const longest = Math.max(...found.map(({ image }) => image.length));
-  const room = terminal.isInteractive ? Math.max(24, Math.min(longest, terminal.columns - others - 2)) : longest;
-  const rows = found.map(({ image }, index) => [
-    piece(shortened(image, room, terminal), 'bold'),
-    ...(facts[index] ?? []),
+  const room = terminal.isInteractive ? terminal.columns - others - 2 : Number.POSITIVE_INFINITY;
+  const longest = widest(['IMAGE', ...found.map(({ image }) => image)]);
+  const whole = widest(['PLATFORMS', ...found.map(({ platforms }) => platforms.join(', '))]);
+  const nameRoom = Math.min(longest, Math.max(leastName, room - Math.min(whole, leastPlatforms)));
+  const rows = found.map(({ image, platforms, isPinned }, index) => [
+    piece(shortenedImage(image, nameRoom, terminal), 'bold'),
+    ...(facts[index] ?? []).map((text, column) =>
+      piece(text, isPinned && head[column] === 'PIN' ? 'yellow' : undefined),
+    ),
+    piece(platformsText(platforms, room - nameRoom), 'dim'),
   ]);
+  const names = ['IMAGE', ...head, 'PLATFORMS'].map((text) => piece(text, 'dim'));
   const more =
     total > found.length
       ? [[piece(`${found.length} of ${count(total, 'image')}; --limit shows more, --search fewer`, 'dim')]]
       : [];
-  return [...tableLines([[piece('IMAGE', 'dim'), ...head], ...rows], { right }), ...more];
+  return [...tableLines([names, ...rows], { right: [1, 2, 3, 4] }), ...more];
+}
+
+/** As many as there is room for, and how many more; what is for Linux, as nearly all is, need not say so. */
+function platformsText(platforms: readonly string[], columns: number): string {
+  if (platforms.length === 0) return '-';
+  const names = [platforms, platforms.map((platform) => platform.replace(/^linux\//, ''))];
+  const fitting = names.map((all) => all.join(', ')).find((text) => text.length <= columns);
+  if (fitting !== undefined) return fitting;
+  const [, short = []] = names;
+  const texts = short.map((_, shown) => [short.slice(0, shown + 1).join(', '), ` +${short.length - shown - 1}`]);
+  const some = texts.slice(0, -1).map((parts) => parts.join(''));
+  return some.findLast((text) => text.length <= columns) ?? some[0] ?? short.join();
+}
+
+function widest(texts: readonly string[]): number {
+  return Math.max(...texts.map(({ length }) => length));
 }

@@ -1,9 +1,10 @@
 import type { PreheatAnswer } from './admin-answers.ts';
+import { shortenedImage } from './image-name.ts';
 import { LiveScreen } from './live-screen.ts';
 import type { PreheatDisplay } from './preheat.ts';
 import { amountText, isActive, layerLine, percentText, stateFormat } from './progress-text.ts';
 import type { Terminal } from './terminal.ts';
-import { type Line, piece, shortened } from './text-line.ts';
+import { type Line, piece } from './text-line.ts';
 
 type Image = PreheatAnswer['images'][number];
 
@@ -77,7 +78,7 @@ function imageLine(
       : `${percentText(filledBytes, sizeBytes).padStart(4)}  ${amountText(filledBytes, sizeBytes)}`;
   const room = Math.min(nameColumns, Math.max(16, columns - 41));
   return [
-    piece(shortened(image, room, style).padEnd(room), 'bold'),
+    piece(shortenedImage(image, room, style).padEnd(room), 'bold'),
     piece(`  ${state.padEnd(9)}`, stateFormat(state)),
     piece(`  ${state === 'failed' ? (error ?? '') : figures}`),
   ];

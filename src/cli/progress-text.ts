@@ -1,8 +1,9 @@
 import cliProgress from 'cli-progress';
 import { formatSize } from '../core/units.ts';
 import type { FlightAnswer, LayerAnswer, PullAnswer } from './admin-answers.ts';
+import { shortenedImage } from './image-name.ts';
 import type { Terminal } from './terminal.ts';
-import { type Format, type Line, piece, shortened } from './text-line.ts';
+import { type Format, type Line, piece } from './text-line.ts';
 
 type Style = Pick<Terminal, 'hasUnicode'>;
 
@@ -47,7 +48,7 @@ export function pullLine(pull: PullAnswer, columns: number, style: Style): Line 
   const waiting = waiters === 0 ? '' : `${waiters.toLocaleString('en')} waiting`;
   const room = Math.max(16, Math.min(100, columns - 45));
   return [
-    piece(shortened(image, room, style).padEnd(room), 'bold'),
+    piece(shortenedImage(image, room, style).padEnd(room), 'bold'),
     piece(`  ${state.padEnd(10)}`, stateFormat(state)),
     piece(`  ${amount.padEnd(17)}  ${waiting}`),
   ];

@@ -80,6 +80,11 @@ export function ageText(ms: number): string {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
 }
 
+/** For a column: in one unit. */
+export function agoText(ms: number): string {
+  return ageText(ms).replace(/( h) \d+ min$/, '$1');
+}
+
 export function clusterLine(cluster: ClusterAnswer | null): Line {
   if (cluster === null) return [piece('none: this node is alone', 'dim')];
   const { engine, members, children, shares } = cluster;

@@ -25,7 +25,9 @@ export function lineText(line: Line, style: Style, columns: number = Number.POSI
   let text = '';
   for (const [index, part] of line.entries()) {
     const isLast = line.slice(index + 1).every((later) => later.text.trim() === '');
-    const shown = part.text.length <= left ? part.text : cut(part.text, left, style);
+    // A column that is padded for others is not cut, for nothing of it is lost.
+    const own = isLast ? part.text.trimEnd() : part.text;
+    const shown = own.length <= left ? own : cut(own, left, style);
     const trimmed = isLast ? shown.trimEnd() : shown;
     text += part.format === undefined || trimmed === '' ? trimmed : style.paint(part.format, trimmed);
     left -= shown.length;

@@ -47,9 +47,9 @@ describe('onepull images', { concurrency: 2 }, () => {
     assert.deepEqual([code, stderr], [0, '']);
     assert.equal(
       stdout,
-      `IMAGE                             SIZE    STORED        USED      CACHED          PLATFORMS
-docker.io/library/nginx:1.29  70.0 MiB  35.0 MiB  10 min ago  5 days ago          linux/amd64, linux/arm64
-ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min ago  5 days ago  pinned`,
+      `IMAGE                             SIZE    STORED    USED  CACHED  PIN  PLATFORMS
+docker.io/library/nginx:1.29  70.0 MiB  35.0 MiB  10 min  5 days  -    linux/amd64, linux/arm64
+ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min  5 days  yes  -`,
     );
   });
 
@@ -93,9 +93,28 @@ ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min ago  5 days ago  pinned
       await using terminal = new PseudoTerminal(['images', '--admin', admin.host], { columns });
       assert.equal((await terminal.exited).code, 0);
       for (const line of terminal.text.split('\n')) assert.ok(line.length <= columns, line);
-      assert.match(terminal.text, /…\S*1\.29\.4-alpine {2}/);
+      assert.match(terminal.text, /…\S*name:1\.29\.4-alpine {2}/);
+      assert.match(terminal.text, /^IMAGE +SIZE +STORED +USED +CACHED +PIN +PLATFORMS$/m, 'all of its head is there');
     });
   }
+
+  test('80 columns have room for names of 24 letters, figures and a platform; of more it says how many', async () => {
+    const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
+    const hoursMs = 3 * 3_600_000 + 11 * 60_000;
+    await using admin = await startWith([
+      image({ image: 'ghcr.io/organ/service:29', platforms: ['linux/amd64'], lastUsedAtMs: nowMs - hoursMs }),
+      image({ image: 'ghcr.io/organ/service:28', platforms, sizeBytes: 512.3 * 2 ** 20 }),
+      image({ image: 'registry.example/team/service:28', platforms: ['windows/amd64'] }),
+    ]);
+    await using terminal = new PseudoTerminal(['images', '--admin', admin.host], { columns: 80 });
+    await terminal.exited;
+    assert.deepEqual(terminal.text.split('\n'), [
+      'IMAGE                           SIZE    STORED    USED  CACHED  PIN  PLATFORMS',
+      'ghcr.io/organ/service:29    70.0 MiB  35.0 MiB     3 h  5 days  -    linux/amd64',
+      'ghcr.io/organ/service:28   512.3 MiB  35.0 MiB  10 min  5 days  -    amd64 +2',
+      'registry…/team/service:28   70.0 MiB  35.0 MiB  10 min  5 days  -    windows/am…',
+    ]);
+  });
 });
 
 describe('onepull purge', { concurrency: 2 }, () => {

@@ -186,7 +186,7 @@ describe('onepull preheat', { concurrency: 2 }, () => {
         for (const line of frame) assert.ok(line.length < columns, line);
       }
       const [, running = []] = terminal.frames;
-      assert.match(running[0] ?? '', /^registry\S*…\S*1\.29\.4 +pulling/);
+      assert.match(running[0] ?? '', /^…\S*name:1\.29\.4 +pulling/);
       assert.equal(running.filter((line) => line.includes('█')).length, 20, 'those that still come have bars');
       assert.ok(
         terminal.output.includes('\u001b[?25l') && terminal.output.includes('\u001b[?25h'),

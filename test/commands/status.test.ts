@@ -100,7 +100,7 @@ cluster    none: this node is alone`,
       const lines = terminal.text.split('\n');
       assert.ok(lines.length <= 24, `${lines.length} lines`);
       for (const line of lines) assert.ok(line.length <= 80, line);
-      assert.match(terminal.text, /regis\S*…\S*app-0:1\.0 {2}pulling[\s\S]*and 3\d more/);
+      assert.match(terminal.text, / …\S*\/app-0:1\.0 {2}pulling[\s\S]*and 3\d more/);
     }
   });
 });
