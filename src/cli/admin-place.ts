@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { loadConfig } from '../config/load.ts';
 import { settings } from '../config/outline.ts';
 import type { Config } from '../config/schema.ts';
-import { type Address, addressText, isHost, isIPv6, parseAddress } from '../core/address.ts';
+import { type Address, addressText, isHost, parseAddress } from '../core/address.ts';
 import { CommandFailure, configFailure, usageFailure } from './command-failure.ts';
 import { type AdminOptions, exitCodes } from './options.ts';
 
@@ -73,10 +73,9 @@ function parsed(text: string, source: '--admin' | 'ONEPULL_ADMIN'): Address {
   const address = addressIn(text);
   if (address !== undefined) return address;
   const { port } = defaultAddress();
-  const host = isIPv6(text) ? `[${text}]` : text;
   throw usageFailure(
     `${source}: ${JSON.stringify(text)} is not an address`,
-    `host:port, such as ${isHost(host) ? `${host}:${port}` : '127.0.0.1:5001'}; the admin API speaks plain HTTP`,
+    `host:port, such as ${isHost(text) ? `${text}:${port}` : `127.0.0.1:${port}`}; the admin API speaks plain HTTP`,
   );
 }
 

@@ -2,7 +2,8 @@ import type { z } from 'zod';
 import { isLoopback } from '../core/address.ts';
 
 const leastCharacters = 16;
-const hint = 'for example: openssl rand -base64 32';
+/** How a token, or another secret, is made. */
+export const secretHint = 'for example: openssl rand -base64 32';
 
 /** What is wrong with a token, or undefined. It is sent in a header, so it holds neither spaces nor what is not ASCII. */
 export function adminTokenProblem(token: string): string | undefined {
@@ -18,7 +19,7 @@ export function checkAdminAccess(section: unknown, context: z.RefinementCtx): vo
     context.addIssue({ code: 'custom', path: [key], message, params: { hint: advice } });
   if (typeof adminToken === 'string') {
     const problem = adminTokenProblem(adminToken);
-    if (problem !== undefined) refuse('adminToken', problem, hint);
+    if (problem !== undefined) refuse('adminToken', problem, secretHint);
     if (adminTokenFile !== undefined) refuse('adminTokenFile', 'stands beside adminToken', 'keep one of them');
   }
   if (adminToken !== undefined || adminTokenFile !== undefined) return;

@@ -40,7 +40,7 @@ export const cluster = z
       .describe('Nodes of one zone read from each other before they read from another zone, which is crossed once.'),
     peer: z
       .strictObject({
-        listen: address()
+        listen: address(5002)
           .prefault('0.0.0.0:5002')
           .describe('Where other nodes ask this one for what it has. Not for clients.'),
         advertise: url()

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { certificateProblem, keyProblem, pairProblem, validityOf } from '../core/key-pair.ts';
-import { adminTokenProblem } from './admin-access.ts';
+import { adminTokenProblem, secretHint } from './admin-access.ts';
 import { leastSecretLength } from './cluster-rules.ts';
 import { anyName, settings } from './outline.ts';
 import { pathText, type Tree, valueAt } from './tree.ts';
@@ -22,6 +22,14 @@ const contentRules: Readonly<Record<string, (content: string) => string | undefi
   secretFile: (content) =>
     content.trim().length < leastSecretLength ? `holds less than ${leastSecretLength} characters` : undefined,
   dockerConfig: (content) => (parses(() => JSON.parse(content)) ? undefined : 'is not JSON'),
+};
+
+/** What to do about a file that is there, but is not what it is named for. */
+const contentHints: Readonly<Record<string, string>> = {
+  passwordFile: 'the file holds the password, and nothing else',
+  sentinelPasswordFile: 'the file holds the password, and nothing else',
+  adminTokenFile: secretHint,
+  secretFile: secretHint,
 };
 
 interface NamedFile {
@@ -48,8 +56,8 @@ export async function checkNamedFiles(
       if (typeof file === 'string' && file !== '') files.push({ path, file, ...(await look(file, path)) });
     }
   }
-  const faults = files.flatMap(({ path, file, problem }) =>
-    problem === undefined ? [] : [{ path, problem: `the file ${file} ${problem}`, hint: hintFor(path) }],
+  const faults = files.flatMap(({ path, file, content, problem }) =>
+    problem === undefined ? [] : [{ path, problem: `the file ${file} ${problem}`, hint: hintFor(path, content) }],
   );
   return {
     faults: [...faults, ...files.flatMap((key) => pairFault(key, files))],
@@ -87,7 +95,9 @@ async function look(file: string, path: readonly string[]): Promise<Pick<NamedFi
   }
 }
 
-function hintFor(path: readonly string[]): string {
+function hintFor(path: readonly string[], content: string | undefined): string {
+  const about = content === undefined ? undefined : contentHints[path.at(-1) ?? ''];
+  if (about !== undefined) return about;
   return `${pathText(path.slice(-1))} is the path of a file, relative to the folder that onepull is started in`;
 }
 

@@ -11,11 +11,11 @@ import { checkTls, defaultUpstreams, type UpstreamInput, upstreams } from './ups
  */
 const input = z
   .strictObject({
-    listen: address().prefault('0.0.0.0:5000').meta({
+    listen: address(5000).prefault('0.0.0.0:5000').meta({
       description: 'Where the OCI distribution API listens. Port `0` lets the system choose.',
       flag: 'listen',
     }),
-    admin: address().prefault('127.0.0.1:5001').meta({
+    admin: address(5001).prefault('127.0.0.1:5001').meta({
       description:
         'Where health, metrics, the admin API and the dashboard listen. Other addresses than loopback need a token.',
       flag: 'admin',

@@ -109,12 +109,20 @@ export function duration(bounds: Bounds): Setting<number> {
   }).meta({ kind: 'duration', form: form('duration', bounds) });
 }
 
-/** `host:port` to listen on. */
-export function address(): Setting<Address> {
+/** `host:port` to listen on; the hint for a host alone has `usualPort`. */
+export function address(usualPort: number): Setting<Address> {
   return setting((value) => {
     const parsed = typeof value === 'string' ? parseAddress(value) : undefined;
-    return parsed ?? new Refusal(`${shown(value)} is not an address`, 'host:port, such as 0.0.0.0:5000 or [::1]:5000');
+    return parsed ?? new Refusal(`${shown(value)} is not an address`, addressHint(value, usualPort));
   }).meta({ kind: 'address', form: 'host:port' });
+}
+
+function addressHint(value: unknown, usualPort: number): string {
+  const isPort = typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65_536;
+  if (isPort) return `host:port, such as 127.0.0.1:${value} or, for all, 0.0.0.0:${value}`;
+  if (typeof value === 'string' && value.length <= 40 && isHost(value))
+    return `host:port, such as ${value}:${usualPort}`;
+  return `host:port, such as 0.0.0.0:${usualPort} or [::1]:${usualPort}`;
 }
 
 /** The base URL of a registry, as its origin. */
