@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { parseQuery } from './request-schema.ts';
+import { imageQuery, imagesQuery } from './description/image-fields.ts';
+import { preheatRequest } from './description/preheat-fields.ts';
+import { parseBody, parseQuery } from './request-schema.ts';
 
 const schema = z.strictObject({ image: z.string(), search: z.string().default('') });
 
@@ -20,5 +22,30 @@ test('what is no parameter is refused, whatever it is called', () => {
     const query = new URLSearchParams({ image: 'a' });
     query.append(name, 'x');
     assert.throws(() => parseQuery(schema, query), { code: 'REQUEST_MALFORMED', message: new RegExp(name) });
+  }
+});
+
+test('what is wrong is said in words of the interface, not of a validator', () => {
+  const image = (query: string) => () => parseQuery(imageQuery, new URLSearchParams(query));
+  const images = (query: string) => () => parseQuery(imagesQuery, new URLSearchParams(query));
+  const preheat = (body: unknown) => () => parseBody(preheatRequest, body);
+  for (const [parse, message] of [
+    [image('image='), 'query.image: it is empty'],
+    [image(''), 'query.image: it is missing'],
+    [image(`image=${'a'.repeat(1025)}`), 'query.image: it has more than 1024 characters'],
+    [image('image=a&imge=b'), 'query: "imge" is not known here'],
+    [images('sort=colour'), 'query.sort: it is none of used, size, age, name'],
+    [images('limit=0'), 'query.limit: it is less than 1'],
+    [images('limit=201'), 'query.limit: it is more than 200'],
+    [images('limit=many'), 'query.limit: it is not a number'],
+    [images('limit=1.5'), 'query.limit: it is not a whole number'],
+    [preheat({}), 'body.images: it is missing'],
+    [preheat({ images: 'a' }), 'body.images: it is not a list'],
+    [preheat({ images: [] }), 'body.images: it is empty'],
+    [preheat({ images: [5] }), 'body.images.0: it is not text'],
+    [preheat({ images: Array(101).fill('a') }), 'body.images: it has more than 100 entries'],
+    [preheat([]), 'body: it is not an object'],
+  ] as const) {
+    assert.throws(parse, { code: 'REQUEST_MALFORMED', message });
   }
 });

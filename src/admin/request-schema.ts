@@ -16,11 +16,45 @@ export function parseBody<Output>(schema: z.ZodType<Output>, body: unknown): Out
 }
 
 function parsed<Output>(schema: z.ZodType<Output>, value: unknown, what: string): Output {
-  const { data, error } = schema.safeParse(value);
+  const { data, error } = schema.safeParse(value, { reportInput: true });
   if (error === undefined) return data as Output;
   const [issue] = error.issues;
   const where = [what, ...(issue?.path ?? [])].map(String).join('.');
-  throw malformed(where, issue?.message ?? 'it is not valid');
+  throw malformed(where, issue === undefined ? 'it is not valid' : problemOf(issue));
+}
+
+/** What is wrong, for whoever asks: of a validator's own words they know nothing. */
+function problemOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'it is missing' : `it is not ${kinds[issue.expected] ?? issue.expected}`;
+    case 'too_small':
+      if (issue.origin === 'number' || issue.origin === 'int') return `it is less than ${issue.minimum}`;
+      return issue.minimum === 1 ? 'it is empty' : `it has fewer than ${sizeText(issue.origin, issue.minimum)}`;
+    case 'too_big':
+      if (issue.origin === 'number' || issue.origin === 'int') return `it is more than ${issue.maximum}`;
+      return `it has more than ${sizeText(issue.origin, issue.maximum)}`;
+    case 'invalid_value':
+      return `it is none of ${issue.values.map(String).join(', ')}`;
+    case 'unrecognized_keys':
+      return `${issue.keys.map((key) => JSON.stringify(key)).join(', ')} is not known here`;
+    default:
+      return issue.message;
+  }
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+function sizeText(origin: string, number: number | bigint): string {
+  return `${number} ${origin === 'array' ? 'entries' : 'characters'}`;
 }
 
 function malformed(where: string, problem: string): AppError {
