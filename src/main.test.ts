@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { folderWith } from './config/testing/written-config.ts';
 import { productVersion } from './config/version.ts';
+import { makeCertificate } from './core/testing/certificates.ts';
 
 interface Outcome {
   readonly code: number | string | null | undefined;
@@ -82,9 +83,32 @@ upstreams:
   ]) {
     assert.match(stdout, expected);
   }
-  assert.match(stdout, /ghcr\.io.*as someone/);
+  assert.match(stdout, /ghcr\.io.*as someone, tags for 1m$/m);
   assert.match(stderr, /note: admin/);
   assert.doesNotMatch(stdout + stderr, /hunter2/);
+});
+
+test('check says whether clients speak TLS, whether changes need a token, and what is traced', async (context) => {
+  const pair = makeCertificate();
+  const files = { 'cert.pem': pair.cert, 'key.pem': pair.key, token: 'a-token-of-many-letters\n' };
+  const folder = await folderWith(context, files);
+  const plain = await onepull(['check'], {});
+  assert.match(plain.stdout, /^ {2}listen {5}0\.0\.0\.0:5000, HTTP$/m);
+  assert.match(plain.stdout, /^ {2}admin {6}127\.0\.0\.1:5001, HTTP, changes need no token$/m);
+  assert.match(plain.stdout, /^ {2}tracing {4}none$/m);
+  const [certificate = '', key = '', token = ''] = Object.keys(files).map((name) => join(folder, name));
+  const { code, stdout } = await onepull(['check'], {
+    ONEPULL_SERVER_TLS_CERT: certificate,
+    ONEPULL_SERVER_TLS_KEY: key,
+    ONEPULL_ADMIN_TOKEN_FILE: token,
+    ONEPULL_TRACING_ENDPOINT: 'http://127.0.0.1:4318',
+  });
+  assert.equal(code, 0);
+  assert.ok(stdout.includes(`  listen     0.0.0.0:5000, HTTPS with ${certificate} and ${key}\n`), stdout);
+  assert.ok(stdout.includes(`changes need the token in ${token}\n`), stdout);
+  assert.match(stdout, /^ {2}tracing {4}to http:\/\/127\.0\.0\.1:4318, one request in 100$/m);
+  const named = await onepull(['check'], { ONEPULL_ADMIN_TOKEN: 'a-token-of-many-letters' });
+  assert.match(named.stdout, /changes need a token$/m);
 });
 
 test('check prints every problem with its place and a hint, and exits with 2', async (context) => {
@@ -116,7 +140,7 @@ test('check of a file that does not exist is one clear problem', async () => {
 test('check without a file looks at the defaults and the environment', async () => {
   const { code, stdout, stderr } = await onepull(['check'], { ONEPULL_LISTEN: '127.0.0.1:7777' });
   assert.deepEqual([code, stderr], [0, '']);
-  assert.match(stdout, /^ok\n {2}listen +127\.0\.0\.1:7777\n/);
+  assert.match(stdout, /^ok\n {2}listen +127\.0\.0\.1:7777, HTTP\n/);
   const wrong = await onepull(['check'], { ONEPULL_LISTEN: 'x', ONEPULL_LOG_LEVEL: 'loud' });
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /\nonepull: configuration: 2 problems\n$/);

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { loadConfig, redactedConfig } from '../config/load.ts';
 import type { Config, Credentials } from '../config/schema.ts';
 import { addressText } from '../core/address.ts';
-import { formatDuration, formatSize } from '../core/units.ts';
+import { formatSize, writtenDuration } from '../core/units.ts';
 import { clusterSummary } from './cluster-summary.ts';
 import { configFailure } from './command-failure.ts';
 import { type CheckOptions, exitCodes } from './options.ts';
@@ -28,10 +28,23 @@ export async function check(options: CheckOptions): Promise<number> {
   return exitCodes.ok;
 }
 
-function summary({ listen, admin, storage, upstreams, server, cluster }: Config): string {
+function summary({
+  listen,
+  admin,
+  adminToken,
+  adminTokenFile,
+  storage,
+  upstreams,
+  server,
+  cluster,
+  tracing,
+}: Config): string {
+  const { certFile, keyFile } = server.tls;
+  const secured = certFile === undefined ? 'HTTP' : `HTTPS with ${certFile} and ${keyFile ?? ''}`;
+  const { endpoint, sampleOneIn } = tracing;
   const lines = [
-    `  listen     ${addressText(listen)}${server.tls.certFile === undefined ? '' : ', TLS'}`,
-    `  admin      ${addressText(admin)}`,
+    `  listen     ${addressText(listen)}, ${secured}`,
+    `  admin      ${addressText(admin)}, HTTP, ${changing(adminToken, adminTokenFile)}`,
     `  storage    ${resolve(storage.path)}, at most ${formatSize(storage.maxSizeBytes)}`,
     '  upstreams',
     ...upstreams.map((upstream) => {
@@ -39,13 +52,27 @@ function summary({ listen, admin, storage, upstreams, server, cluster }: Config)
         upstream.endpoints.join(' '),
         ...(upstream.isDefault ? ['default'] : []),
         signIn(upstream.credentials),
-        `tags for ${formatDuration(upstream.tagTtlMs)}`,
+        `tags for ${writtenDuration(upstream.tagTtlMs)}`,
+        ...trust(upstream.tls),
       ];
       return `    ${upstream.name}: ${facts.join(', ')}`;
     }),
     ...clusterSummary(cluster),
+    `  tracing    ${endpoint === undefined ? 'none' : `to ${endpoint}, one request in ${sampleOneIn}`}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function changing(token: string | undefined, tokenFile: string | undefined): string {
+  if (tokenFile !== undefined) return `changes need the token in ${tokenFile}`;
+  return token === undefined ? 'changes need no token' : 'changes need a token';
+}
+
+function trust({ caFile, certFile }: Config['upstreams'][number]['tls']): string[] {
+  return [
+    ...(caFile === undefined ? [] : [`trusting ${caFile}`]),
+    ...(certFile === undefined ? [] : [`shown ${certFile}`]),
+  ];
 }
 
 function signIn(credentials: Credentials | undefined): string {

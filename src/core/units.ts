@@ -48,3 +48,16 @@ export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   return `${Math.floor(seconds / 60)}m ${String(seconds % 60).padStart(2, '0')}s`;
 }
+
+/** Milliseconds as a configuration has them: `250ms`, `1m30s`, `2h`. */
+export function writtenDuration(ms: number): string {
+  let left = ms;
+  const parts = Object.entries(durationUnits)
+    .toReversed()
+    .map(([unit, unitMs]) => {
+      const amount = Math.floor(left / unitMs);
+      left -= amount * unitMs;
+      return amount === 0 ? '' : `${amount}${unit}`;
+    });
+  return parts.join('') || '0s';
+}
