@@ -170,6 +170,6 @@ export function someOf(names: readonly string[], most: number): string {
   return `${names.slice(0, most).join(', ')}${more}`;
 }
 
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+export function count(number: number, noun: string, several: string = `${noun}s`): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? noun : several}`;
 }

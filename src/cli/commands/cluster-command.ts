@@ -5,7 +5,7 @@ import { withHelp } from './help-text.ts';
 import type { Run } from './run.ts';
 
 const help = `
-The exit code is 1 where the instance does not answer, or runs on its own.
+The exit code is 1 where the instance does not answer, or runs on its own; with --json it then has no members.
 
 Examples:
   onepull cluster status

@@ -1,6 +1,6 @@
 import { counted, percent } from '../format/amounts.ts';
 import { shortDigest } from '../format/names.ts';
-import { type FeedGraph, feedWords, type GraphNode, upstreamId } from './graph-layout.ts';
+import { type FeedGraph, feedWords, type GraphNode, shareWords, upstreamId } from './graph-layout.ts';
 
 const upstreamX = 24;
 
@@ -11,7 +11,7 @@ interface FeedGraphProps {
 }
 
 export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
-  const { width, height, nodes, edges, digest, leftOut } = graph;
+  const { width, height, nodes, edges, digest, leftOut, hasOldShares } = graph;
   const places = new Map(nodes.map((node) => [node.id, node]));
   const middle = height / 2;
   return (
@@ -51,6 +51,11 @@ export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
       </section>
       {leftOut > 0 && <p class="feed-note">and {counted(leftOut, 'more node')}</p>}
       {edges.some(({ isFar }) => isFar) && <p class="feed-note">A broken line leads from one zone to another.</p>}
+      {hasOldShares && (
+        <p class="feed-note">
+          Each node says about once a second how far it is, so one that reads may seem ahead of one that it reads from.
+        </p>
+      )}
       <details>
         <summary>The same in words</summary>
         <ul>
@@ -65,7 +70,7 @@ export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
 
 const nodeWidth = 140;
 
-function Node({ node: { x, y, name, share, isSelf, leads } }: { readonly node: GraphNode }) {
+function Node({ node: { x, y, name, share, agedMs, isSelf, leads } }: { readonly node: GraphNode }) {
   return (
     <g class={`feed-node${isSelf ? ' is-self' : ''}${leads ? ' leads' : ''}`} transform={`translate(${x} ${y})`}>
       <rect x="0" y="-16" width={nodeWidth} height="32" rx="4" />
@@ -76,7 +81,7 @@ function Node({ node: { x, y, name, share, isSelf, leads } }: { readonly node: G
       <text class="feed-percent" x={nodeWidth - 8} y="4" text-anchor="end">
         {share === undefined ? '?' : percent(share, 1)}
       </text>
-      <title>{name}</title>
+      <title>{share === undefined ? name : `${name} ${shareWords(share, agedMs)}`}</title>
     </g>
   );
 }

@@ -109,3 +109,26 @@ test('what this node does is told as it is now, not as of its last beat', () => 
   assert.deepEqual([self?.load.children, self?.load.fills[0]?.filledBytes], [7, 90]);
   assert.deepEqual([other?.load.children, other?.load.fills[0]?.filledBytes], [0, 40]);
 });
+
+test('of a node that has been silent it is said how old its figure is', () => {
+  const snapshot = withParents({ a: ['b'], b: [] });
+  const members = snapshot.members.map((member) => ({ ...member, silentMs: 5400 }));
+  const [graph] = feedGraphs({ ...snapshot, members });
+  assert.ok(graph);
+  assert.deepEqual(feedWords(graph), [
+    'b reads from nobody now, had 40 % 5\u00a0s ago',
+    'a (this node) reads from b, has 40 %',
+  ]);
+});
+
+test('where a node seems to have more than one that it reads from, that is explained; else it is not', () => {
+  const snapshot = withParents({ a: ['b'], b: [] });
+  for (const [filledBytes, isExplained] of [
+    [39, false],
+    [40, false],
+    [41, true],
+  ] as const) {
+    const shares = snapshot.shares.map((fill) => ({ ...fill, filledBytes }));
+    assert.equal(feedGraphs({ ...snapshot, shares })[0]?.hasOldShares, isExplained, `${filledBytes}`);
+  }
+});

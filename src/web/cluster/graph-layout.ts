@@ -1,5 +1,6 @@
 import type { ClusterSnapshot } from '../../pull/cluster-snapshot.ts';
 import { nodeName } from '../format/names.ts';
+import { span } from '../format/times.ts';
 
 type Member = ClusterSnapshot['members'][number];
 /** `unheard`: it is read from, and the engine does not say that it is there. Undefined: it was not told. */
@@ -13,6 +14,8 @@ export interface GraphNode {
   readonly place: Place;
   /** 0 to 1, of the fill; undefined: its size, or how much it has, is not known. */
   readonly share: number | undefined;
+  /** Since it said so; undefined: it is as it is now, or was not said. */
+  readonly agedMs: number | undefined;
   readonly x: number;
   readonly y: number;
 }
@@ -31,6 +34,8 @@ export interface FeedGraph {
   readonly edges: readonly GraphEdge[];
   /** Nodes that are not drawn, because there are too many. */
   readonly leftOut: number;
+  /** A node seems to have more than one that it reads from: each said so at its own time. */
+  readonly hasOldShares: boolean;
   readonly width: number;
   readonly height: number;
 }
@@ -50,18 +55,20 @@ interface Fill {
   readonly leads: boolean;
   readonly place: Place;
   readonly share: number | undefined;
+  readonly agedMs: number | undefined;
   readonly parents: readonly string[];
 }
 
 /** The blobs that two nodes or more are filling, the most shared first. */
 export function feedGraphs(cluster: ClusterSnapshot): FeedGraph[] {
   const byDigest = new Map<string, Fill[]>();
-  for (const { node, load } of knownMembers(cluster)) {
+  for (const { node, load, silentMs } of knownMembers(cluster)) {
     for (const { digest, sizeBytes, filledBytes, leads, place, parents } of load.fills) {
       const share = sizeBytes === undefined ? undefined : sizeBytes === 0 ? 1 : filledBytes / sizeBytes;
       const fills = byDigest.get(digest) ?? [];
       byDigest.set(digest, fills);
-      fills.push({ id: node.id, name: node.name, zone: node.zone, leads, place, share, parents });
+      const agedMs = node.id === cluster.node ? undefined : silentMs;
+      fills.push({ id: node.id, name: node.name, zone: node.zone, leads, place, share, agedMs, parents });
     }
   }
   return [...byDigest]
@@ -82,7 +89,7 @@ function withHolders(fills: readonly Fill[], cluster: ClusterSnapshot): Fill[] {
   const holders = [...new Set(fills.flatMap(({ parents }) => parents))].filter((id) => !known.has(id));
   const others = holders.map((id) => {
     const node = nodes.get(id);
-    const common = { id, leads: false, parents: [] };
+    const common = { id, leads: false, agedMs: undefined, parents: [] };
     if (node === undefined)
       return { ...common, name: nodeName(id), zone: undefined, place: 'unheard' as const, share: undefined };
     return { ...common, name: node.name, zone: node.zone, place: undefined, share: 1 };
@@ -100,8 +107,18 @@ function layOut(digest: string, fills: readonly Fill[], self: string): FeedGraph
   const height = 2 * margin + (tallest - 1) * row + 24;
   const nodes = [...columns].flatMap(([across, placed]) => {
     const top = (height - (placed.length - 1) * row) / 2;
-    return placed.map(({ id, name, leads, place, share }, n) => {
-      return { id, name, leads, place, share, isSelf: id === self, x: margin + across * column, y: top + n * row };
+    return placed.map(({ id, name, leads, place, share, agedMs }, n) => {
+      return {
+        id,
+        name,
+        leads,
+        place,
+        share,
+        agedMs,
+        isSelf: id === self,
+        x: margin + across * column,
+        y: top + n * row,
+      };
     });
   });
   const edges = shown.flatMap(({ id, zone, leads, place, parents }) => [
@@ -112,7 +129,8 @@ function layOut(digest: string, fills: readonly Fill[], self: string): FeedGraph
     }),
   ]);
   const width = 2 * margin + Math.max(...columns.keys()) * column + 150;
-  return { digest, nodes, edges, width, height, leftOut: fills.length - shown.length };
+  const hasOldShares = edges.some(({ from, to }) => (byId.get(from)?.share ?? 1) < (byId.get(to)?.share ?? 0));
+  return { digest, nodes, edges, width, height, leftOut: fills.length - shown.length, hasOldShares };
 }
 
 /** How many nodes a byte passes before it is there. What nodes say is never of one moment: it may even name a circle. */
@@ -138,11 +156,17 @@ export function feedWords({ nodes, edges }: FeedGraph): string[] {
     const sources = edges
       .filter(({ to }) => to === node.id)
       .map(({ from }) => (from === upstreamId ? 'upstream' : (names.get(from) ?? from)));
-    const has = node.share === undefined ? '' : `, has ${Math.floor(node.share * 100)} %`;
+    const has = node.share === undefined ? '' : `, ${shareWords(node.share, node.agedMs)}`;
     const self = node.isSelf ? ' (this node)' : '';
     if (sources.length === 0 && node.share === 1) return `${node.name}${self} has all of it`;
     return `${node.name}${self} ${doingWords(node, sources)}${has}`;
   });
+}
+
+/** Nodes say about once a second how far they are; what is older than that is told with its age. */
+export function shareWords(share: number, agedMs: number = 0): string {
+  const percent = `${Math.floor(share * 100)} %`;
+  return agedMs < 2000 ? `has ${percent}` : `had ${percent} ${span(agedMs)} ago`;
 }
 
 function doingWords({ leads, place }: GraphNode, sources: readonly string[]): string {
