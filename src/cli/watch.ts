@@ -16,8 +16,28 @@ const askAgainMs = 1000;
 /** Where events go. */
 interface Display extends Disposable {
   show(event: ServerEvent): void;
-  /** The instance does not answer; `why` for people. The next event says everything anew. */
+  /** The instance does not answer; `why` for people. The next event says everything anew. Called again while that is so. */
   lost(why: string): void;
+}
+
+/** For what is read line by line: an instance that is away is told of once, and once that it is back. */
+class Absence {
+  #isAway = false;
+  readonly #tell: (text: string) => void;
+
+  constructor(tell: (text: string) => void) {
+    this.#tell = tell;
+  }
+
+  lost(why: string): void {
+    if (!this.#isAway) this.#tell(`${why}; asking again until it is back`);
+    this.#isAway = true;
+  }
+
+  heard(): void {
+    if (this.#isAway) this.#tell('it is back');
+    this.#isAway = false;
+  }
 }
 
 /** Shows pulls as they go, until it is told to stop. An instance that goes away is waited for, once it has answered. */
@@ -58,14 +78,16 @@ export async function watch(options: AdminOptions): Promise<number> {
 /** With `--json`: what each event changed is a line. */
 class EventLines implements Display {
   readonly #state = new WatchState();
+  readonly #absence = new Absence((text) => process.stderr.write(`onepull: ${text}\n`));
 
   show(event: ServerEvent): void {
+    this.#absence.heard();
     const change = apply(this.#state, event);
     if (change !== undefined) process.stdout.write(`${JSON.stringify(change)}\n`);
   }
 
   lost(why: string): void {
-    process.stderr.write(`onepull: ${why}; asking again\n`);
+    this.#absence.lost(why);
   }
 
   [Symbol.dispose](): void {}
@@ -75,18 +97,21 @@ class TextLines implements Display {
   readonly #terminal: Terminal;
   readonly #state = new WatchState();
   readonly #log = new WatchLog();
+  readonly #absence: Absence;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
+    this.#absence = new Absence((text) => terminal.print(`${new Date().toISOString()}  ${text}`));
   }
 
   show(event: ServerEvent): void {
+    this.#absence.heard();
     const { pulls = [] } = apply(this.#state, event) ?? {};
     printLines(this.#terminal, this.#log.lines(pulls, Date.now()));
   }
 
   lost(why: string): void {
-    this.#terminal.print(`${new Date().toISOString()}  ${why}; asking again`);
+    this.#absence.lost(why);
   }
 
   [Symbol.dispose](): void {}

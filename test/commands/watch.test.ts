@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { command, PseudoTerminal, startCommand } from '../support/command.ts';
 import { ScriptedAdmin } from '../support/scripted-admin.ts';
@@ -20,6 +22,34 @@ function heated(filled: Readonly<Record<string, number>>) {
 
 function heatedList(...filled: readonly number[]) {
   return { state: 'running', images: filled.map((filledBytes) => ({ image: 'a.example/b:1', filledBytes })) };
+}
+
+/** Cuts whoever comes, and counts them. */
+class RefusingPort implements AsyncDisposable {
+  readonly #server = createServer((socket) => {
+    socket.on('error', () => {}).destroy();
+    this.#cut++;
+    for (const look of this.#watchers.splice(0)) look();
+  });
+  #cut = 0;
+  readonly #watchers: (() => void)[] = [];
+
+  static async at(host: string): Promise<RefusingPort> {
+    const port = new RefusingPort();
+    port.#server.listen(Number(host.split(':')[1]), '127.0.0.1');
+    await once(port.#server, 'listening');
+    return port;
+  }
+
+  async refused(times: number): Promise<void> {
+    while (this.#cut < times) await new Promise<void>((resolve) => this.#watchers.push(resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
 }
 
 describe('onepull watch without a terminal', { concurrency: 2 }, () => {
@@ -102,11 +132,18 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
     admin.event('state', stateTold());
     await child.line((line) => line.includes('pulling'));
     await admin.shut();
-    await child.line((line) => line.endsWith('; asking again'));
+    await child.line((line) => line.endsWith('; asking again until it is back'));
+    // It asks once a second; meanwhile nothing of it is said.
+    const silent = await RefusingPort.at(admin.host);
+    await silent.refused(3);
+    await silent[Symbol.asyncDispose]();
     await admin.open();
     await admin.viewed;
     admin.event('state', stateTold({ pulls: [done] }));
     await child.line((line) => line.includes('done: '));
+    const told = child.stdout.map((line) => line.replace(/^\S+ {2}/, ''));
+    assert.equal(told.filter((line) => line.endsWith('asking again until it is back')).length, 1, told.join('\n'));
+    assert.deepEqual(told.slice(-2), ['it is back', `${image}  done: 100.0 MiB`]);
     await child.kill('SIGTERM');
     const never = await command(['watch', '--admin', '127.0.0.1:1']);
     assert.equal(never.code, 1);
@@ -114,6 +151,26 @@ describe('onepull watch without a terminal', { concurrency: 2 }, () => {
       never.stderr,
       /^onepull: no answer from the admin API at 127\.0\.0\.1:1: the connection was refused\n/,
     );
+  });
+
+  test('--json says on standard error that it is away, once, and that it is back, once', async () => {
+    await using admin = await ScriptedAdmin.start();
+    await using child = startCommand(['watch', '--json', '--admin', admin.host]);
+    await admin.viewed;
+    admin.event('state', stateTold());
+    await child.line((line) => line.includes('"isWhole":true'));
+    await admin.shut();
+    await using silent = await RefusingPort.at(admin.host);
+    await silent.refused(2);
+    await silent[Symbol.asyncDispose]();
+    await admin.open();
+    await admin.viewed;
+    admin.event('state', stateTold({ pulls: [done] }));
+    await child.line((line) => line.includes('"state":"done"'));
+    await child.kill('SIGTERM');
+    assert.equal(child.stderr.length, 2, child.stderr.join('\n'));
+    assert.match(child.stderr[0] ?? '', /^onepull: .*; asking again until it is back$/);
+    assert.equal(child.stderr[1], 'onepull: it is back');
   });
 
   test('events of another kind are told, not shown', async () => {
