@@ -6,10 +6,10 @@ import { CommandFailure } from './command-failure.ts';
 import { exitCodes, type PreheatOptions } from './options.ts';
 import { PreheatLines } from './preheat-lines.ts';
 import { PreheatScreen } from './preheat-screen.ts';
-import { printJson, printLines } from './printing.ts';
+import { printJson } from './printing.ts';
 import { Stopping } from './stopping.ts';
 import { terminalOn } from './terminal.ts';
-import { type Line, piece } from './text-line.ts';
+import { type Line, lineText, piece } from './text-line.ts';
 
 const lookEveryMs = 250;
 /** The instance may restart meanwhile: then it has forgotten the preheat, and says so. */
@@ -43,7 +43,8 @@ export async function preheat(images: readonly string[], options: PreheatOptions
   }
   if (stopping.exitCode !== undefined && !isOver(last)) return await cancel(client, last, stopping.exitCode);
   if (options.json) printJson(last);
-  printLines(terminal, summary(last));
+  // The last word is whole, whatever the terminal's width: it says why.
+  for (const line of summary(last)) terminal.print(lineText(line, terminal));
   return last.images.every(({ state }) => state === 'done') ? exitCodes.ok : exitCodes.failed;
 }
 

@@ -1,4 +1,4 @@
-import { exitCodes } from './options.ts';
+import { constants } from 'node:os';
 import type { Terminal } from './terminal.ts';
 import { type Line, lineText } from './text-line.ts';
 
@@ -12,10 +12,15 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-/** `onepull images | head -1`: whoever read us has gone, and there is nobody left to print for. */
+/**
+ * `onepull images | head -1`: whoever read us has gone, and there is nobody left to print for. The exit code is that of what a
+ * SIGPIPE ends, as most commands are.
+ */
 export function endWithReader(): void {
-  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(exitCodes.failed);
-  });
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit(128 + constants.signals.SIGPIPE);
+    });
+  }
 }

@@ -30,20 +30,20 @@ export function program(run: Run): Command {
     .exitOverride();
   onepull.commandsGroup('Run it:');
   serveCommand(onepull, run);
-  checkCommand(onepull, run);
+  checkCommand(onepull, print);
   clientsCommand(onepull, print);
   onepull.commandsGroup('See what it does:');
   statusCommand(onepull, print);
   watchCommand(onepull, print);
   clusterCommand(onepull, print);
-  demoCommand(onepull, run);
+  demoCommand(onepull, print);
   onepull.commandsGroup('What it holds:');
   imagesCommand(onepull, print);
   preheatCommand(onepull, print);
   purgeCommand(onepull, print);
   pinCommands(onepull, print);
   onepull.commandsGroup('Else:');
-  completionCommands(onepull, run);
+  completionCommands(onepull, print);
   helpCommand(onepull);
   return onepull;
 }

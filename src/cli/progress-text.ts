@@ -54,18 +54,20 @@ export function pullLine(pull: PullAnswer, columns: number, style: Style): Line 
   ];
 }
 
-/** One line for a layer: a bar while it comes, and in words why it does not. */
+/** One line for a layer: a bar while it comes, and in words why it does not. Where there is no room for both, the words. */
 export function layerLine(layer: LayerAnswer, flight: FlightAnswer | undefined, columns: number, style: Style): Line {
   const { digest, state, filledBytes, sizeBytes } = layer;
   const share = sizeBytes === undefined || sizeBytes === 0 ? 0 : Math.min(1, filledBytes / sizeBytes);
-  const rate = state === 'pulling' && flight !== undefined ? `${formatSize(flight.rateBytesPerSecond)}/s` : '';
-  return [
-    piece(`  ${shortDigest(digest)}  `, 'dim'),
+  const rate = flight === undefined ? '' : `${formatSize(flight.rateBytesPerSecond)}/s`;
+  const blob = piece(`  ${shortDigest(digest)}  `, 'dim');
+  const note = piece(noteOf(layer), state === 'failed' ? 'red' : 'dim');
+  const figures = [
     piece(barText(state === 'done' ? 1 : share, columns, style), stateFormat(state)),
     piece(`  ${amountText(filledBytes, sizeBytes).padStart(22)}`),
-    piece(`  ${rate.padStart(12)}`),
-    piece(`  ${noteOf(layer)}`, state === 'failed' ? 'red' : 'dim'),
+    piece(state === 'pulling' ? `  ${rate.padStart(12)}  ` : '  '),
   ];
+  const isWide = [blob, ...figures, note].reduce((sum, { text }) => sum + text.length, 0) < columns;
+  return isWide || state === 'pulling' || state === 'done' ? [blob, ...figures, note] : [blob, note];
 }
 
 /** The twelve letters by which people tell blobs apart. */

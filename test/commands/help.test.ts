@@ -92,14 +92,28 @@ test('check --json gives the problems, or what would run, without secrets', asyn
   assert.doesNotMatch(right.stdout, /a-secret/);
 });
 
-test('a reader that goes away ends a command quietly', async () => {
+test('a reader that goes away ends a command quietly, with the exit code of what a SIGPIPE ends', async () => {
   const { run } = await import('../support/child.ts');
   const { ScriptedAdmin } = await import('../support/scripted-admin.ts');
+  const { pull, stateTold } = await import('./answers.ts');
   await using admin = await ScriptedAdmin.start();
   const image = { image: 'docker.io/library/nginx:1', sizeBytes: 1, isPinned: false };
   admin.says('GET /api/v1/images', { images: Array.from({ length: 20_000 }, () => image), total: 20_000 });
   const onepull = new URL('../../bin/onepull', import.meta.url).pathname;
-  const { code, stdout, stderr } = await run('sh', ['-c', `"${onepull}" images --admin ${admin.host} | head -1`]);
-  assert.deepEqual([code, stderr], [0, '']);
-  assert.match(stdout, /^IMAGE/);
+  const piped = (name: string) =>
+    run('sh', ['-c', `{ "${onepull}" ${name} --admin ${admin.host}; echo "exit $?" >&2; } | head -1`]);
+  const { stdout, stderr } = await piped('images');
+  assert.deepEqual([stdout.split(' ')[0], stderr], ['IMAGE', 'exit 141']);
+  const watching = piped('watch');
+  await admin.viewed;
+  // A line after the first one is for nobody, once that is gone.
+  const telling = setInterval(
+    () => admin.event('state', stateTold({ pulls: [pull({ id: String(Math.random()) })] })),
+    50,
+  );
+  try {
+    assert.equal((await watching).stderr, 'exit 141');
+  } finally {
+    clearInterval(telling);
+  }
 });
