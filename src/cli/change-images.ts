@@ -13,7 +13,7 @@ interface Result {
   readonly error?: string;
 }
 
-/** Takes images out of the cache, once that is confirmed. Exit code 1: not all of them are gone. */
+/** Takes images out of the cache, once that is confirmed. Exit code 1: not all of them are gone; 2: a name is none. */
 export async function purge(images: readonly string[], options: PurgeOptions): Promise<number> {
   const client = await AdminClient.for(options, process.env);
   if (options.yes !== true && !(await isConfirmed(images, client))) {
@@ -33,7 +33,7 @@ export async function purge(images: readonly string[], options: PurgeOptions): P
   });
 }
 
-/** Keeps images when the cache makes room, or no longer. Exit code 1: that did not become so for all of them. */
+/** Keeps images when the cache makes room, or no longer. Exit code 1: that did not become so for all of them; 2: a name is none. */
 export async function pin(images: readonly string[], options: AdminOptions, isPinned: boolean): Promise<number> {
   const client = await AdminClient.for(options, process.env);
   return await each(images, options, client, async (image) => {
@@ -88,8 +88,7 @@ async function each(
       if (!(error instanceof CommandFailure) || error.kind !== 'refused') throw error;
       results.push({ image, error: error.message });
       exitCode = Math.max(exitCode, error.exitCode);
-      const name = image.trim() === '' ? JSON.stringify(image) : image;
-      process.stderr.write(`onepull: ${piece(`${name}: ${error.message}`).text}${place}\n`);
+      process.stderr.write(`onepull: ${piece(`${image}: ${error.message}`).text}${place}\n`);
     }
   }
   const failed = results.filter(({ error }) => error !== undefined).length;

@@ -143,6 +143,17 @@ describe('onepull purge', { concurrency: 2 }, () => {
     assert.equal(admin.asked[0]?.headers['content-type'], 'application/json');
   });
 
+  test('says the names that are gone, whole: of a digest each tag', async () => {
+    await using admin = await purging();
+    admin.says('DELETE /api/v1/images', {
+      removed: ['docker.io/library/small:1', 'docker.io/library/small:2'],
+      freedBytes: 1024,
+      following: [],
+    });
+    const { stdout } = await command(['purge', 'small@sha256:5', '--yes', '--admin', admin.host]);
+    assert.equal(stdout, 'docker.io/library/small:1, docker.io/library/small:2  purged, 1.0 KiB freed');
+  });
+
   test('one that is not there does not keep the others', async () => {
     await using admin = await purging();
     const names = ['missing:1', 'a:1'];
@@ -182,6 +193,28 @@ describe('onepull purge', { concurrency: 2 }, () => {
     assert.equal(code, 1);
     assert.equal(stderr.match(/no answer/g)?.length, 1);
   });
+});
+
+test('a name that is none is a usage error, before or after the instance was asked', async () => {
+  await using admin = await ScriptedAdmin.start();
+  for (const args of [
+    ['pin', ''],
+    ['unpin', 'a:1', ' '],
+    ['purge', '--yes', ''],
+    ['preheat', ''],
+  ]) {
+    const { code, stderr } = await command([...args, '--admin', admin.host]);
+    assert.deepEqual([code, admin.asked.length], [2, 0], stderr);
+    assert.match(stderr, /^onepull: command-argument value ' ?' is invalid for argument 'image'\. It is empty\.$/);
+  }
+  for (const [call, ...args] of [
+    ['PUT /api/v1/pins', 'pin'],
+    ['DELETE /api/v1/images', 'purge', '--yes'],
+  ] as const) {
+    admin.refuses(call, 400, 'NAME_INVALID', '"BAD NAME" is not the name of an image');
+    const { code, stderr } = await command([...args, 'BAD NAME', '--admin', admin.host]);
+    assert.deepEqual([code, stderr], [2, 'onepull: BAD NAME: "BAD NAME" is not the name of an image']);
+  }
 });
 
 describe('onepull pin and unpin', { concurrency: 2 }, () => {

@@ -58,7 +58,7 @@ export function preheatCommand(onepull: Command, run: Run): void {
   const command = onepull
     .command('preheat')
     .description('Pull images before anybody asks for them.')
-    .argument('<image...>', 'as clients name them: nginx:1.29, ghcr.io/org/app@sha256:...')
+    .argument('<image...>', 'as clients name them: nginx:1.29, ghcr.io/org/app@sha256:...', imagesOf)
     .addOption(platform.argParser(platformsOf))
     .option('--no-wait', 'print its id and do not wait for it');
   withHelp(withAdminOptions(command), preheatHelp, adminHelp).action((images: string[], options: PreheatOptions) =>
@@ -70,7 +70,7 @@ export function purgeCommand(onepull: Command, run: Run): void {
   const command = onepull
     .command('purge')
     .description('Take images out of the cache.')
-    .argument('<image...>', 'as onepull images lists them, or as clients name them')
+    .argument('<image...>', 'as onepull images lists them, or as clients name them', imagesOf)
     .option('--yes', 'do not ask');
   withHelp(withAdminOptions(command), purgeHelp, adminHelp).action((images: string[], options: PurgeOptions) =>
     run(async () => (await import('../change-images.ts')).purge(images, options)),
@@ -84,11 +84,16 @@ export function pinCommands(onepull: Command, run: Run): void {
   ] as const) {
     withHelp(withAdminOptions(onepull.command(name)), pinHelp(name), adminHelp)
       .description(description)
-      .argument('<image...>', 'as onepull images lists them, or as clients name them')
+      .argument('<image...>', 'as onepull images lists them, or as clients name them', imagesOf)
       .action((images: string[], options: AdminOptions) =>
         run(async () => (await import('../change-images.ts')).pin(images, options, name === 'pin')),
       );
   }
+}
+
+function imagesOf(text: string, before: readonly string[] = []): readonly string[] {
+  if (text.trim() === '') throw new InvalidArgumentError('It is empty.');
+  return [...before, text];
 }
 
 function positive(text: string): number {
