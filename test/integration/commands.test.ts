@@ -16,6 +16,8 @@ test('an image is preheated, listed, pinned, purged and gone; whoever changes so
     registry.content.add('org/app', image, 'v1');
     const environment = { ONEPULL_ADMIN: onepull.admin.host, ONEPULL_ADMIN_TOKEN: adminToken };
     const ask = (...args: string[]) => command(args, environment);
+    // Nobody typed which instance that is.
+    const place = ` at ${onepull.admin.host} (ONEPULL_ADMIN)`;
     const stranger = await command(['preheat', name], { ONEPULL_ADMIN: onepull.admin.host });
     assert.equal(stranger.code, 1);
     assert.match(stranger.stderr, /wants its token for this/);
@@ -33,11 +35,11 @@ test('an image is preheated, listed, pinned, purged and gone; whoever changes so
     const completed = await ask('complete', '--', 'pin', 'demo.example/org/app:');
     assert.equal(completed.stdout, `${name}\t`);
 
-    assert.equal((await ask('pin', name)).stdout, `${name}  pinned`);
+    assert.equal((await ask('pin', name)).stdout, `${name}  pinned${place}`);
     const kept = await ask('purge', name, '--yes');
     assert.equal(kept.code, 1);
     assert.match(kept.stderr, /^onepull: demo\.example\/org\/app:v1: .*pinned/);
-    assert.equal((await ask('unpin', name)).stdout, `${name}  not pinned`);
+    assert.equal((await ask('unpin', name)).stdout, `${name}  not pinned${place}`);
     await onepull.assertIdle();
     const purged = await ask('purge', name, '--yes');
     assert.deepEqual([purged.code, purged.stderr], [0, '']);
@@ -58,7 +60,7 @@ test('a preheat that fails says why; the others come all the same', () =>
     assert.match(stdout, /\n1 of 2 failed:\n {2}demo\.example\/org\/none:v1: \S/);
     assert.match(stdout, /\ndemo\.example\/org\/app:v1 {2}done\n/);
     const unknown = await command(['preheat', 'BAD NAME', '--admin', onepull.admin.host]);
-    assert.equal(unknown.code, 1);
+    assert.equal(unknown.code, 2);
     assert.match(unknown.stderr, /^onepull: image "BAD NAME": .*not a valid/);
   }));
 
