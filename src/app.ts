@@ -320,14 +320,15 @@ function openHasher(channels: Channels): HashThreads {
 }
 
 function flightOptions({ pull }: Config): FlightTableOptions {
-  const { stallTimeoutMs, minProgressBytes, deadlineMs, abandon, maxRanges, maxSplit, maxFlights } = pull;
-  const limits = { stallTimeoutMs, minProgressBytes, deadlineMs, maxRanges, maxSplit, maxFlights };
+  const { stallTimeoutMs, minProgressBytes, outageTimeoutMs, deadlineMs, abandon } = pull;
+  const { maxRanges, maxSplit, maxFlights } = pull;
+  const limits = { stallTimeoutMs, minProgressBytes, outageTimeoutMs, deadlineMs, maxRanges, maxSplit, maxFlights };
   return { ...flightDefaults, ...limits, headerPatienceMs: headerPatienceMs(pull), abandon };
 }
 
 function passingOptions({ pull }: Config): PassingTableOptions {
-  const { stallTimeoutMs, minProgressBytes, deadlineMs, passThroughBytes: totalBytes } = pull;
-  const limits = { stallTimeoutMs, minProgressBytes, deadlineMs, totalBytes };
+  const { stallTimeoutMs, minProgressBytes, outageTimeoutMs, deadlineMs, passThroughBytes: totalBytes } = pull;
+  const limits = { stallTimeoutMs, minProgressBytes, outageTimeoutMs, deadlineMs, totalBytes };
   return { ...flightDefaults, ...passingDefaults, ...limits, headerPatienceMs: headerPatienceMs(pull) };
 }
 

@@ -59,6 +59,7 @@ log: { level: debug, access: false }`;
   assert.deepEqual(config.pull, {
     headerTimeoutMs: 20_000,
     stallTimeoutMs: 5_000,
+    outageTimeoutMs: 30_000,
     deadlineMs: 7_200_000,
     abandon: 'keep',
     minProgressBytes: 65_536,

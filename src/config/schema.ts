@@ -65,6 +65,11 @@ const input = z
           .describe(
             'A connection that brings less than this within `stallTimeout` is replaced too. `0`: any byte will do.',
           ),
+        outageTimeout: duration({ max: '1h' })
+          .prefault('30s')
+          .describe(
+            'Bodies that are on their way wait so long without a byte for an upstream that fails or is away; then they are cut. Who waits for headers is told sooner.',
+          ),
         deadline: duration({ min: '100ms', max: '7d' })
           .prefault('30m')
           .describe('The longest that one pull may take, retries included.'),
@@ -207,6 +212,7 @@ function toConfig(section: z.output<typeof input>) {
     pull: {
       headerTimeoutMs: pull.headerTimeout,
       stallTimeoutMs: pull.stallTimeout,
+      outageTimeoutMs: pull.outageTimeout,
       deadlineMs: pull.deadline,
       abandon: pull.abandon,
       minProgressBytes: pull.minProgress,

@@ -12,6 +12,8 @@ export interface FillingOptions extends FeedOptions {
   readonly split: SplitLimits;
   /** So long may a reader be kept waiting for its first byte before it is told why there is none. */
   readonly headerPatienceMs: number;
+  /** So long without a byte is it tried again for those who have had some. */
+  readonly outageTimeoutMs: number;
 }
 
 /** What readers wait for: the first byte one misses, and where its part ends (undefined: with the blob). */
@@ -27,8 +29,12 @@ export interface FillingHost {
   readonly waiters: number;
   /** Other nodes read what comes. Their lines stand idle while it comes anywhere but at the beginning, and do not make up for it. */
   readonly isPassedOn: boolean;
-  /** The longest that those who wait can be made to wait now, in ms. */
+  /** The longest that those who have had no byte can be made to wait now, in ms. */
   readonly patienceMs: number;
+  /** As for those who have had some, and wait for the rest of a body; undefined where there are none. */
+  readonly bodyPatienceMs: number | undefined;
+  /** Those who have had no byte are told this; it goes on for the others. Undefined: nobody is any more. */
+  denied(error: AppError | undefined): void;
   /** Bytes came, or the size became known: readers may go on. */
   progressed(): void;
   /** Every byte is there. Said once. */

@@ -64,10 +64,8 @@ export class Filling implements FeedListener {
     this.#clock = clock;
     this.#options = options;
     this.#records = new RecordKeeper(body, clock);
-    const patienceMs = () => host.patienceMs;
-    const { headerPatienceMs } = options;
     const proceed = () => this.#look();
-    this.#pause = new RetryPause({ clock, roster, retry, patienceMs, headerPatienceMs, proceed });
+    this.#pause = new RetryPause({ clock, roster, retry, host, proceed }, options);
     const noted = (source: Source, error: AppError) => host.noted('source-failed', source, error);
     this.#setbacks = new Setbacks(
       { roster, pause: this.#pause, feeds: this.#feeds, splitting: () => this.#splitting, noted },

@@ -9,6 +9,8 @@ import { ReaderSleep } from './reader-sleep.ts';
 export interface ReaderHost {
   readonly body: FillBody | undefined;
   readonly error: AppError | undefined;
+  /** Why those who have had no byte get none, while others are still waited for. */
+  readonly denial: AppError | undefined;
   wanted(offset: number): void;
   leave(reader: FlightReader): void;
 }
@@ -65,7 +67,13 @@ export class FlightReader {
   /** Why what it reads cannot be completed, once that is so. */
   get failure(): AppError | undefined {
     const body = this.#body ?? this.#host.body;
-    return body?.verified === true ? undefined : (body?.broken ?? this.#host.error);
+    if (body?.verified === true) return undefined;
+    return body?.broken ?? this.#host.error ?? this.#denial;
+  }
+
+  get #denial(): AppError | undefined {
+    const { denial } = this.#host;
+    return denial === undefined || this.hasBegun ? undefined : denial;
   }
 
   /** It is another node, which has readers of its own, and lines no faster than ours. */

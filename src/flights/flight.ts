@@ -72,6 +72,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
   #filling: Filling | undefined;
   /** The opening under way, with the closing of the body before it. */
   #opening: Promise<void> | undefined;
+  #denial: AppError | undefined;
   #opens = 0;
   #badBodies = 0;
   #receivedBytes = 0;
@@ -219,16 +220,34 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
     return false;
   }
 
-  /** Until a reader has its first byte the client must be told in time why there is none; after that it can wait. */
+  /** Until a reader has its first byte the client must be told in time why there is none. */
   get patienceMs(): number {
     const nowMs = this.#deps.clock.monotonic();
-    const leftMs = this.#startedMs + this.#options.deadlineMs - nowMs;
-    let waitedMs = 0;
+    let firstJoinedMs = Number.POSITIVE_INFINITY;
     for (const reader of this.#readers) {
-      if (reader.hasBegun) return leftMs;
-      waitedMs = Math.max(waitedMs, nowMs - reader.joinedAtMs);
+      if (!reader.hasBegun) firstJoinedMs = Math.min(firstJoinedMs, reader.joinedAtMs);
     }
-    return this.#readers.size === 0 ? leftMs : Math.min(leftMs, this.#options.headerPatienceMs - waitedMs);
+    return Math.min(this.#leftMs, this.#options.headerPatienceMs + firstJoinedMs - nowMs);
+  }
+
+  /** After that it can wait. */
+  get bodyPatienceMs(): number | undefined {
+    for (const reader of this.#readers) if (reader.hasBegun) return this.#leftMs;
+    return undefined;
+  }
+
+  get #leftMs(): number {
+    return this.#startedMs + this.#options.deadlineMs - this.#deps.clock.monotonic();
+  }
+
+  /** Whoever has had no byte is told so as soon as it looks (ReaderHost). */
+  get denial(): AppError | undefined {
+    return this.#denial;
+  }
+
+  denied(error: AppError | undefined): void {
+    this.#denial = error;
+    if (error !== undefined) this.progressed();
   }
 
   progressed(): void {
@@ -332,6 +351,7 @@ export class Flight implements FillingHost, ReaderHost, FillShareHost {
   /** The body is wrong: cut who has read of it, throw it away, and begin again while the budget lasts. */
   #startOver(body: FillBody, error: AppError): void {
     body.markBroken(error);
+    this.#denial = undefined;
     this.#publish('discarded-body', { error });
     if (++this.#badBodies > this.#options.maxBadBodies) return this.#fail(error, true);
     this.#move({ type: 'mismatched' });

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { AppError } from '../core/errors.ts';
 import { formatDuration } from '../core/units.ts';
-import { persistMs } from '../routing/persistence.ts';
+import { persistence } from '../routing/persistence.ts';
+import type { FillingHost, FillingOptions } from './filling-host.ts';
 import type { RetryPolicy, Source } from './source.ts';
 import type { SourceRoster } from './source-roster.ts';
 
@@ -9,10 +10,7 @@ export interface RetryPauseDeps {
   readonly clock: Clock;
   readonly roster: SourceRoster;
   readonly retry: RetryPolicy;
-  /** The longest that those who wait for the flight can be made to wait now, in ms. */
-  readonly patienceMs: () => number;
-  /** The longest that anybody can be made to wait for a first byte, in ms. */
-  readonly headerPatienceMs: number;
+  readonly host: Pick<FillingHost, 'patienceMs' | 'bodyPatienceMs' | 'denied'>;
   /** The pause is over. Never called in the turn in which it began. */
   readonly proceed: () => void;
 }
@@ -23,13 +21,18 @@ const lookAgainMs = 250;
 /**
  * When a flight may ask again after a failure. A source that has not failed and does not rest is asked at once: the retry
  * budget is for coming back to one that failed already, and a byte of progress fills it up again. The budget is attempts and
- * time (`persistMs`): a few quick failures end nothing as long as those who wait can wait.
+ * time (`persistence`): a few quick failures end nothing as long as those who wait can wait.
+ *
+ * There are two who wait. Who has had no byte yet has a client without headers, who is told soon why there are none (P6). Who
+ * has had some has a client in the midst of a body, whom nothing but a cut can be told: for those it goes on, for
+ * `outageTimeoutMs` without a byte, while the others are denied.
  *
  * Invariants: there is at most one pause and one timer; a pause ends by time, by somebody who may be asked at once, or by
  * `clear`; a rest is never waited for longer than those who wait at its beginning can.
  */
 export class RetryPause {
   readonly #deps: RetryPauseDeps;
+  readonly #options: Pick<FillingOptions, 'headerPatienceMs' | 'outageTimeoutMs'>;
   #failuresInRow = 0;
   /** Since when there has been no progress; undefined while there was no failure since. */
   #failingSinceMs: number | undefined;
@@ -39,9 +42,11 @@ export class RetryPause {
   /** The one whose rest is waited for; undefined where the pause is ours. */
   #resting: Source | undefined;
   #lastError: AppError | undefined;
+  #isDenied = false;
 
-  constructor(deps: RetryPauseDeps) {
+  constructor(deps: RetryPauseDeps, options: Pick<FillingOptions, 'headerPatienceMs' | 'outageTimeoutMs'>) {
     this.#deps = deps;
+    this.#options = options;
   }
 
   get isOn(): boolean {
@@ -61,6 +66,9 @@ export class RetryPause {
   progressed(): void {
     this.#failuresInRow = 0;
     this.#failingSinceMs = undefined;
+    if (!this.#isDenied) return;
+    this.#isDenied = false;
+    this.#deps.host.denied(undefined);
   }
 
   /** After a failure: whether to ask again now, or later (there is a pause now, or all are held back), or never. */
@@ -79,20 +87,18 @@ export class RetryPause {
 
   /** Before asking somebody who rests, or failed: whether there is a pause now, or those who wait cannot wait so long. */
   rest(): 'now' | 'later' | 'never' {
-    const { roster, retry, patienceMs } = this.#deps;
+    const { roster } = this.#deps;
     const next = roster.next();
     if (next === undefined) return roster.isHeld ? 'later' : 'never';
     const nowMs = this.#deps.clock.monotonic();
     const restMs = roster.restMs(next);
-    const patience = Math.max(0, patienceMs());
-    const delayMs = retry({
-      retryable: true,
-      attempt: Math.max(1, this.#failuresInRow),
-      retryAfterMs: restMs || undefined,
-      patienceMs: patience,
-      persistMs: this.#persistMs(patience, nowMs),
-    });
-    if (delayMs === undefined || (restMs > 0 && delayMs > patience)) return this.#lastResort();
+    let delayMs = this.#delayMs(restMs, nowMs, false);
+    if (delayMs === undefined) {
+      if (this.#lastResort() === 'now') return 'now';
+      delayMs = this.#delayMs(restMs, nowMs, true);
+      if (delayMs === undefined) return 'never';
+      this.#deny();
+    }
     this.#resting = restMs > 0 ? next : undefined;
     this.#restUntilMs = nowMs + restMs;
     this.#untilMs = nowMs + delayMs;
@@ -106,9 +112,12 @@ export class RetryPause {
       this.clear();
       return 'now';
     }
-    if (this.#resting === undefined || this.#leftMs <= this.#deps.patienceMs()) return 'later';
-    this.clear();
-    return this.#lastResort();
+    const { patienceMs, bodyPatienceMs = 0 } = this.#deps.host;
+    if (this.#resting === undefined || this.#leftMs <= patienceMs) return 'later';
+    if (this.#lastResort() === 'now') return 'now';
+    if (this.#leftMs > bodyPatienceMs) return 'never';
+    this.#deny();
+    return 'later';
   }
 
   clear(): void {
@@ -122,10 +131,30 @@ export class RetryPause {
     return 'now';
   }
 
-  #persistMs(leftMs: number, nowMs: number): number {
-    const { roster, headerPatienceMs: boundMs } = this.#deps;
+  #deny(): void {
+    this.#isDenied = true;
+    this.#deps.host.denied(this.#deps.roster.verdict());
+  }
+
+  /** How long to wait before it is asked again; undefined: that is longer than those can wait for whom it would be. */
+  #delayMs(restMs: number, nowMs: number, isForBodies: boolean): number | undefined {
+    const { roster, retry, host } = this.#deps;
+    const { headerPatienceMs: boundMs, outageTimeoutMs } = this.#options;
+    const leftMs = isForBodies ? host.bodyPatienceMs : host.patienceMs;
+    if (leftMs === undefined) return undefined;
+    const patienceMs = Math.max(0, leftMs);
     const triedMs = nowMs - (this.#failingSinceMs ?? nowMs);
-    return persistMs({ boundMs, leftMs, triedMs, isAway: roster.isAway });
+    const { isAway, outageMs } = roster;
+    const delayMs = retry({
+      retryable: true,
+      attempt: Math.max(1, this.#failuresInRow),
+      retryAfterMs: restMs || undefined,
+      patienceMs,
+      ...(isForBodies
+        ? { persistMs: Math.min(patienceMs, Math.max(0, outageTimeoutMs - triedMs)) }
+        : persistence({ boundMs, leftMs: patienceMs, triedMs, isAway, outageMs })),
+    });
+    return delayMs !== undefined && restMs > 0 && delayMs > patienceMs ? undefined : delayMs;
   }
 
   get #leftMs(): number {

@@ -115,6 +115,16 @@ export class SourceRoster {
     );
   }
 
+  /** For so long all who may be asked have been known to be down, in ms; 0: one of them is not. */
+  get outageMs(): number {
+    let leastMs = Number.POSITIVE_INFINITY;
+    for (const { source, refusal, isSetAside } of this.#entries.values()) {
+      if (refusal !== undefined || isSetAside || this.#gate?.allows(source) === false) continue;
+      leastMs = Math.min(leastMs, source.standing().outageMs ?? 0);
+    }
+    return Number.isFinite(leastMs) ? leastMs : 0;
+  }
+
   ignoresRanges(source: Source): boolean {
     return this.#entries.get(source.name)?.ignoresRanges === true;
   }

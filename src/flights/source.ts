@@ -35,6 +35,8 @@ export interface SourceStanding {
   readonly cost: number;
   /** Whether one more connection takes nothing from anybody else who waits for this source. */
   readonly hasRoom: boolean;
+  /** For so long all that anybody asked of it has failed, in ms. Left out, or 0: it is not known to be down. */
+  readonly outageMs?: number;
 }
 
 export interface SourceRequest {
@@ -87,4 +89,6 @@ export interface RetrySituation {
   readonly patienceMs?: number;
   /** So much longer it is too early to give up, however many attempts have failed, in ms. */
   readonly persistMs?: number;
+  /** It is known to be down: one attempt is enough to tell whether it is back. */
+  readonly isDown?: boolean;
 }

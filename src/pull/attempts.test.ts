@@ -41,6 +41,48 @@ describe('attempts', () => {
     assert.equal(clock.pending, 0);
   });
 
+  it('are one where upstream is known to be down, and fit what is left of the patience where that is new', async () => {
+    const failing = async (downForMs: number, code: 'UPSTREAM_UNREACHABLE' | 'UPSTREAM_FAILED') => {
+      const clock = new VirtualClock();
+      const own = { ...deps(clock), retry: retryPolicy(retryDefaults, () => 0.5) };
+      let attempts = 0;
+      const outcome = withAttempts(own, { ...options, outageMs: () => downForMs + clock.monotonic() }, async () => {
+        attempts++;
+        throw new AppError(code, 'broken');
+      });
+      let isOver = false;
+      outcome.catch(() => {
+        isOver = true;
+      });
+      for (await settle(); !isOver; await settle()) clock.advance(100);
+      return { attempts, tookMs: clock.monotonic() };
+    };
+    for (const code of ['UPSTREAM_UNREACHABLE', 'UPSTREAM_FAILED'] as const) {
+      assert.deepEqual(await failing(60_000, code), { attempts: 1, tookMs: 0 });
+    }
+    const [early, late] = [await failing(0, 'UPSTREAM_UNREACHABLE'), await failing(3000, 'UPSTREAM_UNREACHABLE')];
+    assert.ok(early.tookMs >= 4000 && early.tookMs <= 4700, `${early.tookMs} ms`);
+    assert.ok(late.tookMs >= 1000 && late.tookMs <= 2500, `${late.tookMs} ms`);
+    assert.ok(late.attempts < early.attempts);
+  });
+
+  it('tell who has something better to do when they have failed twice', async () => {
+    const clock = new VirtualClock();
+    const told: number[] = [];
+    let attempts = 0;
+    const onRest = () => told.push(attempts);
+    const outcome = withAttempts(deps(clock), { ...options, onRest }, async () => {
+      if (++attempts < 4) throw new AppError('UPSTREAM_FAILED', 'broken');
+      return 'done';
+    });
+    for (let turn = 0; turn < 4; turn++) {
+      await settle();
+      clock.advance(100);
+    }
+    assert.equal(await outcome, 'done');
+    assert.deepEqual(told, [2, 3]);
+  });
+
   it('end with the last failure when the policy gives up', async () => {
     const clock = new VirtualClock();
     const outcome = withAttempts(deps(clock, 1), options, async () => {

@@ -2,7 +2,7 @@ import { type Clock, sleep } from '../core/clock.ts';
 import { AppError, asAppError } from '../core/errors.ts';
 import { abandonable } from '../core/shared-calls.ts';
 import type { RetryPolicy } from '../flights/source.ts';
-import { persistMs } from '../routing/persistence.ts';
+import { persistence } from '../routing/persistence.ts';
 import type { Channels, RetryEvent } from '../telemetry/channels.ts';
 
 export interface AttemptDeps {
@@ -16,12 +16,17 @@ export interface AttemptOptions {
   /** Whom is asked, and for what: for events. */
   readonly upstream: string;
   readonly kind: RetryEvent['kind'];
-  /** Called when upstream asked for a rest that is waited for: whoever has something better to do need not wait. */
+  /** For so long upstream has been known to be down, in ms; 0, or left out: it is not. */
+  readonly outageMs?: (() => number) | undefined;
+  /**
+   * Called when upstream asked for a rest that is waited for, or has failed twice in a row: whoever has something better to do
+   * need not wait.
+   */
   readonly onRest?: (() => void) | undefined;
 }
 
 /**
- * Runs `attempt` until it succeeds, the policy gives up (not before `persistMs`), or `boundMs` have passed (UPSTREAM_TIMEOUT,
+ * Runs `attempt` until it succeeds, the policy gives up (as `persistence` says), or `boundMs` have passed (UPSTREAM_TIMEOUT,
  * where no attempt has ended by then). Where the pause before the next attempt is longer than what is left, the failure is
  * told at once: to wait in vain helps nobody. For requests whose answer is small; bodies of blobs have a flight, which retries
  * by itself.
@@ -32,7 +37,7 @@ export async function withAttempts<T>(
   attempt: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { clock, retry, channels } = deps;
-  const { boundMs, upstream, kind, onRest } = options;
+  const { boundMs, upstream, kind, outageMs = () => 0, onRest } = options;
   const abort = new AbortController();
   const timeout = new AppError('UPSTREAM_TIMEOUT', `upstream gave no answer within ${boundMs / 1000} s`, {
     retryAfterMs: 1000,
@@ -52,11 +57,11 @@ export async function withAttempts<T>(
         const { retryable, retryAfterMs } = error;
         const leftMs = endMs - clock.monotonic();
         const isAway = error.code === 'UPSTREAM_UNREACHABLE';
-        const persisting = persistMs({ boundMs, leftMs, triedMs: boundMs - leftMs, isAway });
-        const situation = { retryable, attempt: failed, retryAfterMs, patienceMs: leftMs, persistMs: persisting };
+        const tried = { boundMs, leftMs, triedMs: boundMs - leftMs, isAway, outageMs: outageMs() };
+        const situation = { retryable, attempt: failed, retryAfterMs, patienceMs: leftMs, ...persistence(tried) };
         const delayMs = retry(situation);
         if (delayMs === undefined || delayMs >= leftMs) throw error;
-        if (retryAfterMs !== undefined) onRest?.();
+        if (retryAfterMs !== undefined || failed > 1) onRest?.();
         await sleep(clock, delayMs, abort.signal);
         channels.retry.publish({ upstream, kind, cause: error.code, failover: false });
       }

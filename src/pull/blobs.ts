@@ -248,7 +248,8 @@ export class Blobs {
     if (this.#confirmations.has(key)) this.#deps.channels.coalesced.publish({ kind: 'blob-head' });
     const ask = async (): Promise<LinkRecord> => {
       const { registry } = this.#deps.upstreams.get(scope.registry);
-      const options = { boundMs: this.#options.boundMs, upstream: scope.registry, kind: 'blob' } as const;
+      const outageMs = () => registry.outageMs();
+      const options = { boundMs: this.#options.boundMs, upstream: scope.registry, kind: 'blob', outageMs } as const;
       const answer = await withAttempts(this.#deps, options, (bounded) =>
         registry.headBlob(scope.repository, digest, bounded),
       );

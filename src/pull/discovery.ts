@@ -74,7 +74,8 @@ export class Discovery {
     const joined = this.#calls.has(key);
     if (joined) this.#deps.channels.coalesced.publish({ kind });
     const call = async (onRest: () => void) => {
-      const options = { boundMs: this.#boundMs, upstream, kind: 'list', onRest } as const;
+      const outageMs = () => this.#deps.upstreams.get(upstream).registry.outageMs();
+      const options = { boundMs: this.#boundMs, upstream, kind: 'list', outageMs, onRest } as const;
       const list = await withAttempts(this.#deps, options, ask);
       this.#lists.set(key, { list, atMs: this.#deps.clock.monotonic() });
       return list;

@@ -150,8 +150,9 @@ export class ManifestContent {
     return { manifest: await this.keep(scope, head.mediaType, stored.bytes, digest), fetched: false };
   }
 
-  #attempts({ registry }: Scope, onRest: () => void): AttemptOptions {
-    return { boundMs: this.#boundMs, upstream: registry, kind: 'manifest', onRest };
+  #attempts({ registry: upstream }: Scope, onRest: () => void): AttemptOptions {
+    const outageMs = () => this.#deps.upstreams.get(upstream).registry.outageMs();
+    return { boundMs: this.#boundMs, upstream, kind: 'manifest', outageMs, onRest };
   }
 
   async #fetch(scope: Scope, digest: Digest, onRest: () => void): Promise<Manifest> {

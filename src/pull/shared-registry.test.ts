@@ -32,6 +32,7 @@ class TestUpstream implements Registry {
   gate: Promise<void> = Promise.resolve();
   failure: AppError | undefined;
   readonly blobSources = () => [];
+  readonly outageMs = () => 0;
   readonly listTags = () => Promise.reject(new Error('not here'));
   readonly referrers = () => Promise.reject(new Error('not here'));
 

@@ -155,6 +155,10 @@ export class SharedRegistry implements Registry {
     return this.#deps.registry.referrers(repository, digest, query, signal);
   }
 
+  outageMs(): number {
+    return this.#deps.registry.outageMs();
+  }
+
   #key(what: string, repository: RepositoryName, reference: string, accept: string): string {
     return [what, this.#options.name, repository, reference, accept].join(' ');
   }

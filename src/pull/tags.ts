@@ -48,8 +48,9 @@ export interface TagOptions {
  * - A tag is taken as known for its upstream's TTL; then revalidated by HEAD, and a manifest is only fetched when the
  *   digest is one that is not here. It points elsewhere only once that manifest is here: who limits GETs may allow HEADs.
  * - A known tag is served stale when upstream is away, limits us or is slow (P7), never when upstream says that it is
- *   gone or not ours to read (P6, P9). A slow upstream is waited for once: who comes later waits a tenth of that; one that
- *   asked for a rest is not waited for at all, though the call goes on and brings what is new when the rest is over.
+ *   gone or not ours to read (P6, P9). A slow upstream is waited for once: who comes later, or while it is known to be down,
+ *   waits a tenth of that; one that asked for a rest, or failed twice in a row, is not waited for at all, though the call goes
+ *   on and brings what is new when that is over.
  * - Who asks for what is so now (`isFresh`) is told what upstream said after that, or else that it is stale. What others were
  *   told that differs counts no longer.
  */
@@ -136,7 +137,7 @@ export class Tags {
       ),
     );
     try {
-      return await Promise.race([asked, spared]);
+      return await (question.isFresh ? asked : Promise.race([asked, spared]));
     } catch (thrown) {
       const error = asAppError(thrown);
       if (signal.aborted || isRefusal(error)) throw error;
@@ -165,7 +166,8 @@ export class Tags {
     const nowMs = this.#deps.clock.monotonic();
     const askedForMs = nowMs - (this.#askedSinceMs.get(key) ?? nowMs);
     const { staleAfterMs } = this.#options;
-    const patienceMs = Math.max(staleAfterMs - askedForMs, staleAfterMs / 10);
+    const isShut = this.#deps.upstreams.get(question.scope.registry).registry.outageMs() > 0;
+    const patienceMs = Math.max(isShut ? 0 : staleAfterMs - askedForMs, staleAfterMs / 10);
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#deps.clock.after(patienceMs, resolve);
     try {
@@ -199,8 +201,9 @@ export class Tags {
     }
   }
 
-  #attempts({ registry }: Scope, onRest?: () => void): AttemptOptions {
-    return { boundMs: this.#options.boundMs, upstream: registry, kind: 'manifest', onRest };
+  #attempts({ registry: upstream }: Scope, onRest?: () => void): AttemptOptions {
+    const outageMs = () => this.#deps.upstreams.get(upstream).registry.outageMs();
+    return { boundMs: this.#options.boundMs, upstream, kind: 'manifest', outageMs, onRest };
   }
 
   /** The manifest that a tag points to now. That it is missing is a fault of upstream's: the tag itself is there. */

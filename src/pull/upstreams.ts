@@ -45,6 +45,8 @@ export interface Registry {
     query: string,
     signal: AbortSignal,
   ): Promise<(UpstreamList & { filtersApplied: string | undefined }) | undefined>;
+  /** For so long all that anybody asked of it has failed, in ms; 0: it is not known to be down. */
+  outageMs(): number;
 }
 
 /** As a flight's source, but for what a flight calls it by. `name` is the endpoint's. */

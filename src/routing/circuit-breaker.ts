@@ -9,6 +9,9 @@
  * Whoever is wanted is looked after sooner, once in each first period: nobody is refused for long what is there again. Pure:
  * a failure while it is open changes nothing, so requests that were under way when it opened do not prolong it, and
  * an answer to a request from before it opened does not close it.
+ *
+ * A probe tells that somebody is there, not that what clients ask for works. One that is closed by a probe, and opens again before
+ * any request has succeeded, was not back: its outage goes on from where it began.
  */
 export type Breaker =
   | {
@@ -18,11 +21,15 @@ export type Breaker =
       /** How often it opened lately, and when it last closed: who falls ill again is left alone for longer. */
       readonly openings: number;
       readonly closedAtMs: number;
+      /** Since when every request has failed, and when that was last seen; a probe that succeeded is no request. */
+      readonly failing?: { readonly sinceMs: number; readonly seenMs: number } | undefined;
     }
   | {
       readonly state: 'open' | 'half-open';
       readonly openings: number;
       readonly openedAtMs: number;
+      /** Since when every request has failed. */
+      readonly outageSinceMs: number;
       /** When its period began: it opened, or a probe failed. */
       readonly sinceMs: number;
       /** When a probe is due; of a half-open one: when it was. */
@@ -57,7 +64,7 @@ export interface BreakerOptions {
   readonly leastAttempts: number;
   readonly firstPeriodMs: number;
   readonly maxPeriodMs: number;
-  /** Well for so long, its earlier openings are forgotten. */
+  /** Well for so long, its earlier openings are forgotten; so are failures where none came after them. */
   readonly forgetAfterMs: number;
 }
 
@@ -86,15 +93,23 @@ export function stepBreaker(
 ): Breaker {
   switch (step.kind) {
     case 'success':
-      if (breaker.state === 'closed') return breaker.score === 0 ? breaker : { ...breaker, score: 0 };
+      if (breaker.state === 'closed') {
+        const isClean = breaker.score === 0 && breaker.failing === undefined;
+        return isClean ? breaker : { ...breaker, score: 0, failing: undefined };
+      }
       return step.sentAtMs > breaker.openedAtMs ? closed(breaker, nowMs) : breaker;
     case 'failure': {
       if (breaker.state !== 'closed') return breaker;
       const score = breaker.score + step.weight;
       const isMostlyFailing = step.attempts >= options.leastAttempts && step.errorRatio > options.openAtRatio;
-      if (score < options.openAtScore && !isMostlyFailing) return { ...breaker, score };
+      const isSame = breaker.failing !== undefined && nowMs - breaker.failing.seenMs < options.forgetAfterMs;
+      const outageSinceMs = isSame ? (breaker.failing?.sinceMs ?? nowMs) : nowMs;
+      if (score < options.openAtScore && !isMostlyFailing) {
+        return { ...breaker, score, failing: { sinceMs: outageSinceMs, seenMs: nowMs } };
+      }
       const isRelapse = nowMs - breaker.closedAtMs < options.forgetAfterMs;
-      return opened(isRelapse ? breaker.openings + 1 : 1, step.reason, nowMs, nowMs, random, options);
+      const openings = isRelapse ? breaker.openings + 1 : 1;
+      return opened({ openings, reason: step.reason, openedAtMs: nowMs, outageSinceMs }, nowMs, random, options);
     }
     case 'wanted': {
       if (breaker.state !== 'open') return breaker;
@@ -104,26 +119,28 @@ export function stepBreaker(
     case 'due':
       return breaker.state === 'open' && nowMs >= breaker.probeAtMs ? { ...breaker, state: 'half-open' } : breaker;
     case 'probe-succeeded':
-      return breaker.state === 'closed' ? breaker : closed(breaker, nowMs);
-    case 'probe-failed':
+      if (breaker.state === 'closed') return breaker;
+      return { ...closed(breaker, nowMs), failing: { sinceMs: breaker.outageSinceMs, seenMs: nowMs } };
+    case 'probe-failed': {
       if (breaker.state !== 'half-open') return breaker;
-      return opened(breaker.openings + 1, step.reason, breaker.openedAtMs, nowMs, random, options);
+      const openings = breaker.openings + 1;
+      return opened({ ...breaker, openings, reason: step.reason }, nowMs, random, options);
+    }
   }
 }
 
-function closed({ openings }: Breaker, nowMs: number): Breaker {
+function closed({ openings }: Breaker, nowMs: number): Extract<Breaker, { state: 'closed' }> {
   return { state: 'closed', score: 0, openings, closedAtMs: nowMs };
 }
 
 function opened(
-  openings: number,
-  reason: string,
-  openedAtMs: number,
+  outage: { openings: number; reason: string; openedAtMs: number; outageSinceMs: number },
   nowMs: number,
   random: () => number,
   { firstPeriodMs, maxPeriodMs }: BreakerOptions,
 ): Breaker {
+  const { openings, reason, openedAtMs, outageSinceMs } = outage;
   // A quarter of it is chance, so that nodes that lost an endpoint together do not come back together.
   const periodMs = Math.min(maxPeriodMs, firstPeriodMs * 2 ** Math.min(openings - 1, 20)) * (0.75 + random() / 4);
-  return { state: 'open', openings, openedAtMs, sinceMs: nowMs, probeAtMs: nowMs + periodMs, reason };
+  return { state: 'open', openings, openedAtMs, outageSinceMs, sinceMs: nowMs, probeAtMs: nowMs + periodMs, reason };
 }

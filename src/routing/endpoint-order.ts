@@ -33,7 +33,7 @@ export function orderEndpoints(endpoints: readonly EndpointFacts[], nowMs: numbe
   const aged = endpoints.map((facts) => ({ ...facts, health: agedHealth(facts.health, nowMs) }));
   const isDegraded = aged.map((facts) => {
     const others = aged.filter((other) => other !== facts && !other.isShut);
-    return others.length > 0 && judge(facts, others);
+    return judge(facts, others);
   });
   const costs = aged.map(({ isShut, restMs }, index) => (isShut ? 3 : restMs > 0 ? 2 : isDegraded[index] ? 1 : 0));
   const order = costs.map((_, index) => index).sort((a, b) => (costs[a] ?? 0) - (costs[b] ?? 0) || a - b);
@@ -43,6 +43,7 @@ export function orderEndpoints(endpoints: readonly EndpointFacts[], nowMs: numbe
 function judge({ health, wasDegraded }: EndpointFacts, others: readonly EndpointFacts[]): boolean {
   const limit = wasDegraded ? limits.stay : limits.enter;
   if (health.attempts >= limit.attempts && errorRatio(health) >= limit.errorRatio) return true;
+  // Slow is who is slower than another.
   const latencies = others.map((other) => other.health.latencyMs).filter((ms) => ms !== undefined);
   const { latencyMs = 0, bytesPerSecond = Number.POSITIVE_INFINITY } = health;
   const isSlow = latencyMs > limit.latencyMs && latencyMs > limit.factor * Math.min(...latencies);

@@ -38,6 +38,12 @@ describe('retry policy', () => {
     assert.equal(lowest({ ...failure(5), retryable: false, persistMs: 9000 }), undefined);
   });
 
+  it('makes one attempt where upstream is known to be down, unless that asks for a rest', () => {
+    assert.equal(lowest({ ...failure(1), isDown: true }), undefined);
+    assert.equal(lowest({ ...failure(1), isDown: true, persistMs: 9000 }), 100);
+    assert.equal(lowest({ ...failure(1, 3000), isDown: true, patienceMs: 10_000 }), 3000);
+  });
+
   it('makes its last attempt while there is time for it', () => {
     assert.equal(highest({ ...failure(9), persistMs: 1234.5 }), 1235);
     assert.equal(highest({ ...failure(9), persistMs: 1 }), 200);

@@ -9,6 +9,8 @@ export interface RetryFacts {
   readonly patienceMs?: number;
   /** So much longer it is too early to give up, however many attempts have failed, in ms. */
   readonly persistMs?: number;
+  /** Known to be down: one attempt is enough to tell whether it is back. */
+  readonly isDown?: boolean;
 }
 
 export interface RetryOptions {
@@ -31,9 +33,9 @@ export function retryPolicy(
   options: RetryOptions,
   random: () => number,
 ): (situation: RetryFacts) => number | undefined {
-  return ({ retryable, attempt, retryAfterMs, patienceMs, persistMs = 0 }) => {
+  return ({ retryable, attempt, retryAfterMs, patienceMs, persistMs = 0, isDown = false }) => {
     const isCounted = retryAfterMs === undefined || patienceMs === undefined;
-    const isUsedUp = attempt >= options.maxAttempts;
+    const isUsedUp = isDown || attempt >= options.maxAttempts;
     if (!retryable || (isCounted && isUsedUp && persistMs <= 0)) return undefined;
     const boundMs = Math.min(options.maxMs, options.baseMs * 2 ** (attempt - 1));
     if (retryAfterMs === undefined) {

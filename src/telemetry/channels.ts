@@ -54,7 +54,9 @@ export interface RateLimitEvent {
 export interface BreakerEvent {
   readonly upstream: string;
   readonly endpoint: string;
-  /** `open`: it is not asked. `half-open`: a probe finds out whether it is back. */
+  /** There is no other: so it is asked all the same. */
+  readonly isOnly: boolean;
+  /** `open`: it is not asked while another one is sound. `half-open`: a probe finds out whether it is back. */
   readonly state: 'closed' | 'open' | 'half-open';
   /** What opened it, in words. */
   readonly reason: string | undefined;

@@ -48,7 +48,7 @@ describe('a blob at two endpoints', () => {
       sources.map(({ name }) => name),
       [a, b].map(({ port }) => `127.0.0.1:${port}`),
     );
-    const standing = { restMs: 0, restReason: undefined, cost: 0, hasRoom: true };
+    const standing = { restMs: 0, restReason: undefined, cost: 0, hasRoom: true, outageMs: 0 };
     for (const source of sources) {
       assert.deepEqual(source.standing(), standing);
       assert.deepEqual(await read(source), blob);

@@ -37,6 +37,11 @@ export class EndpointChoice {
     return !endpoint.watch.isShut && endpoint.gate.restMs(what) === 0;
   }
 
+  /** For so long all of them have been shut, in ms; 0: one is not. */
+  get outageMs(): number {
+    return Math.min(...this.all.map(({ watch }) => watch.outageMs));
+  }
+
   hasSoundOther(endpoint: EndpointClient, what: GateWhat): boolean {
     return this.all.some((other) => other !== endpoint && this.isSound(other, what));
   }
@@ -67,13 +72,15 @@ export class EndpointChoice {
       restReason,
       cost: costs[this.all.indexOf(endpoint)] ?? 0,
       hasRoom: endpoint.gate.hasRoom(),
+      outageMs: endpoint.watch.outageMs,
     };
   }
 
   snapshot(): readonly EndpointSnapshot[] {
     const { costs } = this.#judge('blob-body');
     return this.all.map((endpoint, index) => {
-      const standing = (['sound', 'degraded', 'resting'] as const)[costs[index] ?? 0] ?? 'shut';
+      const isAsked = endpoint.watch.isShut && !this.hasSoundOther(endpoint, 'blob-body');
+      const standing = (['sound', 'degraded', 'resting'] as const)[costs[index] ?? 0] ?? (isAsked ? 'failing' : 'shut');
       return snapshotOf(endpoint, this.#clock, { preference: index + 1, standing });
     });
   }

@@ -5,7 +5,7 @@ import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { Channels } from '../telemetry/channels.ts';
 import { EndpointWatch } from './endpoint-watch.ts';
 
-function watched(more: { isOnly?: boolean } = {}) {
+function watched() {
   const clock = new VirtualClock();
   const channels = new Channels();
   const moves: string[] = [];
@@ -19,7 +19,7 @@ function watched(more: { isOnly?: boolean } = {}) {
   };
   const watch = new EndpointWatch(
     { clock, channels, random: () => 1, probe },
-    { upstream: 'hub', endpoint: 'a.example', isOnly: more.isOnly ?? false },
+    { upstream: 'hub', endpoint: 'a.example', isOnly: false },
   );
   const fail = (code: ErrorCode = 'UPSTREAM_UNREACHABLE', times = 1) => {
     for (let n = 0; n < times; n++) watch.failed(new AppError(code, 'refused'));
@@ -97,13 +97,57 @@ describe('an endpoint under watch', () => {
     await watch[Symbol.asyncDispose]();
   });
 
-  it('is never probed without a failure, and an only one never at all', () => {
-    for (const isOnly of [false, true]) {
-      const { clock, watch, moves, probes, fail } = watched({ isOnly });
-      if (isOnly) fail('UPSTREAM_UNREACHABLE', 20);
-      clock.advance(3_600_000);
-      assert.deepEqual([probes.length, moves, watch.isShut, clock.pending], [0, [], false, 0]);
+  it('is never probed without a failure', () => {
+    const { clock, watch, moves, probes } = watched();
+    clock.advance(3_600_000);
+    assert.deepEqual([probes.length, moves, watch.isShut, clock.pending], [0, [], false, 0]);
+  });
+
+  it('tells for how long it has been down, and nothing of that once a request has succeeded', async () => {
+    const { clock, watch, fail } = watched();
+    fail('UPSTREAM_UNREACHABLE', 1);
+    clock.advance(500);
+    assert.equal(watch.outageMs, 0);
+    fail('UPSTREAM_UNREACHABLE', 1);
+    clock.advance(900);
+    assert.equal(watch.outageMs, 1400);
+    watch.answered(1, clock.monotonic());
+    assert.equal(watch.outageMs, 0);
+    fail('UPSTREAM_UNREACHABLE', 2);
+    assert.equal(watch.outageMs, 0);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('has been down all the while where probes succeed and no request does', async () => {
+    const { clock, watch, probes, fail } = watched();
+    fail('UPSTREAM_FAILED', 4);
+    for (let n = 0; n < 3; n++) {
+      clock.advance(clock.nextDueInMs ?? 0);
+      probes[n]?.resolve();
+      await settled();
+      assert.deepEqual([watch.isShut, watch.outageMs], [false, 0]);
+      fail('UPSTREAM_FAILED', 4);
     }
+    assert.equal(watch.outageMs, 1000 + 2000 + 4000);
+    clock.advance(clock.nextDueInMs ?? 0);
+    probes[3]?.resolve();
+    await settled();
+    watch.answered(1, clock.monotonic());
+    fail('UPSTREAM_FAILED', 4);
+    assert.equal(watch.outageMs, 0);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('is not thought down since an outage of long ago that only a probe ended', async () => {
+    const { clock, watch, probes, fail } = watched();
+    fail('UPSTREAM_UNREACHABLE', 2);
+    clock.advance(1000);
+    probes[0]?.resolve();
+    await settled();
+    clock.advance(3_600_000);
+    fail('UPSTREAM_UNREACHABLE', 2);
+    assert.equal(watch.outageMs, 0);
+    await watch[Symbol.asyncDispose]();
   });
 
   it('is not shut for answers, limits or what is our own fault', () => {

@@ -28,7 +28,7 @@ export interface EndpointWatchDeps {
 export interface EndpointWatchOptions {
   readonly upstream: string;
   readonly endpoint: string;
-  /** There is no other: then nothing is gained by leaving it alone, and nothing by probing it. */
+  /** There is no other: it is asked all the same, whatever is known of it. */
   readonly isOnly: boolean;
 }
 
@@ -60,7 +60,9 @@ export function isEndpointsFault(error: AppError): boolean {
  * - Health and breaker change only by what is told here and by the probe, one after the other; every move of the breaker
  *   is published once.
  * - While the breaker is open exactly one timer runs; while it is half-open exactly one probe does. Closing it ends both;
- *   what an ended probe still says is ignored. The breaker of an only endpoint never moves.
+ *   what an ended probe still says is ignored.
+ * - Whether what is shut is asked all the same, because nobody else is there, is not decided here: an answer to whoever asks
+ *   closes the breaker as a probe does.
  * - Nothing here keeps the process alive, and nothing goes on after disposal: it waits for the probe to have ended.
  */
 export class EndpointWatch implements AsyncDisposable {
@@ -98,6 +100,12 @@ export class EndpointWatch implements AsyncDisposable {
   get shutMs(): number {
     if (this.#breaker.state === 'closed') return 0;
     return Math.max(leastShutMs, this.#breaker.probeAtMs - this.#deps.clock.monotonic());
+  }
+
+  /** For so long all that it was asked has failed, in ms; 0 while its breaker is closed. */
+  get outageMs(): number {
+    if (this.#breaker.state === 'closed') return 0;
+    return this.#deps.clock.monotonic() - this.#breaker.outageSinceMs;
   }
 
   /** A request that went out at `sentAtMs` succeeded, or was answered in a way that is no fault of the endpoint's. */
@@ -171,7 +179,7 @@ export class EndpointWatch implements AsyncDisposable {
   }
 
   #step(step: BreakerStep): void {
-    if (this.#options.isOnly || this.#disposed) return;
+    if (this.#disposed) return;
     const { clock, random } = this.#deps;
     const before = this.#breaker;
     const after = stepBreaker(before, step, clock.monotonic(), random);
@@ -185,9 +193,8 @@ export class EndpointWatch implements AsyncDisposable {
   }
 
   #publish(): void {
-    const { upstream, endpoint } = this.#options;
     const { state } = this.#breaker;
-    this.#deps.channels.breaker.publish({ upstream, endpoint, state, reason: this.shutReason });
+    this.#deps.channels.breaker.publish({ ...this.#options, state, reason: this.shutReason });
   }
 
   #probeIn(delayMs: number): void {

@@ -308,22 +308,66 @@ describe('an endpoint that was down', () => {
 });
 
 describe('an only endpoint', () => {
-  it('is asked each time, waited for as configured, and never probed', async () => {
+  async function only(first: Handler) {
     const clock = new VirtualClock();
-    let handler: Handler = says(503);
-    await using server = await TestServer.start((request, response) => handler(request, response));
+    let handler = first;
+    const stack = new AsyncDisposableStack();
+    const server = stack.use(await TestServer.start((request, response) => handler(request, response)));
     const { client, events } = makeClient(server.url, { clock, headersTimeoutMs: 15_000 });
-    await using _ = client;
+    stack.use(client);
+    const asked = () => server.requests.filter(({ url }) => url !== '/v2/').length;
+    const becomes = (next: Handler) => {
+      handler = next;
+    };
+    const endpoint = () => client.snapshot().endpoints[0];
+    return { clock, client, events, asked, becomes, endpoint, stack };
+  }
+
+  it('that fails is said to, and is asked each time all the same, waited for as configured', async () => {
+    const { clock, client, events, asked, becomes, endpoint, stack } = await only(says(503));
+    await using _ = stack;
+    assert.equal(endpoint()?.standing, 'sound');
     for (let n = 0; n < 12; n++) await failure(get(client), 'UPSTREAM_FAILED');
-    clock.advance(3_600_000);
-    assert.deepEqual([server.requests.length, events.breakers, events.retries], [12, [], []]);
-    handler = silent;
-    const asked = get(client);
-    while (server.requests.length < 13) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([asked(), events.retries], [12, []]);
+    assert.deepEqual(
+      events.breakers.map(({ state }) => state),
+      ['open'],
+    );
+    assert.deepEqual([endpoint()?.standing, endpoint()?.breaker.state], ['failing', 'open']);
+    clock.advance(500);
+    assert.equal(client.outageMs(), 500);
+    becomes(silent);
+    const silence = get(client);
+    while (asked() < 13) await new Promise((resolve) => setImmediate(resolve));
     clock.advance(14_999);
-    assert.equal(clock.pending, 1);
     clock.advance(1);
-    await failure(asked, 'UPSTREAM_TIMEOUT');
+    await failure(silence, 'UPSTREAM_TIMEOUT');
+  });
+
+  it('is back with the first request that it answers, without waiting for a probe', async () => {
+    const { clock, client, events, becomes, endpoint, stack } = await only(says(503));
+    await using _ = stack;
+    for (let n = 0; n < 4; n++) await failure(get(client), 'UPSTREAM_FAILED');
+    becomes(well);
+    clock.advance(1);
+    await get(client);
+    assert.deepEqual(
+      events.breakers.map(({ state }) => state),
+      ['open', 'closed'],
+    );
+    assert.deepEqual([endpoint()?.standing, client.outageMs()], ['sound', 0]);
+  });
+
+  it('of whose requests many fail between others that do not is not said to be sound', async () => {
+    const { client, becomes, endpoint, stack } = await only(well);
+    await using _ = stack;
+    for (let n = 0; n < 6; n++) {
+      becomes(well);
+      await get(client);
+      becomes(says(500));
+      await failure(get(client), 'UPSTREAM_FAILED');
+    }
+    assert.deepEqual([endpoint()?.standing, endpoint()?.breaker.state, client.outageMs()], ['degraded', 'closed', 0]);
   });
 });
 

@@ -208,6 +208,11 @@ export class RegistryClient implements AsyncDisposable {
     }
   }
 
+  /** For so long all that anybody asked of any endpoint has failed, in ms; 0: one of them is not known to be down. */
+  outageMs(): number {
+    return this.#choice.outageMs;
+  }
+
   /** What is known of its endpoints. */
   snapshot(): UpstreamSnapshot {
     return { name: this.name, endpoints: this.#choice.snapshot() };

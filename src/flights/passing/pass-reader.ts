@@ -112,6 +112,10 @@ export class PassReader implements PassFollower {
     return this.#position < this.#first;
   }
 
+  get hasBegun(): boolean {
+    return this.#options.handed !== undefined || this.#position > this.#first;
+  }
+
   /** All that it will hand out is known to be right. */
   get isVerified(): boolean {
     return this.#verified;

@@ -1,6 +1,6 @@
 import { type Clock, sleep, type Timer } from '../../core/clock.ts';
 import { AppError, asAppError } from '../../core/errors.ts';
-import { persistMs } from '../../routing/persistence.ts';
+import { persistence } from '../../routing/persistence.ts';
 import { RateMeter } from '../rate-meter.ts';
 import type { RetryPolicy, Source, SourceBody, Urgency } from '../source.ts';
 import type { SourceRoster } from '../source-roster.ts';
@@ -11,6 +11,8 @@ import { Window } from './window.ts';
 export interface PassOptions extends TransferOptions {
   /** So long can whoever waits for a first byte be made to wait. */
   readonly headerPatienceMs: number;
+  /** So long without a byte is it tried again for those who have had some. */
+  readonly outageTimeoutMs: number;
   /** So long may sources be waited for altogether. */
   readonly deadlineMs: number;
   /** A connection whose bytes nobody has room for is let go after this. */
@@ -23,6 +25,8 @@ export interface PassFollower {
   readonly position: number;
   /** It takes bytes as fast as they come. */
   readonly isRunningUp: boolean;
+  /** Its client has had bytes: it can be told nothing but by a cut. */
+  readonly hasBegun: boolean;
   /** Bytes came, or there is something else to look at. */
   wake(): void;
   /** What it needs next has gone out of the window. */
@@ -263,22 +267,36 @@ export class Pass implements TransferSink {
     this.#failuresInRow++;
     const nowMs = clock.monotonic();
     this.#failingSinceMs ??= nowMs;
-    const boundMs = this.#options.headerPatienceMs;
-    const tried = { boundMs, leftMs: boundMs, triedMs: nowMs - this.#failingSinceMs, isAway: roster.isAway };
-    const delayMs =
-      next &&
-      retry({
-        retryable: error.retryable || next !== source,
-        attempt: this.#failuresInRow,
-        retryAfterMs: roster.restMs(next) || undefined,
-        persistMs: persistMs(tried),
-      });
+    const { headerPatienceMs: boundMs, outageTimeoutMs } = this.#options;
+    const triedMs = nowMs - this.#failingSinceMs;
+    const situation = {
+      retryable: error.retryable || next !== source,
+      attempt: this.#failuresInRow,
+      retryAfterMs: (next && roster.restMs(next)) || undefined,
+    };
+    const { isAway, outageMs } = roster;
+    const prompt = persistence({ boundMs, leftMs: boundMs, triedMs, isAway, outageMs });
+    let delayMs = next && retry({ ...situation, ...prompt });
+    if (next !== undefined && delayMs === undefined && this.#deny(error)) {
+      delayMs = retry({ ...situation, persistMs: Math.max(0, outageTimeoutMs - triedMs) });
+    }
     host.attemptFailed(source, error, delayMs === undefined ? undefined : next);
     if (delayMs === undefined) throw error;
     this.#waitingFor = `another attempt after: ${error.message}`;
     this.#waitedMs += delayMs;
     if (this.#waitedMs >= this.#options.deadlineMs) throw error;
     await sleep(clock, delayMs, this.#abort.signal).catch(() => {});
+  }
+
+  /** Tells those who have had nothing yet. Returns whether there are others. */
+  #deny(error: AppError): boolean {
+    const waiting = [...this.#followers].filter(({ hasBegun }) => !hasBegun);
+    if (waiting.length === this.#followers.size) return false;
+    for (const follower of waiting) {
+      this.#followers.delete(follower);
+      follower.failed(error);
+    }
+    return true;
   }
 
   // --- TransferSink ------------------------------------------------------------------------------------------------

@@ -110,6 +110,52 @@ describe('a blob that is passed', () => {
     world.assertNothingLeft();
   });
 
+  it('goes on for who has had bytes while its source is away for long, and tells who has had none after seconds', async () => {
+    const retry = retryPolicy(retryDefaults, () => 0.5);
+    const [world, source] = [new PassingWorld(digest, {}, retry), upstream()];
+    const client = world.join(source);
+    await world.quiet();
+    source.asking[0]?.answer();
+    await world.quiet();
+    client.read(Number.POSITIVE_INFINITY);
+    source.awaited[0]?.deliver(200);
+    await world.quiet();
+    client.read(Number.POSITIVE_INFINITY);
+    assert.equal(client.received.length, 200);
+    source.awaited[0]?.cut();
+    const late = world.join(source, { range: { start: 300, end: 400 } });
+    const isAway = async (untilMs: number) => {
+      while (world.clock.monotonic() < untilMs) {
+        await world.quiet();
+        late.read(Number.POSITIVE_INFINITY);
+        for (const attempt of source.asking) attempt.refuse(new AppError('UPSTREAM_UNREACHABLE', 'away'));
+        await world.quiet();
+        world.clock.advance(Math.min(world.clock.nextDueInMs ?? 500, untilMs - world.clock.monotonic()));
+      }
+    };
+    await isAway(25_000);
+    assert.equal(client.outcome, 'following');
+    assert.ok(late.outcome instanceof AppError && late.outcome.code === 'UPSTREAM_UNREACHABLE', 'who has had nothing');
+    while (source.asking.length === 0) {
+      world.clock.advance(world.clock.nextDueInMs ?? 0);
+      await world.quiet();
+    }
+    await world.flow(source);
+    assertWhole(client);
+    const cut = world.join(source);
+    await world.quiet();
+    source.asking[0]?.answer();
+    await world.quiet();
+    cut.read(Number.POSITIVE_INFINITY);
+    source.awaited[0]?.deliver(200);
+    await world.quiet();
+    source.awaited[0]?.cut();
+    await isAway(world.clock.monotonic() + 60_000);
+    cut.read(Number.POSITIVE_INFINITY);
+    assert.ok(cut.outcome instanceof AppError && cut.outcome.code === 'UPSTREAM_UNREACHABLE', 'not for ever');
+    world.assertNothingLeft();
+  });
+
   it('holds no connection for a client that takes its time, and is then asked for in pieces, no byte twice', async () => {
     const [world, source] = [new PassingWorld(digest), upstream()];
     const client = world.join(source);

@@ -24,6 +24,7 @@ export const testOptions: FlightTableOptions = {
   askTimeoutMs: 20_000,
   deadlineMs: 3_600_000,
   headerPatienceMs: 3_600_000,
+  outageTimeoutMs: 30_000,
   maxBadBodies: 2,
   abandon: 'finish',
   maxFlights: 10,

@@ -36,6 +36,8 @@ export class TestRegistry implements Registry {
     mediaType: 'application/json',
     nextQuery: undefined,
   };
+  /** For so long it has been known to be down. */
+  downForMs = 0;
   readonly #repositories = new Map<string, Repository>();
 
   /** Adds an image, all of it, under a tag. */
@@ -79,6 +81,10 @@ export class TestRegistry implements Registry {
     await this.#asked('HEAD blob', repository, digest, signal);
     const sizeBytes = this.headSizeBytes ?? this.#blob(repository, digest).length;
     return { sizeBytes: this.saysSize ? sizeBytes : undefined, mediaType: undefined };
+  }
+
+  outageMs(): number {
+    return this.downForMs;
   }
 
   blobSources(repository: RepositoryName, digest: Digest): readonly BlobSource[] {

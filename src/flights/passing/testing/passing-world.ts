@@ -20,6 +20,7 @@ export const testOptions: PassingTableOptions = {
   minProgressBytes: 0,
   askTimeoutMs: 20_000,
   headerPatienceMs: 20_000,
+  outageTimeoutMs: 30_000,
   deadlineMs: 3_600_000,
   idleConnectionMs: 5000,
 };
