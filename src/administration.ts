@@ -35,6 +35,7 @@ import { Metrics } from './telemetry/metrics.ts';
 import type { RequestCounts } from './telemetry/request-tally.ts';
 import type { ThreadReports } from './telemetry/thread-reports.ts';
 import type { RegistryClient } from './upstream/registry-client.ts';
+import { upstreamWarnings } from './upstream/upstream-warnings.ts';
 
 /** The parts that operators look at. */
 export interface AdministrationDeps {
@@ -146,6 +147,7 @@ function statusDeps(deps: AdministrationDeps, history: EffectHistory): StatusDep
     readiness: () => deps.readiness(),
     warnings: () => [
       ...store.health(),
+      ...upstreamWarnings(deps.registries.map((registry) => registry.snapshot())),
       ...images.warnings(),
       ...(certificate?.warnings() ?? []),
       ...(cluster?.warnings() ?? []),

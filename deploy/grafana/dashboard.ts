@@ -208,7 +208,7 @@ const sections: readonly Section[] = [
         ],
       },
       {
-        title: 'Endpoints out of use',
+        title: 'Endpoints that fail',
         description:
           'For failing repeatedly. They are tried again every few seconds. The only one of an upstream never is: see Requests.',
         unit: 'short',
@@ -380,7 +380,7 @@ function panelModel({ title, description, unit, queries, form = 'lines' }: Panel
 }
 
 const mappings = [
-  { type: 'value', options: { 0: { text: 'in use', color: 'green' }, 1: { text: 'out of use', color: 'red' } } },
+  { type: 'value', options: { 0: { text: 'in use', color: 'green' }, 1: { text: 'fails', color: 'red' } } },
 ];
 
 function variables(): object[] {

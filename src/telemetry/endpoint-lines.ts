@@ -25,7 +25,7 @@ interface Allowance {
 }
 
 /**
- * What a log says of the moves of endpoints: that one is out of use, that it is back and how long it was out, and the rests
+ * What a log says of the moves of endpoints: that one is out of use, or fails where there is no other, that it is back and how long it was out, and the rests
  * that they ask for. Probes that fail say nothing new. One that flaps writes a line now and then, which says how many were
  * left out; whoever was told that it is out is always told that it is back.
  */
@@ -38,7 +38,7 @@ export class EndpointLines {
     this.#clock = deps.clock;
   }
 
-  breaker({ upstream, endpoint, state, reason }: BreakerEvent): EndpointLine | undefined {
+  breaker({ upstream, endpoint, isOnly, state, reason }: BreakerEvent): EndpointLine | undefined {
     const key = `${upstream} ${endpoint}`;
     const nowMs = this.#clock.monotonic();
     const outage = this.#outages.get(key);
@@ -46,15 +46,16 @@ export class EndpointLines {
       const omitted = this.#take(`breaker ${key}`, nowMs);
       this.#outages.set(key, { sinceMs: nowMs, isTold: omitted !== undefined });
       if (omitted === undefined) return undefined;
-      const message = `${endpoint} of ${upstream} is out of use`;
+      const message = `${endpoint} of ${upstream} ${isOnly ? 'fails, and there is no other' : 'is out of use'}`;
       return { level: 'warn', message, fields: { event: 'breaker', state, upstream, endpoint, reason, ...omitted } };
     }
     if (state !== 'closed' || outage === undefined) return undefined;
     this.#outages.delete(key);
     if (!outage.isTold) return undefined;
     const outMs = Math.round(nowMs - outage.sinceMs);
-    const message = `${endpoint} of ${upstream} is in use again`;
-    return { level: 'info', message, fields: { event: 'breaker', state, upstream, endpoint, outMs } };
+    const message = `${endpoint} of ${upstream} ${isOnly ? 'answers again' : 'is in use again'}`;
+    // Whoever is told of nothing less than a warning wants to know that it is over, too.
+    return { level: 'warn', message, fields: { event: 'breaker', state, upstream, endpoint, outMs } };
   }
 
   pause({ upstream, endpoint, what, forMs }: PauseEvent): EndpointLine | undefined {

@@ -259,7 +259,8 @@ test('an eviction is a line', () => {
   );
 });
 
-const endpoint = { upstream: 'docker.io', endpoint: 'mirror.example' };
+const names = { upstream: 'docker.io', endpoint: 'mirror.example' };
+const endpoint = { ...names, isOnly: false };
 
 test('an endpoint that goes out of use is a warning, and its return tells how long it was out', () => {
   const { channels, clock, lines } = recorder();
@@ -276,34 +277,53 @@ test('an endpoint that goes out of use is a warning, and its return tells how lo
       level: 'warn',
       event: 'breaker',
       state: 'open',
-      ...endpoint,
+      ...names,
       reason: 'it does not answer',
       message: 'mirror.example of docker.io is out of use',
     },
     {
-      level: 'info',
+      level: 'warn',
       event: 'breaker',
       state: 'closed',
-      ...endpoint,
+      ...names,
       outMs: 4500,
       message: 'mirror.example of docker.io is in use again',
     },
   ]);
 });
 
+test('an only endpoint that fails is two warnings, however often it is asked meanwhile: when that begins and when it is over', () => {
+  const { channels, clock, lines } = recorder('warn');
+  const only = { ...names, isOnly: true };
+  channels.breaker.publish({ ...only, state: 'open', reason: 'it does not answer' });
+  for (let n = 0; n < 50; n++) {
+    clock.advance(1000);
+    channels.breaker.publish({ ...only, state: 'half-open', reason: 'it does not answer' });
+    channels.breaker.publish({ ...only, state: 'open', reason: 'it does not answer' });
+  }
+  channels.breaker.publish({ ...only, state: 'closed', reason: undefined });
+  assert.deepEqual(
+    lines().map(({ level, message }) => [level, message]),
+    [
+      ['warn', 'mirror.example of docker.io fails, and there is no other'],
+      ['warn', 'mirror.example of docker.io answers again'],
+    ],
+  );
+});
+
 test('a rest that an endpoint asked for is a line', () => {
   const { channels, lines } = recorder();
-  channels.pause.publish({ ...endpoint, what: 'manifests', status: 429, forMs: 41_200.4 });
+  channels.pause.publish({ ...names, what: 'manifests', status: 429, forMs: 41_200.4 });
   const [{ time: _, ...line } = {}] = lines();
   const message = 'mirror.example of docker.io asked for a rest';
-  assert.deepEqual(line, { level: 'info', event: 'pause', ...endpoint, what: 'manifests', forMs: 41_200, message });
+  assert.deepEqual(line, { level: 'info', event: 'pause', ...names, what: 'manifests', forMs: 41_200, message });
 });
 
 test('an endpoint that goes to and fro does not flood the log, and nobody is left with the wrong end of it', () => {
   const { channels, clock, lines } = recorder();
   for (let second = 0; second < 600; second++) {
     channels.breaker.publish({ ...endpoint, state: 'open', reason: 'gone' });
-    channels.pause.publish({ ...endpoint, what: 'blobs', status: 429, forMs: 1000 });
+    channels.pause.publish({ ...names, what: 'blobs', status: 429, forMs: 1000 });
     clock.advance(500);
     channels.breaker.publish({ ...endpoint, state: 'closed', reason: undefined });
     clock.advance(500);

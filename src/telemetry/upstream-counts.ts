@@ -53,7 +53,7 @@ function countRests(registry: Registry, { breaker, pause }: Heard, upstreams: re
   const registers = [registry];
   const opens = new Counter({
     name: 'onepull_breaker_opens_total',
-    help: 'Times that an endpoint was taken out of use.',
+    help: 'Times that an endpoint began to fail, and was taken out of use where there is another.',
     labelNames: ['upstream', 'endpoint'],
     registers,
   });

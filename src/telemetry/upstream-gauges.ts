@@ -29,7 +29,7 @@ export function addUpstreamGauges(registry: Registry, upstreams: () => readonly 
     });
   read(
     'breaker_open',
-    '1 while an endpoint is out of use because it failed, else 0; the only one of an upstream never is.',
+    '1 while an endpoint fails, else 0: it is out of use while another one is sound, and an only one is asked all the same.',
     ({ breaker }) => (breaker.state === 'closed' ? 0 : 1),
   );
   read('upstream_bodies_limit', 'Bodies that may come from an endpoint at once.', ({ bodies }) => bodies.limit);

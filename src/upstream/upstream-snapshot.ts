@@ -16,8 +16,11 @@ export interface EndpointSnapshot {
   readonly name: string;
   /** Its place in the configured order; the first is 1. */
   readonly preference: number;
-  /** As a source of blobs: those that are not sound are asked after the others. */
-  readonly standing: 'sound' | 'degraded' | 'resting' | 'shut';
+  /**
+   * As a source of blobs: those that are not sound are asked after the others. `failing`: it is asked all the same, because there
+   * is no sound one.
+   */
+  readonly standing: 'sound' | 'degraded' | 'resting' | 'failing' | 'shut';
   readonly breaker: {
     readonly state: 'closed' | 'open' | 'half-open';
     readonly reason?: string;
@@ -37,6 +40,9 @@ export interface EndpointSnapshot {
   readonly rateLimit?: { readonly limit?: number; readonly remaining?: number; readonly toldAtMs: number };
 }
 
+/** What is left of a request or two after some minutes says nothing any more. */
+const leastAttempts = 0.1;
+
 export function snapshotOf(
   { endpoint, watch, gate, toldLimit }: EndpointClient,
   clock: Clock,
@@ -46,9 +52,12 @@ export function snapshotOf(
   const { limit, inFlight, queued, pauses } = gate.snapshot();
   const aheadMs = clock.now() - clock.monotonic();
   const { latencyMs, bytesPerSecond, lastError } = health;
+  const failing = health.attempts >= leastAttempts ? errorRatio(health) : 0;
+  const isBad = place.standing === 'sound' && failing > 0.5;
   return {
     name: endpoint.name,
     ...place,
+    ...(isBad && { standing: 'degraded' }),
     breaker:
       breaker.state === 'closed'
         ? { state: 'closed' }
@@ -61,7 +70,7 @@ export function snapshotOf(
     health: {
       ...(latencyMs === undefined ? {} : { latencyMs: Math.round(latencyMs * 10) / 10 }),
       ...(bytesPerSecond === undefined ? {} : { bytesPerSecond: Math.round(bytesPerSecond) }),
-      errorRatio: Math.round(errorRatio(health) * 1000) / 1000,
+      errorRatio: Math.round(failing * 1000) / 1000,
       ...(lastError === undefined ? {} : { lastError: { ...lastError, atMs: Math.round(lastError.atMs + aheadMs) } }),
     },
     pauses: pausesOf(pauses),

@@ -78,6 +78,7 @@ test('an upstream that is away: tags are stale, pulls fail and clients hear of i
     history.goesOn('a', 60);
     await history.assertFiring(
       ['OnepullClientErrors', 'a'],
+      ['OnepullEndpointOut', 'a'],
       ['OnepullPullsFail', 'a'],
       ['OnepullStaleServed', 'a'],
       ['OnepullUpstreamFails', 'a'],

@@ -5,10 +5,10 @@ const breaker = z
   .strictObject({
     state: choice(
       ['closed', 'open', 'half-open'],
-      '`closed`: in use. `open`: out of use, as long as another endpoint is not. `half-open`: a probe is finding out whether it is back.',
+      '`closed`: in use. `open`: it failed, and is out of use as long as another endpoint is sound; where none is it is asked all the same, once for each request. `half-open`: a probe is finding out whether it is back.',
     ),
-    reason: text('What it was taken out of use for, or what the last probe failed of, in words.').optional(),
-    openedAtMs: epochMs('Since when it is out of use.').optional(),
+    reason: text('What opened it, or what the last probe failed of, in words.').optional(),
+    openedAtMs: epochMs('Since when it fails.').optional(),
     probeAtMs: epochMs('When the next probe is due.').optional(),
   })
   .describe('Whether it is in use.');
@@ -36,8 +36,8 @@ const endpoint = z
     name: text('The host.'),
     preference: z.int().min(1).describe('Its place in the configured order, from 1.'),
     standing: choice(
-      ['sound', 'degraded', 'resting', 'shut'],
-      'As a source of blobs: `sound`; `degraded`, because it fails often or is several times slower than another; `resting`, because it asked for it; `shut`, because it failed. The less sound are asked after the others.',
+      ['sound', 'degraded', 'resting', 'failing', 'shut'],
+      'As a source of blobs: `sound`; `degraded`, because it fails often or is several times slower than another; `resting`, because it asked for it; `failing`, where it failed and no other is sound, so that it is asked all the same; `shut`, because it failed and another is sound. The less sound are asked after the others.',
     ),
     breaker,
     health,

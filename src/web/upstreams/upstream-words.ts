@@ -3,11 +3,11 @@ import { span, until } from '../format/times.ts';
 
 /** How an endpoint is used now, in words. */
 export function standingWords({ standing, breaker }: EndpointSnapshot, nowMs: number): string {
-  if (breaker.state === 'open') {
-    return breaker.probeAtMs === undefined ? 'out of use' : `out of use, next probe ${until(breaker.probeAtMs, nowMs)}`;
-  }
-  if (breaker.state === 'half-open') return 'out of use, a probe is under way';
-  return standing;
+  if (breaker.state === 'closed') return standing;
+  // Of several that fail each is asked all the same, as an only one is.
+  const use = standing === 'failing' ? 'fails, asked once for each request' : 'out of use';
+  if (breaker.state === 'half-open') return `${use}, a probe is under way`;
+  return breaker.probeAtMs === undefined ? use : `${use}, next probe ${until(breaker.probeAtMs, nowMs)}`;
 }
 
 export function pauseWords({ pauses }: EndpointSnapshot): string {
@@ -26,9 +26,9 @@ export function budgetOf({
 }
 
 /** `sound` where all is well; the worst endpoint does not make an upstream bad as long as another one is sound. */
-export function upstreamState(endpoints: readonly EndpointSnapshot[]): 'sound' | 'partly' | 'out' {
+export function upstreamState(endpoints: readonly EndpointSnapshot[]): 'sound' | 'partly' | 'out' | 'failing' {
   const sound = endpoints.filter(({ standing }) => standing === 'sound' || standing === 'degraded');
-  if (sound.length === 0) return 'out';
+  if (sound.length === 0) return endpoints.some(({ standing }) => standing === 'failing') ? 'failing' : 'out';
   return endpoints.every(({ standing, pauses }) => standing === 'sound' && pauses.length === 0) ? 'sound' : 'partly';
 }
 

@@ -6,7 +6,7 @@ import { Ago } from '../parts/time.tsx';
 import { live, serverNowMs } from '../state/store.ts';
 import { budgetOf, isUnasked, pauseWords, standingWords, upstreamState } from './upstream-words.ts';
 
-const stateWords = { sound: 'sound', partly: 'works, with trouble', out: 'out of use' } as const;
+const stateWords = { sound: 'sound', partly: 'works, with trouble', out: 'out of use', failing: 'fails' } as const;
 
 export function UpstreamsView() {
   const { upstreams } = live.value;
