@@ -1,6 +1,7 @@
 import { counted, percent } from '../format/amounts.ts';
 import { shortDigest } from '../format/names.ts';
-import { type FeedGraph, feedWords, type GraphNode, shareWords, upstreamId } from './graph-layout.ts';
+import { span } from '../format/times.ts';
+import { type FeedGraph, feedWords, type GraphNode, isAged, upstreamId } from './graph-layout.ts';
 
 const upstreamX = 24;
 
@@ -81,7 +82,7 @@ function Node({ node: { x, y, name, share, agedMs, isSelf, leads } }: { readonly
       <text class="feed-percent" x={nodeWidth - 8} y="4" text-anchor="end">
         {share === undefined ? '?' : percent(share, 1)}
       </text>
-      <title>{share === undefined ? name : `${name} ${shareWords(share, agedMs)}`}</title>
+      <title>{isAged(agedMs) ? `${name}, as it said ${span(agedMs)} ago` : name}</title>
     </g>
   );
 }

@@ -163,10 +163,14 @@ export function feedWords({ nodes, edges }: FeedGraph): string[] {
   });
 }
 
-/** Nodes say about once a second how far they are; what is older than that is told with its age. */
-export function shareWords(share: number, agedMs: number = 0): string {
+/** Nodes say about once a second how far they are: what is older than that is told with its age. */
+export function isAged(agedMs: number | undefined): agedMs is number {
+  return agedMs !== undefined && agedMs >= 2000;
+}
+
+function shareWords(share: number, agedMs: number | undefined): string {
   const percent = `${Math.floor(share * 100)} %`;
-  return agedMs < 2000 ? `has ${percent}` : `had ${percent} ${span(agedMs)} ago`;
+  return isAged(agedMs) ? `had ${percent} ${span(agedMs)} ago` : `has ${percent}`;
 }
 
 function doingWords({ leads, place }: GraphNode, sources: readonly string[]): string {
