@@ -39,6 +39,7 @@ export function describedMetrics(): readonly MetricDescription[] {
     certificateUntilMs: () => undefined,
     gateways: () => ({ running: 0, replaced: 0 }),
     droppedLines: () => 0,
+    warnings: () => [],
     memory: {
       shares: { blocks: 0, queued: 0, 'small-blobs': 0, manifests: 0, prepared: 0 },
       blocks: () => ({ usedBytes: 0, pinnedBytes: 0, hits: 0, misses: 0 }),

@@ -87,7 +87,7 @@ export function openAdministration(deps: AdministrationDeps): Administration {
   const feed = opening.use(new EventFeed({ clock: systemClock, channels, state: live }, eventFeedDefaults));
   const { version } = status;
   const routes = [
-    ...healthRoutes({ ...status, metrics: openMetrics(deps) }),
+    ...healthRoutes({ ...status, metrics: openMetrics(deps, status.warnings) }),
     ...stateRoutes(state, version),
     ...effectRoutes({
       refresh: () => deps.threads.refresh(),
@@ -162,7 +162,7 @@ function statusDeps(deps: AdministrationDeps, history: EffectHistory): StatusDep
   };
 }
 
-function openMetrics(deps: AdministrationDeps): Metrics {
+function openMetrics(deps: AdministrationDeps, warnings: StatusDeps['warnings']): Metrics {
   const { config, channels, requests, threads, memory, cluster, certificate, store, fetches, gateway } = deps;
   return new Metrics(
     {
@@ -172,6 +172,7 @@ function openMetrics(deps: AdministrationDeps): Metrics {
       memory,
       cluster: () => cluster?.snapshot(),
       certificateUntilMs: () => certificate?.untilMs,
+      warnings,
       droppedLines: () => deps.log?.droppedLines ?? 0,
       cache: () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: config.storage.maxSizeBytes }),
       diskFreeBytes: () => store.diskFreeBytes(),

@@ -131,6 +131,13 @@ const sections: readonly Section[] = [
         queries: quantiles('onepull_pull_seconds'),
       },
       {
+        title: 'How pulls ended',
+        description: 'passed: streamed to its end, and not kept; parked: nobody wanted it any more, or a shutdown.',
+        unit: 'reqps',
+        form: 'stacked',
+        queries: [{ expr: rate('onepull_flight_ends_total', { by: 'result' }), legend: '{{result}}' }],
+      },
+      {
         title: 'Errors',
         description: 'Requests that failed, by code: docs/ERRORS.md says what each means.',
         unit: 'reqps',
@@ -284,6 +291,12 @@ const sections: readonly Section[] = [
           { expr: rate('onepull_evicted_bytes_total'), legend: 'evicted' },
           { expr: rate('onepull_passed_bytes_total'), legend: 'passed through' },
         ],
+      },
+      {
+        title: 'Warnings',
+        description: 'How many warnings /readyz gives, which says them in words.',
+        unit: 'short',
+        queries: [{ expr: `onepull_warnings{${nodes}}`, legend: '{{instance}}' }],
       },
       {
         title: 'Threads',

@@ -23,6 +23,7 @@ function setUp(
     gateways: () => ({ running: 2, replaced: 1 }),
     cluster,
     droppedLines: () => 4,
+    warnings: () => ['the disk is full', 'the engine does not answer'],
     memory: {
       shares: { blocks: 1, queued: 2, 'small-blobs': 3, manifests: 4, prepared: 5 },
       blocks: () => ({ usedBytes: 0, pinnedBytes: 0, hits: 0, misses: 0 }),
@@ -116,6 +117,7 @@ test('gauges read the flights, the load and the cache as they are when asked', a
     'onepull_disk_free_bytes 3',
     'onepull_thread_busy_ratio{thread="main"} 0.25',
     'onepull_log_dropped_lines_total 4',
+    'onepull_warnings 2',
     'onepull_gateways 2',
     'onepull_gateways_replaced_total 1',
     'onepull_cache_max_bytes 10',

@@ -36,6 +36,8 @@ export interface MetricsDeps {
   readonly memory: MemoryFigures;
   /** Undefined: this node is alone. */
   cluster(): ClusterFigures | undefined;
+  /** What is wrong although requests may come, as `/readyz` says it. */
+  warnings(): readonly string[];
   /** Lines that were left out of the log, as nobody took them. */
   droppedLines(): number;
   /** What is free on the cache's disk; undefined where the system does not say. */
@@ -171,7 +173,7 @@ export class Metrics {
     });
   }
 
-  #readGauges({ flights, load, cache, diskFreeBytes }: MetricsDeps): void {
+  #readGauges({ flights, load, cache, warnings, diskFreeBytes }: MetricsDeps): void {
     const registers = [this.#registry];
     new Gauge({
       name: 'onepull_flights',
@@ -196,6 +198,7 @@ export class Metrics {
     read('flight_waiters', 'Answers that follow a pull in progress.', () =>
       flights().reduce((sum, { waiters }) => sum + waiters, 0),
     );
+    read('warnings', 'Warnings that /readyz gives now: it says which.', () => warnings().length);
     read('responses', 'Answers under way, those that wait for upstream included.', () => load().responses);
     read('queued_bytes', 'Bytes that are held in memory until clients take them.', () => load().queuedBytes);
     read('cache_size_bytes', 'What the cache holds.', () => cache().sizeBytes);

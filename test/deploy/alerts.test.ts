@@ -160,7 +160,8 @@ test('a disk that takes nothing: clients are served, and nothing is kept', { ski
     await pullAll(client);
     await scraped(history, onepull);
     history.goesOn('a', 30);
-    await history.assertFiring(['OnepullPassesThrough', 'a'], ['OnepullPullsFail', 'a']);
+    // The catalog is in memory as well, which no other metric tells.
+    await history.assertFiring(['OnepullPassesThrough', 'a'], ['OnepullPullsFail', 'a'], ['OnepullWarns', 'a']);
   }),
 );
 
@@ -198,6 +199,30 @@ test('content that the disk has damaged', { skip }, () =>
     assert.equal((await again.blob('org/app', layer.digest)).outcome, 'complete');
     await scraped(history, onepull);
     await history.assertFiring(['OnepullDamagedContent', 'a']);
+  }),
+);
+
+test('a warning of /readyz that stands', { skip }, () =>
+  inScene({ configuration: { storage: { maxSize: '1MiB' } } }, async ({ registry, onepull, client }) => {
+    const large = buildImage({ seed: 'alerts, pinned', layerSizes: [1_000_000] });
+    registry.content.add('org/large', large, 'v1');
+    assert.equal((await client.manifest('org/large', 'v1')).status, 200);
+    for (const { digest } of large.layers) {
+      assert.equal((await client.blob('org/large', digest)).outcome, 'complete');
+    }
+    await onepull.assertIdle();
+    const history = new MetricHistory();
+    await scraped(history, onepull);
+    assert.equal(await onepull.admin.metric('onepull_warnings'), 0);
+    await onepull.admin.change('PUT', '/api/v1/pins?image=demo.example/org/large:v1');
+    // What is pinned is summed up beside the answer.
+    await onepull.admin.until(
+      () => onepull.admin.metric('onepull_warnings'),
+      (warnings) => warnings === 1,
+    );
+    await scraped(history, onepull);
+    history.goesOn('a', 15);
+    await history.assertFiring(['OnepullWarns', 'a']);
   }),
 );
 

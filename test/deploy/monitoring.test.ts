@@ -38,6 +38,19 @@ test('the alerts ask for metrics and labels that exist', () => {
   }
 });
 
+/** How a value is written so that a person can read it: `humanize` writes 38 thousandths as 38.11m. */
+const readable = /^\$value \| (humanizePercentage|humanize1024|humanizeDuration|printf "%\.0f")$/;
+
+test('every number in the text of an alert is written for people', () => {
+  const values = alerts.flatMap(({ annotations }) =>
+    Object.values(annotations).flatMap((text) =>
+      [...text.matchAll(/\{\{ (\$value[^}]*) \}\}/g)].map(([, value]) => value),
+    ),
+  );
+  assert.ok(values.length >= 4);
+  for (const value of values) assert.match(value ?? '', readable);
+});
+
 test('the Grafana dashboard asks for metrics and labels that exist', () => {
   assert.ok(queries.length > 20);
   for (const query of queries) assert.deepEqual(unknownIn(query), [], query);
