@@ -12,8 +12,9 @@ const element = document.getElementById('app');
 if (element === null) throw new Error('the page has no place for the application');
 
 startTheme();
-startPlaces(() => {
+startPlaces((isStart) => {
   document.title = place.value === 'now' ? 'onepull' : `${place.value} - onepull`;
+  if (isStart) return;
   // A reader of the screen hears of the new view; its links come next.
   document.getElementById('main')?.focus({ preventScroll: true });
   scrollTo(0, 0);

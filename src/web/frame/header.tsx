@@ -79,11 +79,11 @@ function Nav() {
   const shown = places.filter((name) => name !== 'cluster' || cluster != null || place.value === 'cluster');
   // On a phone there is room for some only.
   useEffect(() => {
-    list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+    toMiddle(list.current?.querySelector('[aria-current]'));
   }, [place.value, shown.length]);
   return (
     <nav aria-label="Views">
-      <ul ref={list}>
+      <ul ref={list} onFocusIn={({ target }) => toMiddle(target)}>
         {shown.map((name) => (
           <li key={name}>
             <a href={`#/${name}`} aria-current={place.value === name ? 'page' : undefined}>
@@ -95,6 +95,12 @@ function Nav() {
       </ul>
     </nav>
   );
+}
+
+/** Where the row is wider than the window it fades away at its end. Not under a pointer, whose click would fall beside. */
+function toMiddle(link: EventTarget | null | undefined): void {
+  const isPointed = link === document.activeElement && !document.activeElement?.matches(':focus-visible');
+  if (link instanceof HTMLElement && !isPointed) link.scrollIntoView({ block: 'nearest', inline: 'center' });
 }
 
 /** What wants to be seen from every view. */
