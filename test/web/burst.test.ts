@@ -112,7 +112,7 @@ test('a pull that fails shows its cause', { skip }, () =>
 );
 
 test(
-  'an image is pinned and removed from the cache, each after it is confirmed, by those who know the token',
+  'an image is pinned and purged from the cache, each after it is confirmed, by those who know the token',
   { skip },
   () =>
     inBurst({ adminToken: 'a-token-for-tests' }, async ({ onepull, page, crowd }) => {
@@ -131,15 +131,15 @@ test(
 
       const images = async () =>
         ((await onepull.admin.json('/api/v1/images')) as { images: { image: string }[] }).images;
-      await row.getByRole('button', { name: `Remove ${shownName}` }).click();
+      await row.getByRole('button', { name: `Purge ${shownName}` }).click();
       await dialog.getByRole('button', { name: 'Cancel' }).click();
       assert.deepEqual(
         (await images()).map(({ image: name }) => name),
         [shownName],
       );
-      await row.getByRole('button', { name: `Remove ${shownName}` }).click();
-      await dialog.getByRole('button', { name: 'Remove' }).click();
-      await page.getByText(`${shownName} was removed; that freed 9.0`).waitFor();
+      await row.getByRole('button', { name: `Purge ${shownName}` }).click();
+      await dialog.getByRole('button', { name: 'Purge' }).click();
+      await page.getByText(`${shownName} was purged; that freed 9.0`).waitFor();
       await page.getByText('No image is in the cache.').waitFor();
       assert.deepEqual(await images(), []);
       viewer.complaints(); // The browser logs the 401 that asked for the token.

@@ -80,15 +80,15 @@ test('by keyboard alone: past the views to the content, into a dialog and out of
     assert.equal(await focused.textContent(), 'Skip to the content');
     await page.keyboard.press('Enter');
     assert.equal(await focused.getAttribute('id'), 'main');
-    const remove = page.getByRole('button', { name: 'Remove docker.io/library/service-002:1.2' });
-    await remove.focus();
+    const purge = page.getByRole('button', { name: 'Purge docker.io/library/service-002:1.2' });
+    await purge.focus();
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();
     assert.equal(await page.locator('dialog :focus').count(), 1);
     await assertAccessible(page, 'with a dialog');
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
-    assert.equal(await focused.getAttribute('aria-label'), 'Remove docker.io/library/service-002:1.2');
+    assert.equal(await focused.getAttribute('aria-label'), 'Purge docker.io/library/service-002:1.2');
     assert.deepEqual(fake.changes, []);
     await page.context().close();
   }),
@@ -106,9 +106,9 @@ test('a change asks for the admin token when it needs one, again when it is wron
       if (token === 'wrong') await page.getByText('The token that was given is not the right one.').waitFor();
     }
     await page.getByText('docker.io/library/service-001:1.1 is pinned.').waitFor();
-    await page.getByRole('button', { name: 'Remove docker.io/library/service-004:1.4' }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('docker.io/library/service-004:1.4 was removed').waitFor();
+    await page.getByRole('button', { name: 'Purge docker.io/library/service-004:1.4' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Purge' }).click();
+    await page.getByText('docker.io/library/service-004:1.4 was purged').waitFor();
     assert.deepEqual(fake.changes, [
       'PUT /api/v1/pins docker.io/library/service-001:1.1',
       'DELETE /api/v1/images docker.io/library/service-004:1.4',

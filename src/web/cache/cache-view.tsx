@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Status } from '../../admin/status.ts';
-import { counted, percent, size } from '../format/amounts.ts';
+import { count, counted, percent, size } from '../format/amounts.ts';
 import { Figure } from '../parts/figure.tsx';
 import { Gauge } from '../parts/gauge.tsx';
 import { Preheats } from '../preheat/preheats.tsx';
@@ -17,25 +17,25 @@ export function CacheView() {
   const [wish, setWish] = useState<Wish>();
   const [done, setDone] = useState('');
   const status = live.value.status;
-  const images = status?.cache.images;
+  const { images, blobs } = status?.cache ?? {};
   const preheated = (live.value.preheats ?? []).reduce((sum, { imageCounts: { done } }) => sum + done, 0);
-  // What came or went since is shown, too: the count tells of it; that all of an image is here, a preheat.
+  // What came or went since is shown, too, and how much of each image is here: the counts tell of it, or a preheat does.
   useEffect(() => {
     void list.load();
-  }, [list, images, preheated]);
+  }, [list, images, blobs, preheated]);
   useEffect(() => () => list.close(), [list]);
   return (
     <>
       {status !== undefined && <Room cache={status.cache} />}
       <Preheats />
-      <section aria-labelledby="images">
+      <section aria-labelledby="images" tabIndex={-1}>
         <div class="heading-row">
           <h2 id="images">Images</h2>
+          <p class="done-words" role="status">
+            {done}
+          </p>
           <Search list={list} />
         </div>
-        <p class="done-words" role="status">
-          {done}
-        </p>
         <ImageTable list={list} onWish={setWish} />
       </section>
       {wish !== undefined && (
@@ -67,7 +67,7 @@ function Room({ cache }: { readonly cache: Status['cache'] }) {
         />
       </div>
       <dl class="figures">
-        <Figure name="Images" value={images ?? '–'} note={counted(blobs, 'blob')} />
+        <Figure name="Images" value={images === undefined ? '–' : count(images)} note={counted(blobs, 'blob')} />
         <Figure name="Room left" value={size(Math.max(0, maxBytes - sizeBytes))} note="until the oldest leave" />
         {diskFreeBytes !== undefined && (
           <Figure

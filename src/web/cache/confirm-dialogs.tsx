@@ -20,9 +20,16 @@ interface ConfirmProps {
 
 const texts = {
   purge: {
-    title: 'Remove from the cache?',
-    button: 'Remove',
-    words: 'From this node alone. Content that other images use stays; the next pull fetches the rest again.',
+    title: 'Purge this image?',
+    button: 'Purge',
+    words:
+      'It leaves the cache of this node alone. Content that other images use stays; the next pull fetches the rest again.',
+  },
+  /** A purge that would be refused: nobody is asked for a token first. */
+  kept: {
+    title: 'A pinned image is not purged',
+    button: 'Unpin',
+    words: 'It stays until it is unpinned. Then it can be purged.',
   },
   pin: {
     title: 'Pin this image?',
@@ -35,12 +42,15 @@ const texts = {
 export function ConfirmDialog({ wish, list, onEnd }: ConfirmProps) {
   const [failure, setFailure] = useState<string>();
   const [isBusy, setBusy] = useState(false);
-  const { title, button, words } = texts[wish.what];
+  const isKept = wish.what === 'purge' && wish.image.isPinned;
+  const { title, button, words } = texts[isKept ? 'kept' : wish.what];
+  // Not disabled while it is busy: it would lose the focus, and the token's dialog could not give it back.
   const act = async () => {
+    if (isBusy) return;
     setBusy(true);
     setFailure(undefined);
     try {
-      const done = await carryOut(wish, list);
+      const done = await carryOut(isKept ? { ...wish, what: 'unpin' } : wish, list);
       if (done === undefined) setBusy(false);
       else onEnd(done);
     } catch (error) {
@@ -65,8 +75,8 @@ export function ConfirmDialog({ wish, list, onEnd }: ConfirmProps) {
         </button>
         <button
           type="button"
-          class={wish.what === 'purge' ? 'danger' : 'primary'}
-          disabled={isBusy}
+          class={wish.what === 'purge' && !isKept ? 'danger' : 'primary'}
+          aria-disabled={isBusy}
           onClick={() => void act()}
         >
           {button}
@@ -86,7 +96,7 @@ async function carryOut({ what, image: { image } }: Wish, list: ImageList): Prom
 }
 
 function purgeWords({ removed, freedBytes, following }: PurgeSnapshot): string {
-  const words = `${removed.join(', ')} ${removed.length === 1 ? 'was' : 'were'} removed; that freed ${size(freedBytes)}.`;
+  const words = `${removed.join(', ')} ${removed.length === 1 ? 'was' : 'were'} purged; that freed ${size(freedBytes)}.`;
   if (following.length === 0) return words;
   return `${words} ${counted(following.length, 'blob')} of it ${following.length === 1 ? 'is' : 'are'} still being read or fetched, and will free the rest.`;
 }

@@ -21,6 +21,8 @@ export type ImageListState =
     };
 
 const pageLength = 50;
+/** What one answer holds at most. */
+const longestPage = 200;
 
 /**
  * The images in the cache, as far as they were asked for. An answer counts only if nothing newer was asked meanwhile: what is
@@ -31,15 +33,19 @@ export class ImageList {
   readonly query = signal<Query>({ search: '', sort: 'used' });
   #asking = new AbortController();
 
-  /** From the start of the list; what is shown stays until the answer is here. */
-  async load(query: Query = this.query.value): Promise<void> {
-    this.query.value = query;
-    await this.#ask(undefined, []);
+  /** From the start of the list. What is shown stays until the answer is here; the same list does not get shorter by it. */
+  async load(query?: Query): Promise<void> {
+    const state = this.state.value;
+    const shown = query === undefined && state.kind === 'loaded' ? state.images.length : 0;
+    if (query !== undefined) this.query.value = query;
+    await this.#ask([], undefined, Math.max(pageLength, shown));
   }
 
   async more(): Promise<void> {
     const state = this.state.value;
-    if (state.kind === 'loaded' && state.after !== undefined) await this.#ask(state.after, state.images);
+    if (state.kind === 'loaded' && state.after !== undefined) {
+      await this.#ask(state.images, state.after, state.images.length + pageLength);
+    }
   }
 
   /** Whether it was done; false: the reader gave up. Rejects where the server refuses. */
@@ -59,20 +65,31 @@ export class ImageList {
     this.#asking.abort();
   }
 
-  async #ask(after: string | undefined, before: readonly ImageSnapshot[]): Promise<void> {
+  /** Goes on with `images`, which end before `after`, until there are `wanted`. */
+  async #ask(images: readonly ImageSnapshot[], after: string | undefined, wanted: number): Promise<void> {
     this.#asking.abort();
     const asking = new AbortController();
     this.#asking = asking;
-    const { search, sort } = this.query.value;
-    const query = new URLSearchParams({ sort, limit: String(pageLength) });
-    if (search !== '') query.set('search', search);
-    if (after !== undefined) query.set('after', after);
     try {
-      const page = await read<ImagesPage>(`/api/v1/images?${query}`, asking.signal);
-      if (asking.signal.aborted) return;
-      this.state.value = { kind: 'loaded', images: [...before, ...page.images], total: page.total, after: page.after };
+      let loaded: ImagesPage;
+      let next = after;
+      let all = images;
+      do {
+        loaded = await this.#page(next, Math.min(longestPage, wanted - all.length), asking.signal);
+        all = [...all, ...loaded.images];
+        next = loaded.after;
+      } while (next !== undefined && all.length < wanted);
+      if (!asking.signal.aborted) this.state.value = { kind: 'loaded', images: all, total: loaded.total, after: next };
     } catch (error) {
       if (!asking.signal.aborted) this.state.value = { kind: 'failed', message: failureWords(error) };
     }
+  }
+
+  async #page(after: string | undefined, limit: number, signal: AbortSignal): Promise<ImagesPage> {
+    const { search, sort } = this.query.value;
+    const query = new URLSearchParams({ sort, limit: String(limit) });
+    if (search !== '') query.set('search', search);
+    if (after !== undefined) query.set('after', after);
+    return await read<ImagesPage>(`/api/v1/images?${query}`, signal);
   }
 }

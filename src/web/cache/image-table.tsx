@@ -1,3 +1,4 @@
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ImageSnapshot } from '../../pull/image-snapshot.ts';
 import { count, size } from '../format/amounts.ts';
 import { shortDigest } from '../format/names.ts';
@@ -75,15 +76,24 @@ export function ImageTable({ list, onWish }: ImageTableProps) {
 
 function ImageRow({ image, onWish }: { readonly image: ImageSnapshot; readonly onWish: ImageTableProps['onWish'] }) {
   const { sizeBytes, storedBytes, platforms } = image;
+  const row = useRef<HTMLTableRowElement>(null);
+  // An image that leaves does not take the focus with it.
+  useLayoutEffect(() => {
+    const left = row.current;
+    return () => {
+      const around = left?.closest('section');
+      if (left?.contains(document.activeElement)) around?.focus({ preventScroll: true });
+    };
+  }, []);
   return (
-    <tr>
+    <tr ref={row}>
       <th scope="row">
         <ImageName image={image.image} />
         {image.isPinned && <span class="pinned">pinned</span>}
         <small class="dim block">
           <code title={image.manifest}>{shortDigest(image.manifest)}</code>
           {platforms.length > 0 &&
-            ` ${platforms.slice(0, 4).join(', ')}${platforms.length > 4 ? ` and ${platforms.length - 4} more` : ''}`}
+            ` ${platforms.slice(0, 4).join(', ')}${platforms.length > 4 ? ` and ${count(platforms.length - 4)} more` : ''}`}
         </small>
       </th>
       <td data-name="Size" class="num">
@@ -107,10 +117,10 @@ function ImageRow({ image, onWish }: { readonly image: ImageSnapshot; readonly o
         <button
           type="button"
           class="quiet is-danger"
-          aria-label={`Remove ${image.image}`}
+          aria-label={`Purge ${image.image}`}
           onClick={() => onWish({ what: 'purge', image })}
         >
-          Remove
+          Purge
         </button>
       </td>
     </tr>

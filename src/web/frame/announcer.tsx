@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { count } from '../format/amounts.ts';
 import { connection, live } from '../state/store.ts';
 
 /**
@@ -30,7 +31,9 @@ function useFailedPulls(say: Say): void {
     const [first] = news;
     if (first === undefined) return;
     const cause = first.layers.find(({ state }) => state === 'failed')?.error ?? 'the cause is not known';
-    say(`Pull of ${first.image} failed: ${cause}${news.length > 1 ? `; and ${news.length - 1} more failed` : ''}`);
+    say(
+      `Pull of ${first.image} failed: ${cause}${news.length > 1 ? `; and ${count(news.length - 1)} more failed` : ''}`,
+    );
   }, [pulls]);
 }
 

@@ -14,13 +14,15 @@ interface DialogProps {
  */
 export function Dialog({ title, children, onClose }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
+  const isGone = useRef(false);
   const titleId = useId();
   useEffect(() => {
     const dialog = element.current;
     const opener = document.activeElement;
-    const around = [opener, opener?.closest('article'), document.getElementById('main')];
+    const around = [opener, opener?.closest('[tabindex="-1"]'), document.getElementById('main')];
     if (dialog?.open === false) dialog.showModal();
     return () => {
+      isGone.current = true;
       dialog?.close();
       const left = around.find((element) => element instanceof HTMLElement && element.isConnected);
       if (left instanceof HTMLElement) left.focus();
@@ -33,6 +35,10 @@ export function Dialog({ title, children, onClose }: DialogProps) {
       onCancel={(event) => {
         event.preventDefault();
         onClose();
+      }}
+      // A browser may close it without asking first.
+      onClose={() => {
+        if (!isGone.current) onClose();
       }}
     >
       <h2 id={titleId}>{title}</h2>

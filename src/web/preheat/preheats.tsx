@@ -24,13 +24,13 @@ export function Preheats() {
     <section aria-labelledby="preheats">
       <div class="heading-row">
         <h2 id="preheats">Preheats</h2>
+        <p class="done-words" role="status">
+          {done}
+        </p>
         <button type="button" onClick={() => setAsking(true)}>
           Preheat images
         </button>
       </div>
-      <p class="done-words" role="status">
-        {done}
-      </p>
       {preheats.length === 0 ? (
         <p class="nothing">None of late. A preheat pulls images before anybody asks for them.</p>
       ) : (
