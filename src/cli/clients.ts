@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import {
   addressHint,
   type CacheAddress,
@@ -52,7 +52,7 @@ export async function clients(name: string, options: ClientsOptions): Promise<nu
     return exitCodes.ok;
   }
   if (options.write === undefined) process.stdout.write(files.map(({ content }) => content).join('\n'));
-  else await writeFiles(options.write, files);
+  else for (const line of await writeFiles(options.write, files)) process.stderr.write(`# ${piece(line).text}\n`);
   if (client === 'docker') process.stderr.write(`# ${files[0]?.path ?? ''}\n`);
   for (const line of [...notes.map((note) => `note: ${note}`), ...next])
     process.stderr.write(`# ${piece(line).text}\n`);
@@ -96,19 +96,30 @@ function chosen(
   });
 }
 
-async function writeFiles(folder: string, files: readonly ClientFile[]): Promise<void> {
-  for (const { path, content } of files) {
-    // As below containerd's own folder: a folder for each registry.
-    const target = join(folder, ...path.split('/').slice(-2));
-    const had = await readFile(target, 'utf8').catch(() => undefined);
-    if (had === content) continue;
-    if (had !== undefined && !had.startsWith(`# ${path}\n`)) {
-      throw new CommandFailure(`${target} is there already, and is not of this command`, {
-        hint: 'move it away first',
-      });
-    }
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, content);
-    process.stderr.write(`# written: ${target}\n`);
+/** Writes all of them or, where one is somebody else's, none; returns what to say of it. */
+async function writeFiles(folder: string, files: readonly ClientFile[]): Promise<string[]> {
+  const known = await Promise.all(files.map((file) => lookAt(folder, file)));
+  for (const { target, isForeign } of known) {
+    if (!isForeign) continue;
+    throw new CommandFailure(`${target} is there already, and is not of this command`, { hint: 'move it away first' });
   }
+  const lines: string[] = [];
+  for (const { target, content, isSame } of known) {
+    if (!isSame) {
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, content);
+    }
+    lines.push(`${isSame ? 'unchanged' : 'written'}: ${target}`);
+  }
+  const place = dirname(dirname(files[0]?.path ?? ''));
+  const isElsewhere = resolve(folder) !== place;
+  return isElsewhere ? [...lines, `On each client they belong below ${place}: copy ${folder} there.`] : lines;
+}
+
+async function lookAt(folder: string, { path, content }: ClientFile) {
+  // As below containerd's own folder: a folder for each registry.
+  const target = join(folder, ...path.split('/').slice(-2));
+  const had = await readFile(target, 'utf8').catch(() => undefined);
+  const isSame = had === content;
+  return { target, content, isSame, isForeign: had !== undefined && !isSame && !had.startsWith(`# ${path}\n`) };
 }

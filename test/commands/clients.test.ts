@@ -60,6 +60,13 @@ server = "http://registry.example:5000"
     const write = ['clients', 'containerd', ...at, '--admin', admin.host, '--write', written];
     const all = await command(write);
     assert.deepEqual([all.code, all.stdout], [0, '']);
+    const said = (word: string) =>
+      ['docker.io', 'ghcr.io', 'registry.example:5000'].map((name) => `# ${word}: ${written}/${name}/hosts.toml\n`);
+    const elsewhere = `# On each client they belong below /etc/containerd/certs.d: copy ${written} there.\n`;
+    assert.ok(all.stderr.startsWith([...said('written'), elsewhere].join('')), all.stderr);
+    const again = await command(write);
+    assert.equal(again.code, 0);
+    assert.ok(again.stderr.startsWith([...said('unchanged'), elsewhere].join('')), again.stderr);
     assert.deepEqual((await readdir(written)).sort(), ['docker.io', 'ghcr.io', 'registry.example:5000']);
     assert.equal(await readFile(join(written, 'ghcr.io/hosts.toml'), 'utf8'), `${one.stdout}\n`);
     // Again, with another address: what it wrote itself may be written over; what somebody else wrote may not.
@@ -69,6 +76,7 @@ server = "http://registry.example:5000"
     await writeFile(join(written, 'docker.io/hosts.toml'), 'server = "https://mine.example"\n');
     const refused = await command(write);
     assert.equal(refused.code, 1);
+    assert.match(await readFile(join(written, 'ghcr.io/hosts.toml'), 'utf8'), /other\.example/, 'nothing is written');
     assert.match(refused.stderr, /docker\.io\/hosts\.toml is there already, and is not of this command\n {4}hint:/);
     assert.match(await readFile(join(written, 'docker.io/hosts.toml'), 'utf8'), /mine\.example/);
   });
