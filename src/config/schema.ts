@@ -161,7 +161,7 @@ const input = z
     log: z
       .strictObject({
         level: choice('debug', 'info', 'warn', 'error').prefault('info').describe('The least level that is written.'),
-        access: flag().prefault(true).describe('Write one line for each request.'),
+        access: flag().prefault(true).describe('Write one line for each request, when it has ended.'),
       })
       .prefault({}),
   })

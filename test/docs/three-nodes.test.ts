@@ -23,6 +23,11 @@ function commands(): string {
   return [...section.matchAll(/```sh\n(.*?)```/gs)].map(([, block = '']) => block).join('');
 }
 
+/** A line that is printed, without what differs each time. */
+function shapeOf(line: string): string {
+  return line.replace(/[\d-]+T[\d:.]+Z/, 'TIME').replace(/:\d+,/, ':PORT,');
+}
+
 /** But for ports, which another program may have. */
 async function onOtherPorts(script: string): Promise<string> {
   const [nodes, redis] = [await freeTens(), await freePort()];
@@ -71,6 +76,8 @@ test('the commands of "From one node to three in five minutes" do what they say'
   assert.equal(code, 0, `${stdout}\n${stderr}`);
   // Who is there is heard once a second, so on a busy machine the others may not be known yet.
   assert.match(stdout, /engine +up since.*^node-1#\S+ \(this one\)/ms, stdout);
+  const shapes = (text: string) => [...text.matchAll(/^(engine|sends) +.*$/gm)].map(([line]) => shapeOf(line));
+  assert.deepEqual(shapes(stdout), shapes(readme), 'the sample in the README is what is printed');
   const bytes = (name: string) =>
     [...stdout.matchAll(new RegExp(`${name}(?:\\{[^}]*\\})? (\\d+)`, 'g'))].reduce(
       (sum, [, count]) => sum + Number(count),

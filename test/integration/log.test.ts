@@ -46,6 +46,31 @@ test('one line for each request, with who asked for what, how it was served, and
     assert.deepEqual([missing?.status, missing?.error, missing?.served], [404, 'MANIFEST_UNKNOWN', undefined]);
   }));
 
+test('the time of a request is when it ended; it began as long before as it took', () =>
+  inScene({}, async ({ registry, onepull, client }) => {
+    registry.content.add('org/app', image, 'v1');
+    await client.manifest('org/app', 'v1');
+    const [, layer] = image.layers;
+    assert.ok(layer);
+    const hold = registry.hold(layer.digest, 100_000);
+    const askedAtMs = Date.now();
+    const held = client.blob('org/app', layer.digest);
+    await hold.reached;
+    const releasedAtMs = Date.now();
+    hold.release();
+    await held;
+    const lines = () => onepull.log.filter(({ reference, event }) => event === 'request' && reference === layer.digest);
+    await onepull.admin.until(
+      async () => lines().length,
+      (count) => count === 1,
+    );
+    const [line] = lines();
+    const endedAtMs = Date.parse(String(line?.time));
+    assert.ok(endedAtMs >= releasedAtMs, 'it is not when the request came');
+    // Clocks of two kinds, and rounded.
+    assert.ok(endedAtMs - Number(line?.durationMs) >= askedAtMs - 10, 'it began when it was asked for');
+  }));
+
 test('a client that leaves is in the log as one that did not get all', () =>
   inScene({}, async ({ registry, onepull, client }) => {
     const big = buildImage({ seed: 'log-big', layerSizes: [24 * 1024 * 1024] });
