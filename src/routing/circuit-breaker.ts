@@ -47,6 +47,8 @@ export type BreakerStep =
       /** The endpoint's decayed errors, this failure included. */
       readonly errorRatio: number;
       readonly attempts: number;
+      /** It counts, but is not the one to open it. */
+      readonly isHarmless?: boolean;
     }
   /** Somebody can only be helped by this endpoint. */
   | { readonly kind: 'wanted' }
@@ -104,7 +106,7 @@ export function stepBreaker(
       const isMostlyFailing = step.attempts >= options.leastAttempts && step.errorRatio > options.openAtRatio;
       const isSame = breaker.failing !== undefined && nowMs - breaker.failing.seenMs < options.forgetAfterMs;
       const outageSinceMs = isSame ? (breaker.failing?.sinceMs ?? nowMs) : nowMs;
-      if (score < options.openAtScore && !isMostlyFailing) {
+      if (step.isHarmless === true || (score < options.openAtScore && !isMostlyFailing)) {
         return { ...breaker, score, failing: { sinceMs: outageSinceMs, seenMs: nowMs } };
       }
       const isRelapse = nowMs - breaker.closedAtMs < options.forgetAfterMs;

@@ -5,7 +5,7 @@ import { VirtualClock } from '../core/testing/virtual-clock.ts';
 import { Channels } from '../telemetry/channels.ts';
 import { EndpointWatch } from './endpoint-watch.ts';
 
-function watched() {
+function watched(isOnly = false) {
   const clock = new VirtualClock();
   const channels = new Channels();
   const moves: string[] = [];
@@ -19,7 +19,7 @@ function watched() {
   };
   const watch = new EndpointWatch(
     { clock, channels, random: () => 1, probe },
-    { upstream: 'hub', endpoint: 'a.example', isOnly: false },
+    { upstream: 'hub', endpoint: 'a.example', isOnly },
   );
   const fail = (code: ErrorCode = 'UPSTREAM_UNREACHABLE', times = 1) => {
     for (let n = 0; n < times; n++) watch.failed(new AppError(code, 'refused'));
@@ -115,6 +115,20 @@ describe('an endpoint under watch', () => {
     assert.equal(watch.outageMs, 0);
     fail('UPSTREAM_UNREACHABLE', 2);
     assert.equal(watch.outageMs, 0);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('that is the only one does not go to and fro where some of what it is asked for works', async () => {
+    const { clock, watch, moves, fail } = watched(true);
+    for (let n = 0; n < 50; n++) {
+      watch.answered(1, clock.monotonic());
+      clock.advance(900);
+      fail('UPSTREAM_FAILED', 9);
+    }
+    assert.deepEqual([moves, watch.outageMs], [[], 0]);
+    clock.advance(100);
+    fail('UPSTREAM_FAILED', 1);
+    assert.deepEqual([moves, watch.outageMs], [['open: refused'], 100]);
     await watch[Symbol.asyncDispose]();
   });
 

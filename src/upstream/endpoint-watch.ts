@@ -71,6 +71,8 @@ export class EndpointWatch implements AsyncDisposable {
   readonly #onOpened = new Set<(cause: ErrorCode) => void>();
   #health: EndpointHealth;
   #breaker: Breaker;
+  /** When it last answered as it should. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
   #probe: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   #disposed = false;
@@ -111,6 +113,7 @@ export class EndpointWatch implements AsyncDisposable {
   /** A request that went out at `sentAtMs` succeeded, or was answered in a way that is no fault of the endpoint's. */
   answered(latencyMs: number, sentAtMs: number): void {
     this.#observe({ kind: 'answered', latencyMs });
+    this.#answeredMs = this.#deps.clock.monotonic();
     this.#step({ kind: 'success', sentAtMs });
   }
 
@@ -125,6 +128,7 @@ export class EndpointWatch implements AsyncDisposable {
 
   delivered(sentAtMs: number): void {
     this.#observe({ kind: 'delivered' });
+    this.#answeredMs = this.#deps.clock.monotonic();
     this.#step({ kind: 'success', sentAtMs });
   }
 
@@ -141,7 +145,8 @@ export class EndpointWatch implements AsyncDisposable {
     this.#observe({ kind: 'failed', weight, code, message });
     const { attempts } = this.#health;
     const wasShut = this.isShut;
-    this.#step({ kind: 'failure', weight, reason: message, errorRatio: errorRatio(this.#health), attempts });
+    const failure = { weight, reason: message, errorRatio: errorRatio(this.#health), attempts };
+    this.#step({ kind: 'failure', ...failure, isHarmless: this.#isAlive });
     if (wasShut || !this.isShut) return;
     for (const callback of [...this.#onOpened]) callback(code);
   }
@@ -172,6 +177,14 @@ export class EndpointWatch implements AsyncDisposable {
     this.#disposed = true;
     this.#rest();
     await this.#probe?.ended;
+  }
+
+  /**
+   * Nothing is gained by taking an only one out of use of which some of what it is asked for works: it would go to and fro with
+   * each request that does and each that does not.
+   */
+  get #isAlive(): boolean {
+    return this.#options.isOnly && this.#deps.clock.monotonic() - this.#answeredMs < aliveMs;
   }
 
   #observe(observation: HealthObservation): void {
@@ -238,3 +251,5 @@ export class EndpointWatch implements AsyncDisposable {
 
 /** While the probe is on its way nobody knows; to look again sooner would be to turn in circles. */
 const leastShutMs = 250;
+/** So long an only endpoint counts as there that has answered somebody. */
+const aliveMs = 1000;
