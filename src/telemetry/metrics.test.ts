@@ -218,6 +218,19 @@ test('what can be counted from the start begins at 0, so that the first of it is
   );
 });
 
+test('an endpoint that fails is counted once, however many probes fail before it is back', async () => {
+  const { channels, metrics } = setUp();
+  const names = { upstream: 'hub', endpoint: 'a.example', isOnly: true, reason: 'refused' };
+  for (let outage = 0; outage < 2; outage++) {
+    for (let probe = 0; probe < 5; probe++) {
+      channels.breaker.publish({ ...names, state: 'open' });
+      channels.breaker.publish({ ...names, state: 'half-open' });
+    }
+    channels.breaker.publish({ ...names, state: 'closed' });
+  }
+  await has(metrics, 'onepull_breaker_opens_total{upstream="hub",endpoint="a.example"} 2');
+});
+
 test('a node that is alone has no engine that could be down', async () => {
   const alone = setUp().metrics;
   await alone.text();

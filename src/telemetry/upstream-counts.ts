@@ -69,8 +69,13 @@ function countRests(registry: Registry, { breaker, pause }: Heard, upstreams: re
       for (const what of pausable) pauses.inc({ upstream, endpoint, what }, 0);
     }
   }
+  const failing = new Set<string>();
   breaker.subscribe(({ upstream, endpoint, state }) => {
-    if (state === 'open') opens.inc({ upstream, endpoint });
+    const key = `${upstream} ${endpoint}`;
+    if (state === 'closed') failing.delete(key);
+    // A probe that fails opens it again: that is the same failure.
+    else if (!failing.has(key)) opens.inc({ upstream, endpoint });
+    if (state !== 'closed') failing.add(key);
   });
   pause.subscribe(({ upstream, endpoint, what }) => pauses.inc({ upstream, endpoint, what }));
 }
