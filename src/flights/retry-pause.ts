@@ -115,9 +115,12 @@ export class RetryPause {
     const { patienceMs, bodyPatienceMs = 0 } = this.#deps.host;
     if (this.#resting === undefined || this.#leftMs <= patienceMs) return 'later';
     if (this.#lastResort() === 'now') return 'now';
-    if (this.#leftMs > bodyPatienceMs) return 'never';
-    this.#deny();
-    return 'later';
+    if (this.#leftMs <= bodyPatienceMs) {
+      this.#deny();
+      return 'later';
+    }
+    this.clear();
+    return 'never';
   }
 
   clear(): void {
