@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { availableParallelism, totalmem } from 'node:os';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { availableParallelism, hostname, totalmem } from 'node:os';
 import { openAdministration } from './administration.ts';
 import type { SharedPause } from './cluster/coordinator.ts';
 import type { Clustering } from './clustering.ts';
@@ -100,7 +100,9 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 
   const { maxSizeBytes } = config.storage;
   const version = productVersion();
-  const traces = opening.use(await openTracing(config, { clock, channels, version }));
+  const traces = opening.use(
+    await openTracing(config, { clock, channels, version, instance: randomUUID(), hostName: hostname() }),
+  );
   const tracing = traces?.tracing;
   const changes = new ChangeCount();
   const maxIdleFiles = idleFilesThatFit(deps.descriptorLimit);

@@ -10,6 +10,10 @@ export interface TracingDeps {
   readonly channels: Channels;
   /** onepull's own. */
   readonly version: string;
+  /** Another one for each process; of a cluster's node, its name is told instead. */
+  readonly instance: string;
+  /** Of the machine. */
+  readonly hostName: string;
 }
 
 /** What the parts tell of to traces, and who takes these away. */
@@ -23,8 +27,9 @@ export async function openTracing(config: Config, deps: TracingDeps): Promise<Tr
   const { endpoint } = config.tracing;
   if (endpoint === undefined) return undefined;
   const { OtlpSpans } = await import('./telemetry/otlp-spans.ts');
-  const { clock, channels, version } = deps;
-  const otlp = new OtlpSpans({ clock, channels }, { endpoint, version, node: config.cluster?.nodeId });
+  const { clock, channels, version, hostName } = deps;
+  const instance = config.cluster?.nodeId ?? deps.instance;
+  const otlp = new OtlpSpans({ clock, channels }, { endpoint, version, instance, hostName });
   const tracing = new Spans({ clock, channels, ended: (span) => otlp.add(span) });
   return {
     tracing,

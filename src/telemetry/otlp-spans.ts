@@ -16,8 +16,10 @@ export interface OtlpSpansOptions {
   /** The collector's origin. */
   readonly endpoint: string;
   readonly version: string;
-  /** What this node is called, where there are several. */
-  readonly node: string | undefined;
+  /** Names this process among all onepulls that tell the collector, as long as it runs. */
+  readonly instance: string;
+  /** Of the machine. */
+  readonly hostName: string;
 }
 
 const timeoutMs = 5000;
@@ -46,7 +48,7 @@ export class OtlpSpans implements AsyncDisposable {
   #lost = 0;
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(deps: OtlpSpansDeps, { endpoint, version, node }: OtlpSpansOptions) {
+  constructor(deps: OtlpSpansDeps, { endpoint, version, instance, hostName }: OtlpSpansOptions) {
     this.#deps = deps;
     this.#endpoint = endpoint;
     const exporter = new OTLPTraceExporter({
@@ -69,7 +71,8 @@ export class OtlpSpans implements AsyncDisposable {
     this.#resource = resourceFromAttributes({
       'service.name': 'onepull',
       'service.version': version,
-      ...(node !== undefined && { 'service.instance.id': node }),
+      'service.instance.id': instance,
+      'host.name': hostName,
     });
     this.#scope = { name: 'onepull', version };
   }

@@ -30,6 +30,8 @@ test('a trace goes on at the node that is read from', { skip: needs('redis-serve
     assert.equal((await follower.blob('org/app', layer.digest)).outcome, 'complete');
   });
   assert.ok(collector.spans.every((span) => span.traceId === traceId));
+  const names = new Set(collector.resources.map((resource) => resource['service.instance.id']));
+  assert.ok([...names].every((name) => /^node-\d$/.test(String(name))) && names.size === 2, [...names].join());
   const [flight] = collector.named('flight');
   const asked = collector.spans.find(({ parentSpanId }) => parentSpanId === flight?.spanId);
   assert.equal(asked?.kind, 3);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hostname } from 'node:os';
 import { test } from 'node:test';
 import { buildImage, type Content } from '../../src/cli/demo/image.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -55,6 +56,23 @@ test('a traced pull is told from the request to the source, and upstream hears o
   assert.equal(Number(attributeOf(source, 'http.response.body.size')), layer.bytes.length);
   for (const span of collector.spans) assert.ok(BigInt(span.startTimeUnixNano) <= BigInt(span.endTimeUnixNano));
   assert.equal(collector.named('GET manifest').length, 2, 'ours and the one to upstream');
+});
+
+test('two caches that know nothing of each other can be told apart, and on which machine each runs', async () => {
+  const told = new Set<unknown>();
+  for (let instance = 0; instance < 2; instance++) {
+    const { resources } = await collected({ sampleOneIn: 1 }, async ({ registry, client }) => {
+      registry.content.add('org/app', image, 'v1');
+      assert.equal((await client.manifest('org/app', 'v1')).status, 200);
+    });
+    const ids = new Set(resources.map((resource) => resource['service.instance.id']));
+    assert.equal(ids.size, 1, 'one for all that a process tells');
+    for (const id of ids) told.add(id);
+    const [{ 'host.name': host, 'service.name': name } = {}] = resources;
+    assert.deepEqual([host, name], [hostname(), 'onepull']);
+  }
+  assert.equal(told.size, 2);
+  for (const id of told) assert.match(String(id), /^[\da-f-]{36}$/);
 });
 
 test('a flight is linked with the requests that share it', async () => {
@@ -205,7 +223,7 @@ for (const [how, whenAsked] of [
     channels.notice.subscribe((notice) => lost.resolve(notice));
     await using spans = new OtlpSpans(
       { clock: systemClock, channels },
-      { endpoint: collector.url, version: '1', node: undefined },
+      { endpoint: collector.url, version: '1', instance: 'i', hostName: 'h' },
     );
     const context = { traceId: newTraceId(), spanId: newSpanId() };
     const span = {

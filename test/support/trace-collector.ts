@@ -18,12 +18,17 @@ export interface CollectedSpan {
 }
 
 interface Collected {
-  readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly CollectedSpan[] }[] }[];
+  readonly resourceSpans: readonly {
+    readonly resource: Pick<CollectedSpan, 'attributes'>;
+    readonly scopeSpans: readonly { readonly spans: readonly CollectedSpan[] }[];
+  }[];
 }
 
 /** An OpenTelemetry collector that keeps what it is sent. */
 export class TraceCollector implements AsyncDisposable {
   readonly spans: CollectedSpan[] = [];
+  /** Who told it of spans: once for each batch. */
+  readonly resources: Readonly<Record<string, unknown>>[] = [];
   readonly #server: Server;
 
   /** `whenAsked`: waited for before an answer; what it resolves with is the answer's status. */
@@ -31,6 +36,11 @@ export class TraceCollector implements AsyncDisposable {
     this.#server = createServer(async (request, response) => {
       const { resourceSpans } = (await json(request)) as Collected;
       if (request.url === '/v1/traces') {
+        for (const { resource } of resourceSpans) {
+          this.resources.push(
+            Object.fromEntries(resource.attributes.map(({ key, value }) => [key, Object.values(value)[0]])),
+          );
+        }
         this.spans.push(...resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)));
       }
       response.writeHead(await whenAsked(), { 'content-type': 'application/json' }).end('{}');
