@@ -154,6 +154,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     new Preheats(
       {
         clock,
+        channels,
         depot,
         store: content,
         catalog: store.catalog,

@@ -102,12 +102,13 @@ export class AdminServer implements AsyncDisposable {
     }
     const { route, params } = found;
     const query = new URLSearchParams(queryAt < 0 ? '' : url.slice(queryAt + 1));
-    if (route.method === 'GET') return route.handler({ headers, params, query, body: undefined, signal });
+    const client = (request.socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+    if (route.method === 'GET') return route.handler({ client, headers, params, query, body: undefined, signal });
     const changeRefusal = await this.#changeRefusal(request);
     if (changeRefusal !== undefined) return changeRefusal;
     const body = await readJsonBody(request);
     if ('refusal' in body) return body.refusal;
-    return route.handler({ headers, params, query, body: body.value, signal });
+    return route.handler({ client, headers, params, query, body: body.value, signal });
   }
 
   async #changeRefusal({ headers }: IncomingMessage): Promise<Answer | undefined> {

@@ -1,15 +1,18 @@
 import { AppError } from '../core/errors.ts';
-import type { PreheatSnapshot, PreheatSummary } from '../pull/preheat/preheat-snapshot.ts';
+import type { Asker, PreheatSnapshot, PreheatSummary } from '../pull/preheat/preheat-snapshot.ts';
 import { preheatRequest } from './description/preheat-fields.ts';
 import { parseBody } from './request-schema.ts';
-import { type AdminRoute, jsonAnswer } from './route.ts';
+import { type AdminRequest, type AdminRoute, jsonAnswer } from './route.ts';
 
 export interface PreheatDeps {
   /** Throws an AppError that says why not. */
-  start(request: { readonly images: readonly string[]; readonly platforms: readonly string[] }): PreheatSnapshot;
+  start(
+    request: { readonly images: readonly string[]; readonly platforms: readonly string[] },
+    asker: Asker,
+  ): PreheatSnapshot;
   list(): readonly PreheatSummary[];
   get(id: string): PreheatSnapshot | undefined;
-  cancel(id: string): PreheatSnapshot | undefined;
+  cancel(id: string, asker: Asker): PreheatSnapshot | undefined;
 }
 
 /** Images that are pulled before anybody asks for them. */
@@ -19,8 +22,8 @@ export function preheatRoutes(preheats: PreheatDeps): AdminRoute[] {
     {
       method: 'POST',
       path: '/api/v1/preheats',
-      handler({ body }) {
-        const started = preheats.start(parseBody(preheatRequest, body));
+      handler({ body, ...request }) {
+        const started = preheats.start(parseBody(preheatRequest, body), askerOf(request));
         return jsonAnswer(202, started, { location: `/api/v1/preheats/${started.id}` });
       },
     },
@@ -32,9 +35,13 @@ export function preheatRoutes(preheats: PreheatDeps): AdminRoute[] {
     {
       method: 'DELETE',
       path: '/api/v1/preheats/:id',
-      handler: ({ params: { id } }) => jsonAnswer(200, known(preheats.cancel(id ?? ''))),
+      handler: ({ params: { id }, ...request }) => jsonAnswer(200, known(preheats.cancel(id ?? '', askerOf(request)))),
     },
   ];
+}
+
+function askerOf({ client, headers }: Pick<AdminRequest, 'client' | 'headers'>): Asker {
+  return { client, userAgent: headers['user-agent'] };
 }
 
 function known(preheat: PreheatSnapshot | undefined): PreheatSnapshot {

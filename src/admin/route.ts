@@ -11,6 +11,8 @@ export interface AdminRoute {
 }
 
 export interface AdminRequest {
+  /** The address that the connection came from. */
+  readonly client: string;
   readonly headers: IncomingHttpHeaders;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;

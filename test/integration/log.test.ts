@@ -146,6 +146,33 @@ test('every way to end is told: a part, none, unchanged, HEAD, refused, stale', 
   });
 });
 
+test('a preheat is in the log with who asked for it, when it begins and when it has ended', () =>
+  inScene({}, async ({ registry, onepull }) => {
+    registry.content.add('org/app', image, 'v1');
+    const response = await fetch(`${onepull.adminUrl}/api/v1/preheats`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'user-agent': 'someone/1', connection: 'close' },
+      body: JSON.stringify({ images: ['demo.example/org/app:v1'] }),
+    });
+    assert.equal(response.status, 202);
+    const { id } = (await response.json()) as { id: string };
+    const lines = () => onepull.log.filter(({ event }) => event === 'preheat');
+    await onepull.admin.until(
+      async () => lines().length,
+      (count) => count === 2,
+    );
+    assert.deepEqual(
+      lines().map(({ change, level, id, client, userAgent }) => [change, level, id, client, userAgent]),
+      [
+        ['started', 'info', id, '127.0.0.1', 'someone/1'],
+        ['done', 'info', id, '127.0.0.1', 'someone/1'],
+      ],
+    );
+    const [, ended] = lines();
+    assert.deepEqual(ended?.images, ['demo.example/org/app:v1']);
+    assert.ok(Number(ended?.sizeBytes) > 0 && ended?.filledBytes === ended?.sizeBytes);
+  }));
+
 test('requests are not logged where the access log is off', () =>
   inScene({ configuration: { log: { access: false } } }, async ({ registry, onepull }) => {
     registry.content.add('org/app', image, 'v1');

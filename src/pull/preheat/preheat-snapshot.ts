@@ -51,3 +51,10 @@ export interface PreheatLayerSnapshot {
   readonly waitingFor: string | undefined;
   readonly error: string | undefined;
 }
+
+/** Who asked for a preheat, or cancelled it. */
+export interface Asker {
+  /** The address that the connection came from. */
+  readonly client: string;
+  readonly userAgent: string | undefined;
+}

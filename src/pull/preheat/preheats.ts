@@ -1,13 +1,16 @@
 import { AppError, asAppError } from '../../core/errors.ts';
 import { type Platform, parsePlatform, platformText } from '../../core/platform.ts';
 import { preheatLimits } from '../../core/preheat-limits.ts';
+import type { Channels } from '../../telemetry/channels.ts';
 import type { NameResolver } from '../depot.ts';
 import { type ImageName, parseImageName } from '../image-name.ts';
 import { Slots } from '../slots.ts';
 import { PreheatImage, type PreheatImageDeps } from './preheat-image.ts';
-import type { PreheatSnapshot, PreheatState, PreheatSummary } from './preheat-snapshot.ts';
+import { endedNotice, startedNotice } from './preheat-notices.ts';
+import type { Asker, PreheatSnapshot, PreheatState, PreheatSummary } from './preheat-snapshot.ts';
 
 export interface PreheatsDeps extends Omit<PreheatImageDeps, 'slots' | 'roomTurn'> {
+  readonly channels: Pick<Channels, 'notice'>;
   readonly names: NameResolver;
   /** Another one each time, that nobody guesses. */
   readonly newId: () => string;
@@ -49,6 +52,8 @@ interface Preheat {
   /** None once it has ended. */
   images: readonly PreheatImage[];
   readonly startedAtMs: number;
+  readonly asker: Asker | undefined;
+  cancelledBy: Asker | undefined;
   readonly abort: AbortController;
   /** Settles when all of it has ended; never rejects. */
   running: Promise<void>;
@@ -84,7 +89,7 @@ export class Preheats implements AsyncDisposable {
    * Throws REQUEST_MALFORMED where it names what is no image or no platform (`where` in its details says which), OVERLOADED where
    * too many run.
    */
-  start(request: PreheatRequest): PreheatSnapshot {
+  start(request: PreheatRequest, asker?: Asker): PreheatSnapshot {
     const { clock, newId } = this.#deps;
     const { maxImages, maxRunning, maxBytes } = this.#options;
     if (request.images.length === 0 || request.images.length > maxImages) {
@@ -105,11 +110,14 @@ export class Preheats implements AsyncDisposable {
       platforms,
       images: names.map((name) => new PreheatImage(deps, name, { platforms, maxBytes })),
       startedAtMs: clock.now(),
+      asker,
+      cancelledBy: undefined,
       abort: new AbortController(),
       running: Promise.resolve(),
       ended: undefined,
     };
     this.#preheats.set(preheat.id, preheat);
+    this.#deps.channels.notice.publish(startedNotice(snapshotOf(preheat), asker));
     preheat.running = this.#run(preheat);
     return snapshotOf(preheat);
   }
@@ -137,10 +145,13 @@ export class Preheats implements AsyncDisposable {
   }
 
   /** Gives up what it has not pulled yet. Undefined: there is no such preheat. One that has ended stays as it is. */
-  cancel(id: string): PreheatSnapshot | undefined {
+  cancel(id: string, asker?: Asker): PreheatSnapshot | undefined {
     const preheat = this.#preheats.get(id);
     if (preheat === undefined) return undefined;
-    if (preheat.ended === undefined) preheat.abort.abort(new AppError('CANCELLED', 'the preheat was cancelled'));
+    if (preheat.ended === undefined) {
+      preheat.cancelledBy ??= asker;
+      preheat.abort.abort(new AppError('CANCELLED', 'the preheat was cancelled'));
+    }
     return snapshotOf(preheat);
   }
 
@@ -175,6 +186,8 @@ export class Preheats implements AsyncDisposable {
     await Promise.all(preheat.images.map((image) => slots.run(() => image.pull(signal), never)));
     await Promise.all(preheat.images.map((image) => image.settle()));
     preheat.ended = snapshotOf(preheat, this.#deps.clock.now());
+    const { ended, asker, cancelledBy } = preheat;
+    this.#deps.channels.notice.publish(endedNotice(ended, asker, cancelledBy));
     preheat.images = [];
     this.#forgetOld();
   }

@@ -11,17 +11,32 @@ import type { TestImage } from './test-image.ts';
 /** A depot with preheats in it. */
 export class PreheatWorld extends PullWorld {
   readonly preheats: Preheats;
+  /** What the log is told of preheats. */
+  readonly said: Readonly<Record<string, unknown>>[] = [];
   /** What is said to be wrong with the disk. */
   readonly troubles: string[] = [];
 
   constructor(options: Partial<PreheatsOptions> = {}) {
     super();
-    const { catalog, clock, depot, store } = this;
+    const { catalog, channels, clock, depot, store } = this;
+    channels.notice.subscribe(({ fields, ...notice }) => {
+      if (fields?.event === 'preheat') this.said.push({ ...notice, ...fields });
+    });
     const names = new RegistryNames(['docker.io', 'ghcr.io'], 'docker.io');
     const flights = new Fetches(this.flights, this.passing);
     let ids = 0;
     this.preheats = new Preheats(
-      { clock, depot, store, catalog, troubles: () => this.troubles, names, flights, newId: () => `preheat-${++ids}` },
+      {
+        clock,
+        channels,
+        depot,
+        store,
+        catalog,
+        troubles: () => this.troubles,
+        names,
+        flights,
+        newId: () => `preheat-${++ids}`,
+      },
       { ...preheatDefaults, maxBytes: 100_000, ...options },
     );
   }
