@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import type { PullSnapshot } from '../../src/pull/pull-board.ts';
 import { FakeAdmin } from './fake-admin.ts';
-import { busyState, crowdedState, layer, pull } from './states.ts';
-import { assertAccessible, assertFits, type PageOptions, skip, Viewer } from './viewer.ts';
+import { busyState, crowdedState, endpoint, layer, pull } from './states.ts';
+import { assertAccessible, assertFits, type PageOptions, skip, Viewer, views } from './viewer.ts';
 
 let viewer: Viewer;
 before(async () => {
@@ -56,6 +56,28 @@ test('the title of the page names the view, also of the one that it is opened wi
     assert.equal(await page.title(), 'onepull');
   }),
 );
+
+test('no tab moves when another view is chosen, nor when there is something to say beside its name', {
+  skip,
+}, async () => {
+  const { upstreams, ...busy } = busyState();
+  const sound = upstreams.map((one) => ({ ...one, endpoints: one.endpoints.map(({ name }) => endpoint(name)) }));
+  await using fake = await FakeAdmin.start({ ...busy, upstreams: sound, pulls: [], flights: [] });
+  const page = await viewer.open(fake.url, 'now');
+  const places = async () =>
+    await Promise.all((await page.locator('nav a').all()).map(async (tab) => await tab.boundingBox()));
+  const before = await places();
+  for (const view of views) {
+    await viewer.show(page, view);
+    assert.deepEqual(await places(), before, view);
+  }
+  assert.equal(await page.locator('.badge').filter({ visible: true }).count(), 0);
+  fake.tell({ ...busyState(), status: busy.status });
+  await page.getByRole('link', { name: 'Upstreams !' }).waitFor();
+  await page.getByRole('link', { name: 'Now 2' }).waitFor();
+  assert.deepEqual(await places(), before, 'with something beside the names');
+  await page.context().close();
+});
 
 test('on a phone a view that is reached with the keyboard is in sight', { skip }, () =>
   at('now', { width: 360, height: 740 }, async (page) => {

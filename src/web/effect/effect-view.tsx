@@ -1,5 +1,5 @@
 import type { Status } from '../../admin/status.ts';
-import { count, counted, percent, size } from '../format/amounts.ts';
+import { counted, percent, size } from '../format/amounts.ts';
 import { span } from '../format/times.ts';
 import { Figure } from '../parts/figure.tsx';
 import { live, serverNowMs } from '../state/store.ts';
@@ -43,7 +43,7 @@ function Ledger({ status }: { readonly status: Status }) {
           value={size(servedBytes)}
           note={`${counted(requests, 'request')} that ended`}
         />
-        <Figure name="From upstream" value={size(upstreamBytes)} note={`${count(upstreamRequests)} requests`} />
+        <Figure name="From upstream" value={size(upstreamBytes)} note={counted(upstreamRequests, 'request')} />
         <Figure name="Saved" value={size(savedBytes)} note={`${percent(savedBytes, servedBytes)} of what was served`} />
         <Figure
           name="Hit ratio"

@@ -40,9 +40,10 @@ export function OverTime({ effect }: { readonly effect: EffectSnapshot }) {
   const requestWords = `${last} there were ${counted(
     total((point) => point.requests),
     'request',
-  )} that ended, ${count(total((point) => point.hits))} of them hits and ${count(
+  )} that ended, ${count(total((point) => point.hits))} of them hits and ${counted(
     total((point) => point.failures),
-  )} failures. ${count(total((point) => point.coalesced))}, ended or not, shared upstream work with others.`;
+    'failure',
+  )}. ${count(total((point) => point.coalesced))}, ended or not, shared upstream work with others.`;
   return (
     <section aria-labelledby="over-time">
       <div class="heading-row">

@@ -65,7 +65,7 @@ function ThemeSwitch() {
       >
         {themes.map((choice) => (
           <option key={choice} value={choice}>
-            {choice === 'system' ? 'As the system' : choice === 'light' ? 'Light' : 'Dark'}
+            {choice === 'system' ? 'System' : choice === 'light' ? 'Light' : 'Dark'}
           </option>
         ))}
       </select>
@@ -103,15 +103,16 @@ function toMiddle(link: EventTarget | null | undefined): void {
   if (link instanceof HTMLElement && !isPointed) link.scrollIntoView({ block: 'nearest', inline: 'center' });
 }
 
-/** What wants to be seen from every view. */
+/** What wants to be seen from every view. It has its room also while there is nothing: no tab moves away from a pointer. */
 function Badge({ place: name }: { readonly place: Place }) {
   const { pulls, upstreams } = live.value;
   if (name === 'now') {
     const all = (pulls ?? []).filter(isOnItsWay).length;
-    return all === 0 ? null : <span class="badge num">{count(all)}</span>;
+    return <span class={`badge num${all === 0 ? ' is-none' : ''}`}>{count(all)}</span>;
   }
   const isOut =
     name === 'upstreams' &&
     upstreams?.some(({ endpoints }) => endpoints.some(({ breaker }) => breaker.state !== 'closed'));
-  return isOut === true ? <span class="badge is-bad">!</span> : null;
+  if (name !== 'upstreams') return null;
+  return <span class={`badge is-bad${isOut === true ? '' : ' is-none'}`}>!</span>;
 }

@@ -17,7 +17,7 @@ export function EndedPulls({ pulls }: { readonly pulls: readonly PullSnapshot[] 
       <More items={pulls} step={25} what="images">
         {(shown) => (
           <div class="table-frame panel">
-            <table class="wide">
+            <table class="wide ended">
               <thead>
                 <tr>
                   <th scope="col">Image</th>

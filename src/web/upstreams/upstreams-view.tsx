@@ -63,7 +63,7 @@ function Endpoint({ endpoint, isOnly }: { readonly endpoint: EndpointSnapshot; r
         )}
       </h3>
       <dl class="facts">
-        <Fact name="Latency" value={health.latencyMs === undefined ? 'not asked yet' : duration(health.latencyMs)} />
+        <Fact name="Latency" value={latencyWords(health)} />
         <Fact name="One body at" value={health.bytesPerSecond === undefined ? '–' : rate(health.bytesPerSecond)} />
         <Fact name="Errors, last minute" value={percent(health.errorRatio, 1)} isBad={health.errorRatio > 0} />
         <Fact
@@ -86,6 +86,11 @@ function Endpoint({ endpoint, isOnly }: { readonly endpoint: EndpointSnapshot; r
       )}
     </article>
   );
+}
+
+function latencyWords({ latencyMs, lastError }: EndpointSnapshot['health']): string {
+  if (latencyMs !== undefined) return duration(latencyMs);
+  return lastError === undefined ? 'not asked yet' : 'no answer yet';
 }
 
 function Budget({ endpoint }: { readonly endpoint: EndpointSnapshot }) {
