@@ -30,7 +30,7 @@ are there too.`,
 /** Every metric of ours, as `/metrics` would show it. */
 export function describedMetrics(): readonly MetricDescription[] {
   const load = () => ({ responses: 0, queuedBytes: 0 });
-  const cache = () => ({ sizeBytes: 0, maxBytes: 0 });
+  const cache = () => ({ sizeBytes: 0, strayBytes: 0, maxBytes: 0 });
   const channels = new Channels();
   const deps = {
     channels,

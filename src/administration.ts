@@ -154,9 +154,16 @@ function statusDeps(deps: AdministrationDeps, history: EffectHistory): StatusDep
     ],
     listen: () => ({ address: addressText(deps.listen()), tls: certificate !== undefined }),
     async cache() {
-      const { sizeBytes, blobs } = store.stats();
+      const { sizeBytes, blobs, strayBytes } = store.stats();
       const diskFreeBytes = await store.diskFreeBytes();
-      return { sizeBytes, maxBytes: config.storage.maxSizeBytes, diskFreeBytes, images: images.count(), blobs };
+      return {
+        sizeBytes,
+        maxBytes: config.storage.maxSizeBytes,
+        diskFreeBytes,
+        images: images.count(),
+        blobs,
+        strayBytes,
+      };
     },
     totals: () => history.totals(),
   };
@@ -174,7 +181,10 @@ function openMetrics(deps: AdministrationDeps, warnings: StatusDeps['warnings'])
       certificateUntilMs: () => certificate?.untilMs,
       warnings,
       droppedLines: () => deps.log?.droppedLines ?? 0,
-      cache: () => ({ sizeBytes: store.stats().sizeBytes, maxBytes: config.storage.maxSizeBytes }),
+      cache: () => {
+        const { sizeBytes, strayBytes } = store.stats();
+        return { sizeBytes, strayBytes, maxBytes: config.storage.maxSizeBytes };
+      },
       diskFreeBytes: () => store.diskFreeBytes(),
       flights: () => fetches.snapshots(),
       load: () => gateway.load(),

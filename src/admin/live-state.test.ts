@@ -80,7 +80,7 @@ function point(atMs: number): EffectPoint {
 
 const status: Status = {
   ...{ version: '1', node: '26', startedAtMs: 1, state: 'ready', reasons: [], warnings: [], listen: 'x:1', tls: false },
-  cache: { sizeBytes: 0, maxBytes: 1, diskFreeBytes: undefined, images: 0, blobs: 0 },
+  cache: { sizeBytes: 0, maxBytes: 1, diskFreeBytes: undefined, images: 0, blobs: 0, strayBytes: 0 },
   effect: {
     ...{ servedBytes: 0, upstreamBytes: 0, savedBytes: 0, requests: 0, upstreamRequests: 0, coalescedRequests: 0 },
     hitRatio: undefined,

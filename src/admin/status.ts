@@ -19,6 +19,8 @@ export interface Status {
     readonly diskFreeBytes: number | undefined;
     readonly images: number;
     readonly blobs: number;
+    /** Of `sizeBytes`, what no manifest that is known references. */
+    readonly strayBytes: number;
   };
   readonly effect: {
     readonly servedBytes: number;

@@ -101,6 +101,7 @@ export const status = z.looseObject({
     diskFreeBytes: z.number().optional(),
     images: z.number().optional(),
     blobs: z.number(),
+    strayBytes: z.number().default(0),
   }),
   effect: z.looseObject({
     servedBytes: z.number(),
@@ -133,6 +134,9 @@ export const images = z.looseObject({
     z.looseObject({
       image: z.string(),
       platforms: z.array(z.string()).default([]),
+      otherPlatforms: z
+        .array(z.looseObject({ platform: z.string(), sizeBytes: z.number().optional(), storedBytes: z.number() }))
+        .default([]),
       sizeBytes: z.number(),
       storedBytes: z.number().optional(),
       lastUsedAtMs: z.number().optional(),

@@ -42,6 +42,8 @@ export async function images(options: ImagesOptions): Promise<number> {
   return exitCodes.ok;
 }
 
+type Platforms = Pick<ImageAnswer, 'platforms' | 'otherPlatforms'>;
+
 export interface ImagesLayout {
   /** As many as there are, the ones not shown included. */
   readonly total: number;
@@ -72,14 +74,14 @@ export function imageLines(found: readonly ImageAnswer[], { total, nowMs, isSear
   );
   const room = terminal.isInteractive ? terminal.columns - others - 2 : Number.POSITIVE_INFINITY;
   const longest = widest(['IMAGE', ...found.map(({ image }) => image)]);
-  const whole = widest(['PLATFORMS', ...found.map(({ platforms }) => platforms.join(', '))]);
+  const whole = widest(['PLATFORMS', ...found.map((image) => platformsText(image, Number.POSITIVE_INFINITY))]);
   const nameRoom = Math.min(longest, Math.max(leastName, room - Math.min(whole, leastPlatforms)));
-  const rows = found.map(({ image, platforms, isPinned }, index) => [
-    piece(shortenedImage(image, nameRoom, terminal), 'bold'),
+  const rows = found.map((image, index) => [
+    piece(shortenedImage(image.image, nameRoom, terminal), 'bold'),
     ...(facts[index] ?? []).map((text, column) =>
-      piece(text, isPinned && head[column] === 'PIN' ? 'yellow' : undefined),
+      piece(text, image.isPinned && head[column] === 'PIN' ? 'yellow' : undefined),
     ),
-    piece(platformsText(platforms, room - nameRoom), 'dim'),
+    piece(platformsText(image, room - nameRoom), 'dim'),
   ]);
   const names = ['IMAGE', ...head, 'PLATFORMS'].map((text) => piece(text, 'dim'));
   const more =
@@ -89,8 +91,25 @@ export function imageLines(found: readonly ImageAnswer[], { total, nowMs, isSear
   return [...tableLines([names, ...rows], { right: [1, 2, 3, 4] }), ...more];
 }
 
+const othersNamed = 4;
+
+/** `linux/amd64; not here: linux/arm64`, or less where there is no room. What is not here is nowhere taken for here. */
+function platformsText({ platforms, otherPlatforms }: Platforms, columns: number): string {
+  if (otherPlatforms.length === 0) return hereText(platforms, columns);
+  const others = otherPlatforms.map(({ platform, sizeBytes, storedBytes }) =>
+    sizeBytes === undefined ? platform : `${platform} (${formatSize(storedBytes)} of ${formatSize(sizeBytes)} is)`,
+  );
+  const more = others.length > othersNamed ? ` and ${others.length - othersNamed} more` : '';
+  const missing = `not here: ${others.slice(0, othersNamed).join(', ')}${more}`;
+  const whole = platforms.length === 0 ? missing : `${platforms.join(', ')}; ${missing}`;
+  if (whole.length <= columns) return whole;
+  const end = `; ${others.length} not here`;
+  const counted = platforms.length === 0 ? 'not here' : `${hereText(platforms, columns - end.length)}${end}`;
+  return counted.length <= columns ? counted : hereText(platforms, columns);
+}
+
 /** As many as there is room for, and how many more; what is for Linux, as nearly all is, need not say so. */
-function platformsText(platforms: readonly string[], columns: number): string {
+function hereText(platforms: readonly string[], columns: number): string {
   if (platforms.length === 0) return '-';
   const names = [platforms, platforms.map((platform) => platform.replace(/^linux\//, ''))];
   const fitting = names.map((all) => all.join(', ')).find((text) => text.length <= columns);

@@ -112,12 +112,13 @@ function pullLines({ pulls, flights }: Overview, { columns, pulls: most, style }
 }
 
 function cacheLines({ cache }: StatusAnswer): Line[] {
-  const { sizeBytes, maxBytes, diskFreeBytes, images, blobs } = cache;
+  const { sizeBytes, maxBytes, diskFreeBytes, images, blobs, strayBytes } = cache;
   const share = maxBytes > 0 ? ` (${Math.floor((100 * sizeBytes) / maxBytes)} %)` : '';
   const known = images === undefined ? '' : `${count(images, 'image')}, `;
   const held = `${formatSize(sizeBytes)} of ${formatSize(maxBytes)}${share}: ${known}${count(blobs, 'blob')}`;
   return [
     [piece(held)],
+    ...(strayBytes === 0 ? [] : [[piece(`${formatSize(strayBytes)} belong to no image, and leave first`)]]),
     ...(diskFreeBytes === undefined ? [] : [[piece(`${formatSize(diskFreeBytes)} free on the disk`)]]),
   ];
 }

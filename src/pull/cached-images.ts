@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Digest } from '../core/digest.ts';
 import { AppError } from '../core/errors.ts';
 import { formatSize } from '../core/units.ts';
@@ -7,7 +8,7 @@ import type { Channels } from '../telemetry/channels.ts';
 import type { NameResolver } from './depot.ts';
 import { type ImageName, imageName, parseImageName } from './image-name.ts';
 import { ImagePlatforms } from './image-platforms.ts';
-import type { ImageSnapshot, ImagesPage, ImagesQuery, PurgeSnapshot } from './image-snapshot.ts';
+import type { ImageSnapshot, ImagesPage, ImagesQuery, PartialPlatform, PurgeSnapshot } from './image-snapshot.ts';
 import type { PullBoard } from './pull-board.ts';
 import { Slots } from './slots.ts';
 
@@ -19,6 +20,8 @@ export interface CachedImagesDeps {
   readonly board: Pick<PullBoard, 'pullsByName'>;
   readonly depot: { forget(digests: readonly Digest[]): void };
 }
+
+type Platforms = Pick<ImageSnapshot, 'platforms' | 'otherPlatforms'>;
 
 const looksAtOnce = 8;
 /** What is left for everything else. */
@@ -92,13 +95,32 @@ export class CachedImages {
     return parseImageName(text, this.#deps.names);
   }
 
+  /** An index may list several manifests for one platform: the one of which most is here counts. */
+  async #platformsOf({ scope, manifest, mediaType }: ImageRecord): Promise<Platforms> {
+    const listed = await this.#platforms.of(manifest, mediaType);
+    const whole = new Set<string>();
+    const others = new Map<string, PartialPlatform>();
+    // Each takes some microseconds of everybody's time for each of its parts.
+    await setImmediate();
+    for (const { platform, manifest: child } of listed) {
+      const { missing, sizeBytes, storedBytes } = this.#deps.images.extent(scope, child);
+      const isWhole = missing.length === 0 || (await this.#platforms.isForeign(child, missing));
+      if (isWhole) whole.add(platform);
+      else if (storedBytes >= (others.get(platform)?.storedBytes ?? 0)) {
+        others.set(platform, { platform, sizeBytes, storedBytes });
+      }
+    }
+    for (const platform of whole) others.delete(platform);
+    return { platforms: [...whole], otherPlatforms: [...others.values()] };
+  }
+
   async #snapshot(image: ImageRecord, pulls: ReadonlyMap<string, number>): Promise<ImageSnapshot> {
     const { name, manifest, mediaType, sizeBytes, storedBytes, lastUsedAtMs, cachedAtMs, isPinned } = image;
     return {
       image: name,
       manifest,
       mediaType,
-      platforms: await this.#platforms.of(manifest, mediaType),
+      ...(await this.#platformsOf(image)),
       sizeBytes,
       storedBytes,
       pulls: pulls.get(name),

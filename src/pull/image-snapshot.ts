@@ -6,8 +6,10 @@ export interface ImageSnapshot {
   readonly image: string;
   readonly manifest: Digest;
   readonly mediaType: string;
-  /** As far as that is known: of an index all that it lists. */
+  /** Those of which everything is here. */
   readonly platforms: readonly string[];
+  /** The others that it is for, as far as that is known: of an index all that it lists. */
+  readonly otherPlatforms: readonly PartialPlatform[];
   /** The manifest and all that it references, as far as that is known, and how much of it is here. */
   readonly sizeBytes: number;
   readonly storedBytes: number;
@@ -16,6 +18,14 @@ export interface ImageSnapshot {
   readonly lastUsedAtMs: number;
   readonly cachedAtMs: number;
   readonly isPinned: boolean;
+}
+
+/** A platform of which something, or everything, is not here. */
+export interface PartialPlatform {
+  readonly platform: string;
+  /** Undefined where nobody asked for its manifest. */
+  readonly sizeBytes: number | undefined;
+  readonly storedBytes: number;
 }
 
 export interface ImagesPage {

@@ -9,6 +9,8 @@ import type { Scope } from '../core/scope.ts';
 export interface Images {
   /** A page of the list. Going on after `next` neither repeats nor leaves out an image that keeps its place meanwhile. */
   list(query: ImageQuery, signal: AbortSignal): Promise<ImagePage>;
+  /** What a manifest of the scope amounts to, an index too, and what of it is here. */
+  extent(scope: Scope, manifest: Digest): ImageExtent;
   /** How many the list has in all. */
   count(): number;
   /** The scope and reference of the image that is listed under exactly this name. */
@@ -23,6 +25,14 @@ export interface Images {
   setPinned(scope: Scope, reference: Reference, isPinned: boolean): boolean;
   /** What pinned images take of the store, as of some seconds ago; 0 while that is not known. */
   pinnedBytes(): number;
+}
+
+export interface ImageExtent {
+  /** As far as is known; undefined where not even the manifest is. */
+  readonly sizeBytes: number | undefined;
+  readonly storedBytes: number;
+  /** What is not here of what is known to belong to it, what may come from elsewhere included. */
+  readonly missing: readonly Digest[];
 }
 
 /** `used`: what was used last comes first; `size`: the largest; `age`: what is here for longest; `name`: by the alphabet. */

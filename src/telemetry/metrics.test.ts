@@ -13,7 +13,7 @@ function setUp(
 ): { channels: Channels; requests: RequestCounts; metrics: Metrics } {
   const channels = new Channels();
   const requests = new RequestCounts(channels);
-  const cache = () => ({ sizeBytes: 5, maxBytes: 10 });
+  const cache = () => ({ sizeBytes: 5, strayBytes: 1, maxBytes: 10 });
   const load = () => ({ responses: 7, queuedBytes: 9 });
   const threads = { refresh: async () => {}, busy: () => [{ thread: 'main', ratio: 0.25 }] };
   const deps = {
@@ -114,6 +114,7 @@ test('gauges read the flights, the load and the cache as they are when asked', a
     'onepull_responses 7',
     'onepull_queued_bytes 9',
     'onepull_cache_size_bytes 5',
+    'onepull_cache_stray_bytes 1',
     'onepull_disk_free_bytes 3',
     'onepull_thread_busy_ratio{thread="main"} 0.25',
     'onepull_log_dropped_lines_total 4',

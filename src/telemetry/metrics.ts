@@ -24,7 +24,7 @@ export interface MetricsDeps {
   /** Threads that answer clients, and how many took the place of one that had died. */
   gateways(): { readonly running: number; readonly replaced: number };
   upstreams(): readonly UpstreamFigures[];
-  cache(): { readonly sizeBytes: number; readonly maxBytes: number };
+  cache(): { readonly sizeBytes: number; readonly strayBytes: number; readonly maxBytes: number };
   readonly threads: {
     /** Has other threads tell what they counted. */
     refresh(): Promise<void>;
@@ -202,6 +202,11 @@ export class Metrics {
     read('responses', 'Answers under way, those that wait for upstream included.', () => load().responses);
     read('queued_bytes', 'Bytes that are held in memory until clients take them.', () => load().queuedBytes);
     read('cache_size_bytes', 'What the cache holds.', () => cache().sizeBytes);
+    read(
+      'cache_stray_bytes',
+      'What of that no manifest references that is here: it leaves first.',
+      () => cache().strayBytes,
+    );
     read('cache_max_bytes', 'What the cache may hold.', () => cache().maxBytes);
     new Gauge({
       name: 'onepull_disk_free_bytes',

@@ -8,7 +8,14 @@ const status = {
   warnings: [],
   listen: '0.0.0.0:5000',
   tls: false,
-  cache: { sizeBytes: 12 * 2 ** 30, maxBytes: 50 * 2 ** 30, diskFreeBytes: 100 * 2 ** 30, images: 120, blobs: 1 },
+  cache: {
+    sizeBytes: 12 * 2 ** 30,
+    maxBytes: 50 * 2 ** 30,
+    diskFreeBytes: 100 * 2 ** 30,
+    images: 120,
+    blobs: 1,
+    strayBytes: 0,
+  },
   effect: {
     servedBytes: 100 * 2 ** 30,
     upstreamBytes: 10 * 2 ** 30,

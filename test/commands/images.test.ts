@@ -42,6 +42,14 @@ describe('onepull images', { concurrency: 2 }, () => {
     await using admin = await startWith([
       image(),
       image({ image: 'ghcr.io/org/app:2', platforms: [], isPinned: true, sizeBytes: 5 * 2 ** 30 }),
+      image({ platforms: ['linux/amd64'], otherPlatforms: [{ platform: 'linux/arm64', storedBytes: 0 }] }),
+      image({
+        platforms: [],
+        otherPlatforms: [
+          { platform: 'linux/arm64', sizeBytes: 6 * 2 ** 20, storedBytes: 2 ** 20 },
+          ...['a', 'b', 'c', 'd'].map((name) => ({ platform: `linux/${name}`, storedBytes: 0 })),
+        ],
+      }),
     ]);
     const { code, stdout, stderr } = await command(['images', '--admin', admin.host]);
     assert.deepEqual([code, stderr], [0, '']);
@@ -49,7 +57,9 @@ describe('onepull images', { concurrency: 2 }, () => {
       stdout,
       `IMAGE                             SIZE    STORED    USED  CACHED  PIN  PLATFORMS
 docker.io/library/nginx:1.29  70.0 MiB  35.0 MiB  10 min  5 days  -    linux/amd64, linux/arm64
-ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min  5 days  yes  -`,
+ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min  5 days  yes  -
+docker.io/library/nginx:1.29  70.0 MiB  35.0 MiB  10 min  5 days  -    linux/amd64; not here: linux/arm64
+docker.io/library/nginx:1.29  70.0 MiB  35.0 MiB  10 min  5 days  -    not here: linux/arm64 (1.0 MiB of 6.0 MiB is), linux/a, linux/b, linux/c and 1 more`,
     );
   });
 
@@ -100,11 +110,14 @@ ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min  5 days  yes  -`,
 
   test('80 columns have room for names of 24 letters, figures and a platform; of more it says how many', async () => {
     const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
+    const missing = platforms.slice(1).map((platform) => ({ platform, storedBytes: 0 }));
     const hoursMs = 3 * 3_600_000 + 11 * 60_000;
     await using admin = await startWith([
       image({ image: 'ghcr.io/organ/service:29', platforms: ['linux/amd64'], lastUsedAtMs: nowMs - hoursMs }),
       image({ image: 'ghcr.io/organ/service:28', platforms, sizeBytes: 512.3 * 2 ** 20 }),
       image({ image: 'registry.example/team/service:28', platforms: ['windows/amd64'] }),
+      image({ image: 'ghcr.io/organ/service:27', platforms: ['linux/amd64'], otherPlatforms: missing }),
+      image({ image: 'ghcr.io/organ/service:26', platforms: [], otherPlatforms: missing }),
     ]);
     await using terminal = new PseudoTerminal(['images', '--admin', admin.host], { columns: 80 });
     await terminal.exited;
@@ -113,6 +126,8 @@ ghcr.io/org/app:2              5.0 GiB  35.0 MiB  10 min  5 days  yes  -`,
       'ghcr.io/organ/service:29    70.0 MiB  35.0 MiB     3 h  5 days  -    linux/amd64',
       'ghcr.io/organ/service:28   512.3 MiB  35.0 MiB  10 min  5 days  -    amd64 +2',
       'registry…/team/service:28   70.0 MiB  35.0 MiB  10 min  5 days  -    windows/am…',
+      'ghcr.io/organ/service:27    70.0 MiB  35.0 MiB  10 min  5 days  -    linux/amd64',
+      'ghcr.io/organ/service:26    70.0 MiB  35.0 MiB  10 min  5 days  -    not here',
     ]);
   });
 });

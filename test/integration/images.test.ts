@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { imagesPage, pinned, purged } from '../../src/admin/description/image-fields.ts';
 import { preheat, preheatSummary } from '../../src/admin/description/preheat-fields.ts';
 import { buildImage, buildIndex, type Content, type Image } from '../../src/cli/demo/image.ts';
+import { digestOf } from '../../src/core/digest.ts';
 import type { ImageSnapshot, PurgeSnapshot } from '../../src/pull/image-snapshot.ts';
 import type { PreheatSnapshot } from '../../src/pull/preheat/preheat-snapshot.ts';
 import type { AdminApi } from '../support/admin-api.ts';
@@ -68,13 +69,16 @@ function sizeOf({ manifest, config, layers }: Image): number {
 }
 
 test('the list has what was pulled, by its names', () =>
-  inScene({}, async ({ registry, onepull: { admin }, client }) => {
+  inScene({}, async ({ registry, onepull, client }) => {
+    const { admin } = onepull;
     assert.deepEqual(await admin.json('/api/v1/images'), { images: [], total: 0 });
     registry.content.add('org/app', larger, 'v1', 'v2');
     registry.content.add('org/other', image);
     await pullAll(client, 'org/app', 'v1', larger);
     await client.manifest('org/app', 'v2');
     await client.manifest('org/other', image.manifest.digest);
+    // A response may end a moment before its blob is in the store.
+    await onepull.assertIdle();
     const images = await listed(admin);
     assert.deepEqual(
       images.map(({ image: name, storedBytes, isPinned }) => [name, storedBytes, isPinned]),
@@ -249,11 +253,54 @@ test('a preheat of one platform of an index fetches no byte of the others', () =
     const arm64 = index.images[1] as Image;
     assert.equal(registry.tally.bytesSent(), index.index.bytes.length + sizeOf(arm64));
     const [shown] = await listed(admin);
-    assert.deepEqual(shown?.platforms, ['linux/amd64', 'linux/arm64', 'linux/s390x']);
+    assert.deepEqual(shown?.platforms, ['linux/arm64'], 'the only one of which anything is here');
+    const others = ['linux/amd64', 'linux/s390x'].map((platform) => ({ platform, storedBytes: 0 }));
+    assert.deepEqual(shown?.otherPlatforms, others);
     const pulledBytes = index.index.bytes.length + sizeOf(arm64);
     assert.deepEqual([shown?.sizeBytes, shown?.storedBytes], [pulledBytes, pulledBytes]);
     assert.equal((await ended(admin, await startPreheat(admin, ['org/app:v1']))).state, 'done');
     assert.equal(registry.tally.bytesSent(), index.totalBytes);
+  }));
+
+test('a platform of which a layer is missing is not among those that are here, and says how much of it is', () =>
+  inScene({}, async ({ registry, onepull, client }) => {
+    const platforms = ['amd64', 'arm64'].map((architecture) => ({ os: 'linux', architecture }));
+    const index = buildIndex({ seed: 'images-partly', layerSizes: [100_000, 50_000], platforms });
+    const [amd64, arm64] = index.images as [Image, Image];
+    registry.content.add('org/app', index, 'v1');
+    await client.manifest('org/app', 'v1');
+    await pullAll(client, 'org/app', amd64.manifest.digest, amd64);
+    await client.manifest('org/app', arm64.manifest.digest);
+    const [first, last] = arm64.layers as [Content, Content];
+    for (const { digest } of [arm64.config, first]) await client.blob('org/app', digest);
+    await onepull.assertIdle();
+    const [partly] = await listed(onepull.admin);
+    const sizeBytes = sizeOf(arm64);
+    const isShared = amd64.layers.some(({ digest }) => digest === last.digest);
+    assert.ok(!isShared, 'or nothing would be missing');
+    assert.deepEqual(
+      [partly?.platforms, partly?.otherPlatforms],
+      [['linux/amd64'], [{ platform: 'linux/arm64', sizeBytes, storedBytes: sizeBytes - last.bytes.length }]],
+    );
+    await client.blob('org/app', last.digest);
+    await onepull.assertIdle();
+    const [whole] = await listed(onepull.admin);
+    assert.deepEqual([whole?.platforms, whole?.otherPlatforms], [['linux/amd64', 'linux/arm64'], []]);
+  }));
+
+test('layers that are to come from elsewhere are not missing', () =>
+  inScene({}, async ({ registry, onepull, client }) => {
+    const document = JSON.parse(Buffer.from(image.manifest.bytes).toString());
+    const mediaType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+    const urls = ['https://elsewhere.example/layer'];
+    document.layers.push({ mediaType, digest: digestOf(Buffer.from('elsewhere')), size: 1000, urls });
+    const bytes = Buffer.from(JSON.stringify(document));
+    const windows = { ...image, manifest: { ...image.manifest, bytes, digest: digestOf(bytes) } };
+    registry.content.add('org/app', windows, 'v1');
+    await pullAll(client, 'org/app', 'v1', windows);
+    await onepull.assertIdle();
+    const [shown] = await listed(onepull.admin);
+    assert.deepEqual([shown?.platforms, shown?.otherPlatforms], [['linux/amd64'], []]);
   }));
 
 test('a preheat is cancelled, and says what is wrong with which image', () =>

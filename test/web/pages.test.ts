@@ -270,7 +270,7 @@ test('who wants no motion gets none', { skip }, () =>
 
 function emptyStatus(listen: string): Pick<StateParts, 'status' | 'effect'> {
   const none = { p50: undefined, p90: undefined, p99: undefined };
-  const cache = { sizeBytes: 0, maxBytes: 50 * 2 ** 30, diskFreeBytes: undefined, images: 0, blobs: 0 };
+  const cache = { sizeBytes: 0, maxBytes: 50 * 2 ** 30, diskFreeBytes: undefined, images: 0, blobs: 0, strayBytes: 0 };
   return {
     status: status({ listen, cache }),
     effect: { ...effect(0), firstByteMs: none, pullMs: none, upstreams: [] },

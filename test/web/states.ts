@@ -111,7 +111,14 @@ export function status(more: Partial<Status> = {}): Status {
     warnings: [],
     listen: '0.0.0.0:5000',
     tls: false,
-    cache: { sizeBytes: 12 * 2 ** 30, maxBytes: 50 * 2 ** 30, diskFreeBytes: 80 * 2 ** 30, images: 41, blobs: 388 },
+    cache: {
+      sizeBytes: 12 * 2 ** 30,
+      maxBytes: 50 * 2 ** 30,
+      diskFreeBytes: 80 * 2 ** 30,
+      images: 41,
+      blobs: 388,
+      strayBytes: 0,
+    },
     effect: {
       servedBytes: 212 * 2 ** 30,
       upstreamBytes: 9 * 2 ** 30,
@@ -310,6 +317,7 @@ export function cachedImage(n: number, more: Partial<ImageSnapshot> = {}): Image
     manifest: digestFor(`image ${n}`),
     mediaType: 'application/vnd.oci.image.index.v1+json',
     platforms: ['linux/amd64', 'linux/arm64'],
+    otherPlatforms: [],
     sizeBytes: (20 + ((n * 37) % 400)) * mebibyte,
     storedBytes: (20 + ((n * 37) % 400)) * mebibyte,
     pulls: (n * 53) % 900,

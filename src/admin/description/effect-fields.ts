@@ -63,6 +63,9 @@ export const status: z.ZodObject = z
         diskFreeBytes: bytes('What is free on its disk.').optional(),
         images: count('Images that it has, as `/api/v1/images` lists them.'),
         blobs: count('Blobs that it holds.'),
+        strayBytes: bytes(
+          'Of `sizeBytes` what no manifest references that is here: no image has it, nobody can name it, and it leaves first when room is needed.',
+        ),
       })
       .describe('What is here.'),
     effect: z

@@ -9,7 +9,17 @@ const image = z
     image: text(imageText),
     manifest: digest('The digest of its manifest or index. A tag that clients get in two forms has an entry for each.'),
     mediaType: text('Of the manifest: an image for one platform, or an index of several.'),
-    platforms: list(z.string(), 'What it is for, as far as that is known: of an index all that it lists.'),
+    platforms: list(z.string(), 'The platforms of which everything is here.'),
+    otherPlatforms: list(
+      z.strictObject({
+        platform: text('The platform.'),
+        sizeBytes: bytes(
+          'Its manifest and all that this references. Left out where nobody asked for it yet.',
+        ).optional(),
+        storedBytes: bytes('How much of that is here.'),
+      }),
+      'The platforms that it is for, as far as that is known (of an index all that it lists), and of which something is not here.',
+    ),
     sizeBytes: bytes(
       'The manifest and all that it references, each blob once. Platforms that nobody asked for are not counted.',
     ),

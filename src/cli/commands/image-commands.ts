@@ -17,6 +17,7 @@ Examples:
 const imagesHelp = `
 SIZE is all that its manifest names, STORED what of that is here (layers that images share count for each of them). A
 platform of an index counts once somebody has asked for it. USED and CACHED say how long ago it was served last, and came.
+PLATFORMS are those of which everything is here; what the image is for besides stands behind "not here".
 On a terminal, long names are shortened: first the registry and the digest. Elsewhere, and with --json, they are whole.
 
 Examples:

@@ -1,7 +1,8 @@
+import type { Digest } from '../../core/digest.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Reference } from '../../core/reference.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { ImageOrder, ImagePage, ImageQuery, Images, PurgedImage } from '../images.ts';
+import type { ImageExtent, ImageOrder, ImagePage, ImageQuery, Images, PurgedImage } from '../images.ts';
 import type { CatalogBacklog } from './catalog-backlog.ts';
 import type { ImageList } from './image-list.ts';
 import type { ImageNames } from './image-names.ts';
@@ -32,6 +33,12 @@ export class FsImages implements Images {
     const place = query.after === undefined ? undefined : placeOf(query.order, query.after);
     const { last, ...page } = await this.#deps.list.page(query, place, signal);
     return { ...page, next: last && cursorOf(query.order, last) };
+  }
+
+  extent(scope: Scope, manifest: Digest): ImageExtent {
+    const { backlog, table } = this.#deps;
+    const unknown = { sizeBytes: undefined, storedBytes: 0, missing: [manifest] };
+    return backlog.read(() => table.extent(table.scopeId(scope), manifest), unknown);
   }
 
   count(): number {

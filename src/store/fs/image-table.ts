@@ -3,7 +3,7 @@ import { AppError } from '../../core/errors.ts';
 import { parseReference, type Reference } from '../../core/reference.ts';
 import type { RepositoryName } from '../../core/repository-name.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { ImageOrder } from '../images.ts';
+import type { ImageExtent, ImageOrder } from '../images.ts';
 import { type CatalogDatabase, isCatalogTrouble, type Query, type Row } from './catalog-database.ts';
 import { digestIn, integerOf, optionalIntegerOf, textOf } from './catalog-rows.ts';
 
@@ -56,6 +56,11 @@ function sliceSql(order: ImageOrder, part: 'ties' | 'rest'): string {
 const isPinned = `EXISTS (SELECT 1 FROM pin WHERE pin.scope = image.scope
   AND ((pin.tag = image.tag AND pin.digest = '') OR (pin.tag = '' AND pin.digest = image.digest)))`;
 
+/** A manifest, `?2`, and all that it references. */
+const parts = `WITH RECURSIVE part (digest) AS (
+  SELECT ?2 UNION SELECT reference.child FROM part JOIN reference ON reference.manifest = part.digest
+  LIMIT ${partsCounted})`;
+
 /** What the catalog has of images by name. Calls take microseconds, `measure` some for each part of an image. */
 export class ImageTable {
   readonly #database: CatalogDatabase;
@@ -67,6 +72,7 @@ export class ImageTable {
   readonly #total: Query;
   readonly #unsized: Query;
   readonly #measure: Query;
+  readonly #parts: Query;
   readonly #setSize: Query;
   readonly #scopeId: Query;
 
@@ -94,11 +100,13 @@ export class ImageTable {
     );
     this.#total = database.prepare('SELECT images FROM totals');
     this.#unsized = database.prepare('SELECT id, scope, digest FROM image WHERE size < 0 LIMIT ?');
+    this.#parts = database.prepare(
+      `${parts} SELECT part.digest, blob.size AS stored, link.size AS known
+       FROM part LEFT JOIN blob ON blob.digest = part.digest
+         LEFT JOIN link ON link.scope = ?1 AND link.digest = part.digest`,
+    );
     this.#measure = database.prepare(
-      `WITH RECURSIVE part (digest) AS (
-         SELECT ?2 UNION SELECT reference.child FROM part JOIN reference ON reference.manifest = part.digest
-         LIMIT ${partsCounted})
-       SELECT sum(coalesce(blob.size, link.size, 0)) AS known, sum(coalesce(blob.size, 0)) AS stored
+      `${parts} SELECT sum(coalesce(blob.size, link.size, 0)) AS known, sum(coalesce(blob.size, 0)) AS stored
        FROM part LEFT JOIN blob ON blob.digest = part.digest
          LEFT JOIN link ON link.scope = ?1 AND link.digest = part.digest`,
     );
@@ -154,6 +162,21 @@ export class ImageTable {
   measure(scopeId: number, manifest: Digest): { sizeBytes: number; storedBytes: number } {
     const row = this.#measure.get(scopeId, manifest) ?? {};
     return { sizeBytes: integerOf(row, 'known'), storedBytes: integerOf(row, 'stored') };
+  }
+
+  /** As `measure`, and which parts are missing. */
+  extent(scopeId: number | undefined, manifest: Digest): ImageExtent {
+    const [missing, rows] = [new Set<Digest>(), this.#parts.all(scopeId ?? 0, manifest)];
+    let [sizeBytes, storedBytes] = [0, 0];
+    for (const row of rows) {
+      const stored = optionalIntegerOf(row, 'stored');
+      storedBytes += stored ?? 0;
+      sizeBytes += stored ?? optionalIntegerOf(row, 'known') ?? 0;
+      if (stored === undefined) missing.add(digestIn(row, 'digest'));
+    }
+    // Of one that references nothing that is known, nothing is.
+    const isKnown = rows.length > 1 || !missing.has(manifest);
+    return { sizeBytes: isKnown ? sizeBytes : undefined, storedBytes, missing: [...missing] };
   }
 
   /** Notes what was counted; says whether it could. */

@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import type { ImageSnapshot } from '../../pull/image-snapshot.ts';
+import type { ImageSnapshot, PartialPlatform } from '../../pull/image-snapshot.ts';
+
 import { count, size } from '../format/amounts.ts';
 import { shortDigest } from '../format/names.ts';
 import { ImageName } from '../parts/image-name.tsx';
@@ -74,8 +75,16 @@ export function ImageTable({ list, onWish }: ImageTableProps) {
   );
 }
 
+function fewOf(names: readonly string[]): string {
+  return `${names.slice(0, 4).join(', ')}${names.length > 4 ? ` and ${count(names.length - 4)} more` : ''}`;
+}
+
+function partialWords({ platform, sizeBytes, storedBytes }: PartialPlatform): string {
+  return sizeBytes === undefined ? platform : `${platform} (${size(storedBytes)} of ${size(sizeBytes)} is)`;
+}
+
 function ImageRow({ image, onWish }: { readonly image: ImageSnapshot; readonly onWish: ImageTableProps['onWish'] }) {
-  const { sizeBytes, storedBytes, platforms } = image;
+  const { sizeBytes, storedBytes, platforms, otherPlatforms } = image;
   const row = useRef<HTMLTableRowElement>(null);
   // An image that leaves does not take the focus with it.
   useLayoutEffect(() => {
@@ -92,8 +101,10 @@ function ImageRow({ image, onWish }: { readonly image: ImageSnapshot; readonly o
         {image.isPinned && <span class="pinned">pinned</span>}
         <small class="dim block">
           <code title={image.manifest}>{shortDigest(image.manifest)}</code>
-          {platforms.length > 0 &&
-            ` ${platforms.slice(0, 4).join(', ')}${platforms.length > 4 ? ` and ${count(platforms.length - 4)} more` : ''}`}
+          {platforms.length > 0 && ` ${fewOf(platforms)}`}
+          {otherPlatforms.length > 0 && (
+            <span class="block">not here: {fewOf(otherPlatforms.map((other) => partialWords(other)))}</span>
+          )}
         </small>
       </th>
       <td data-name="Size" class="num">
