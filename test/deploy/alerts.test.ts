@@ -82,6 +82,7 @@ test('an upstream that is away: tags are stale, pulls fail and clients hear of i
       ['OnepullPullsFail', 'a'],
       ['OnepullStaleServed', 'a'],
       ['OnepullUpstreamFails', 'a'],
+      ['OnepullWarns', 'a'],
     );
     await registry.comeBack();
   }),
