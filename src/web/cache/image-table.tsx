@@ -1,6 +1,5 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { ImageSnapshot, PartialPlatform } from '../../pull/image-snapshot.ts';
-
 import { count, size } from '../format/amounts.ts';
 import { shortDigest } from '../format/names.ts';
 import { ImageName } from '../parts/image-name.tsx';
