@@ -119,6 +119,20 @@ describe('what several nodes ask of an upstream', () => {
     }
   });
 
+  it('who asks how it is now is not told what another node was told before; the others are told the newer word', async () => {
+    const setup = new Setup();
+    const [first, second, third] = setup.nodes;
+    assert.ok(first && second && third);
+    await setup.during(first.headManifest(repository, 'latest', accept, signal));
+    setup.clock.advance(1000);
+    await setup.during(second.headManifest(repository, 'latest', accept, signal, 0));
+    assert.equal(setup.upstream.asked.length, 2);
+    setup.clock.advance(500);
+    const told = await setup.during(third.headManifest(repository, 'latest', accept, signal));
+    assert.equal(setup.upstream.asked.length, 2);
+    assert.ok((told?.ageMs ?? Number.POSITIVE_INFINITY) < 1000);
+  });
+
   it('a manifest comes from upstream once, and from the node that has it', async () => {
     const setup = new Setup();
     const answers = await setup.all((node) => node.getManifest(repository, 'latest', accept, 1000, signal));
