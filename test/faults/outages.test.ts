@@ -8,8 +8,8 @@ const sizeBytes = 3_000_000;
 const image = buildImage({ seed: 'outages', layerSizes: [sizeBytes, 50_000] });
 const layer = image.layers[0] as Content;
 const other = image.layers[1] as Content;
-/** With the pauses between them they take longer than headers are waited for: three quarters of 1.8 s. */
-const failuresInRow = 5;
+/** With the pauses between them they take longer than headers are waited for: three quarters of 3.6 s. */
+const failuresInRow = 6;
 
 const failures = ({ flightEvents }: World) => flightEvents.filter(({ event }) => event === 'source-failed').length;
 
@@ -38,7 +38,7 @@ async function warnings({ admin }: World): Promise<readonly string[]> {
 }
 
 test('an upstream that goes away in the midst of a body, for longer than anybody waits for headers: no client is cut, and no byte comes twice', () =>
-  inWorld({ pull: { headerTimeout: '2s' } }, async (world) => {
+  inWorld({ pull: { headerTimeout: '4s' } }, async (world) => {
     const { registry, client } = world;
     registry.content.add(repository, image, 'v1');
     assert.equal((await client.manifest(repository, 'v1')).status, 200);
