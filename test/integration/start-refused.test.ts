@@ -46,18 +46,22 @@ test('after a kill -9 nothing is locked', async () => {
 });
 
 for (const flag of ['listen', 'admin']) {
-  test(`a ${flag} port that is taken is told in one line, and the data directory is free again`, () =>
+  test(`a ${flag} port that is taken is told in one line, with what sets it as a hint, and the data directory is free again`, () =>
     leavingNothing(async () => {
       await using folder = await TemporaryDirectory.make();
       const other = createServer().listen(0, '127.0.0.1');
       await once(other, 'listening');
       const taken = `127.0.0.1:${(other.address() as AddressInfo).port}`;
       const storage = join(folder.path, 'data');
-      assertOneLine(
-        await serve({ [flag]: taken, storage }),
-        new RegExp(`^onepull: cannot listen on ${taken}: another program uses it; change "${flag}"$`),
-      );
-      assertOneLine(await serve({ [flag]: taken, storage }), /cannot listen/);
+      for (let times = 0; times < 2; times++) {
+        const { code, stdout, lines } = await serve({ [flag]: taken, storage });
+        assert.deepEqual(lines, [
+          `onepull: cannot listen on ${taken}: another program uses it; change "${flag}"`,
+          `    hint: --${flag} sets it`,
+        ]);
+        assert.equal(code, 1);
+        assert.doesNotMatch(stdout, /"event":"listening"/);
+      }
       other.close();
       await once(other, 'close');
     }));
@@ -113,10 +117,10 @@ pull: { headerTimeout: 60s }
       ['log.level', 'ONEPULL_LOG_LEVEL', 'one of: debug, info'],
     ] as const;
     for (const [path, place, hint] of problems) {
-      const [at, told] = [lines.findIndex((line) => line.startsWith(`${path}: `)), `    hint: `];
+      const [at, told] = [lines.findIndex((line) => line.startsWith(`onepull: ${path}: `)), `    hint: `];
       assert.match(lines[at] ?? '', new RegExp(`[(:]${place}\\)$`), path);
       assert.ok(lines[at + 1]?.startsWith(told) && lines[at + 1]?.includes(hint), `the hint of ${path}`);
     }
-    assert.deepEqual(lines.slice(2 * problems.length), [`${config}: ${problems.length} problems`]);
+    assert.deepEqual(lines.slice(2 * problems.length), [`onepull: ${config}: ${problems.length} problems`]);
     assert.deepEqual(await readdir(folder.path), ['onepull.yaml']);
   }));
