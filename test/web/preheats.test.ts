@@ -58,7 +58,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [1280, 360]) {
     test(`preheats and their dialogs are accessible and fit: ${colorScheme}, ${width} px`, { skip }, () =>
       withFake(preheats(), { colorScheme, width }, async ({ fake, page }) => {
-        await page.getByRole('button', { name: 'Show 1 more preheats' }).click();
+        await page.getByRole('button', { name: 'Show 1 more preheat' }).click();
         await card(page, '2 images').getByRole('button', { name: '2 images of this preheat' }).click();
         await page.getByText('1 of 2 images here, 1 cancelled').waitFor();
         await assertAccessible(page, 'the list');

@@ -74,9 +74,11 @@ function Feeds({
         <p class="nothing">Nodes share no transfer right now.</p>
       ) : (
         <>
-          {/* So a node may seem to have more than the one it reads from. */}
-          <p class="lead">What other nodes have is as of their last word, up to a second ago.</p>
-          <More items={graphs} step={6} what="transfers">
+          <p class="lead">
+            What other nodes have is as of their last word, up to a second ago: one may seem to have more than the one
+            that it reads from.
+          </p>
+          <More items={graphs} step={6} what="transfer">
             {(shown) => (
               <div class="feeds">
                 {shown.map((graph) => (
@@ -101,7 +103,7 @@ function Nodes({ cluster }: { readonly cluster: ClusterSnapshot }) {
       {members.length === 0 ? (
         <p class="nothing">Nobody can be told of while the engine does not answer.</p>
       ) : (
-        <More items={members} step={100} what="nodes">
+        <More items={members} step={100} what="node">
           {(shown) => (
             <div class="table-frame panel">
               <table class="wide">

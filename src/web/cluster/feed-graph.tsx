@@ -12,7 +12,7 @@ interface FeedGraphProps {
 }
 
 export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
-  const { width, height, nodes, edges, digest, leftOut, hasOldShares } = graph;
+  const { width, height, nodes, edges, digest, leftOut } = graph;
   const places = new Map(nodes.map((node) => [node.id, node]));
   const middle = height / 2;
   return (
@@ -52,11 +52,6 @@ export function FeedGraphFigure({ graph, images }: FeedGraphProps) {
       </section>
       {leftOut > 0 && <p class="feed-note">and {counted(leftOut, 'more node')}</p>}
       {edges.some(({ isFar }) => isFar) && <p class="feed-note">A broken line leads from one zone to another.</p>}
-      {hasOldShares && (
-        <p class="feed-note">
-          Each node says about once a second how far it is, so one that reads may seem ahead of one that it reads from.
-        </p>
-      )}
       <details>
         <summary>The same in words</summary>
         <ul>

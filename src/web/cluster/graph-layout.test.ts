@@ -120,15 +120,3 @@ test('of a node that has been silent it is said how old its figure is', () => {
     'a (this node) reads from b, has 40 %',
   ]);
 });
-
-test('where a node seems to have more than one that it reads from, that is explained; else it is not', () => {
-  const snapshot = withParents({ a: ['b'], b: [] });
-  for (const [filledBytes, isExplained] of [
-    [39, false],
-    [40, false],
-    [41, true],
-  ] as const) {
-    const shares = snapshot.shares.map((fill) => ({ ...fill, filledBytes }));
-    assert.equal(feedGraphs({ ...snapshot, shares })[0]?.hasOldShares, isExplained, `${filledBytes}`);
-  }
-});

@@ -34,8 +34,6 @@ export interface FeedGraph {
   readonly edges: readonly GraphEdge[];
   /** Nodes that are not drawn, because there are too many. */
   readonly leftOut: number;
-  /** A node seems to have more than one that it reads from: each said so at its own time. */
-  readonly hasOldShares: boolean;
   readonly width: number;
   readonly height: number;
 }
@@ -129,8 +127,7 @@ function layOut(digest: string, fills: readonly Fill[], self: string): FeedGraph
     }),
   ]);
   const width = 2 * margin + Math.max(...columns.keys()) * column + 150;
-  const hasOldShares = edges.some(({ from, to }) => (byId.get(from)?.share ?? 1) < (byId.get(to)?.share ?? 0));
-  return { digest, nodes, edges, width, height, leftOut: fills.length - shown.length, hasOldShares };
+  return { digest, nodes, edges, width, height, leftOut: fills.length - shown.length };
 }
 
 /** How many nodes a byte passes before it is there. What nodes say is never of one moment: it may even name a circle. */

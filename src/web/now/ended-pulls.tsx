@@ -14,7 +14,7 @@ export function EndedPulls({ pulls }: { readonly pulls: readonly PullSnapshot[] 
       <h2 id="recently">
         Recently <span class="tally num">{count(pulls.length)}</span>
       </h2>
-      <More items={pulls} step={25} what="images">
+      <More items={pulls} step={25} what="image">
         {(shown) => (
           <div class="table-frame panel">
             <table class="wide ended">

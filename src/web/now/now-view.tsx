@@ -50,7 +50,7 @@ export function NowView() {
             {wanted === '' ? 'No image is being pulled right now.' : 'No pull in progress has this in its name.'}
           </p>
         ) : (
-          <More items={active} step={40} what="pulls">
+          <More items={active} step={40} what="pull">
             {(shown) => (
               <ul class="pulls">
                 {shown.map((pull, place) => (

@@ -33,7 +33,7 @@ export function OtherFlights({ flights, pulls, filter }: OtherFlightsProps) {
       <h2 id="other-transfers">
         Other transfers <span class="tally num">{count(others.length)}</span>
       </h2>
-      <More items={others} step={40} what="transfers">
+      <More items={others} step={40} what="transfer">
         {(shown) => (
           <ul class="layers panel">
             {shown.map((flight) => (

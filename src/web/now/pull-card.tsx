@@ -67,7 +67,7 @@ function Card({ pull, flights, opens }: PullCardProps) {
         {counted(pull.layers.length, 'layer')}
       </button>
       {isOpen && (
-        <More items={pull.layers} step={30} what="layers">
+        <More items={pull.layers} step={30} what="layer">
           {(shown) => (
             <ul class="layers">
               {shown.map((layer) => (

@@ -6,7 +6,7 @@ interface MoreProps<T> {
   readonly items: readonly T[];
   /** Shown at first, and added by each press. */
   readonly step: number;
-  /** `pulls`, for the button. */
+  /** One of them, for the button: `pull`. */
   readonly what: string;
   readonly children: (shown: readonly T[]) => ComponentChildren;
 }
@@ -15,6 +15,7 @@ interface MoreProps<T> {
 export function More<T>({ items, step, what, children }: MoreProps<T>) {
   const [shown, setShown] = useState(step);
   const left = items.length - shown;
+  const next = Math.min(left, step);
   return (
     <>
       {children(items.slice(0, shown))}
@@ -22,7 +23,7 @@ export function More<T>({ items, step, what, children }: MoreProps<T>) {
         <p class="more">
           and {count(left)} more{' '}
           <button type="button" class="quiet" onClick={() => setShown(shown + step)}>
-            Show {count(Math.min(left, step))} more {what}
+            Show {count(next)} more {next === 1 ? what : `${what}s`}
           </button>
         </p>
       )}

@@ -74,7 +74,7 @@ export function PreheatCard({ preheat, onCancel, onAgain }: PreheatCardProps) {
       </div>
       {failure !== undefined && (!isOpen || images.length > imagesStep) && <p class="failure">{failure}</p>}
       {!isOne && isOpen && (
-        <More items={images} step={imagesStep} what="images">
+        <More items={images} step={imagesStep} what="image">
           {(shown) => (
             <ul class="preheat-images">
               {shown.map((image) => (

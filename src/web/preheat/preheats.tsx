@@ -34,7 +34,7 @@ export function Preheats() {
       {preheats.length === 0 ? (
         <p class="nothing">None of late. A preheat pulls images before anybody asks for them.</p>
       ) : (
-        <More items={preheats} step={3} what="preheats">
+        <More items={preheats} step={3} what="preheat">
           {(shown) => (
             <ul class="preheats">
               {shown.map((preheat) => (
