@@ -203,6 +203,6 @@ test('check says that a certificate has expired, and that clients speak HTTPS', 
   await writeFile(config, JSON.stringify({ server: { tls: secret.settings } }));
   const { code, stdout, stderr } = await run(program, ['check', '--config', config]);
   assert.equal(code, 0);
-  assert.match(stdout, /listen {5}0\.0\.0\.0:5000, TLS/);
+  assert.match(stdout, /listen {5}0\.0\.0\.0:5000, HTTPS with/);
   assert.match(stderr, /note: server\.tls\.cert: .*tls\.crt has expired/);
 });
